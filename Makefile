@@ -1,0 +1,60 @@
+# Every way into the project. Each target sets up what it needs; run them in any order.
+.DEFAULT_GOAL := help
+.PHONY: help setup doctor run lab test check format bench docs lock browser clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+export WORKBENCH_DATA ?= $(CURDIR)/data
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/ready  ## make the environment in .venv
+
+$(VENV)/ready: requirements.lock pyproject.toml setup.sh
+	@./setup.sh $(VENV)
+	@touch $@
+
+doctor: setup  ## say what is there, what is missing and the remedy
+	@$(VENV)/bin/workbench doctor
+
+run: setup  ## open the workbench in a browser page
+	@$(VENV)/bin/workbench app
+
+lab: setup  ## open JupyterLab on the same hub
+	@$(VENV)/bin/workbench lab
+
+browser: setup
+	@$(PY) tests/browser/chromium.py
+
+test: setup browser  ## pass every test, browser included
+	@$(MAKE) --no-print-directory static
+	@$(PY) -m pytest
+
+.PHONY: static
+static: setup
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+
+check: static  ## format, lint, types, imports and the fast tests, in seconds
+	@$(PY) -m pytest -q tests/core tests/test_house.py
+
+format: setup
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: setup  ## measure against limits, in the same run
+	@set -e; for file in benchmarks/[a-z]*.py; do echo; echo "== $$file"; $(PY) $$file; done
+
+docs: setup  ## run every example of the documentation
+	@$(PY) -m pytest -q tests/test_docs.py
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -q -o requirements.lock
+	$(PY) tests/environment.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,41 @@
+"""What several tests share: a real hub in a process of its own, and the data beside the clone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub_process import HubProcess, test_environment
+
+ROOT = Path(__file__).parent.parent
+
+pytest_plugins = ("tests.vectors_report",)
+
+
+@pytest.fixture(scope="module")
+def hub_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which `workbench.connect()` finds a hub of this test module."""
+    data = tmp_path_factory.mktemp("data")
+    shutil.copytree(ROOT / "data" / "samples", data / "samples")
+    with HubProcess(data):
+        yield {**test_environment(), "WORKBENCH_DATA": str(data)}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real blocks and vectors; a test that needs it is skipped where it is not."""
+    folder = Path(os.environ.get("WORKBENCH_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        if "WORKBENCH_SHARED" in os.environ:
+            pytest.fail(f"WORKBENCH_SHARED is set by hand, but {folder} is not there")
+        pytest.skip(f"no shared data at {folder}: set WORKBENCH_SHARED")
+    return folder
+
+
+if sys.platform != "linux":
+    collect_ignore_glob = ["faults/*"]

@@ -1,0 +1,104 @@
+"""Decoding what a socket says: typed, bounded, and refused with a sentence that helps."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from workbench.errors import Fault, InputError, shown
+
+WIRE_VERSION = 1
+
+M = TypeVar("M", bound=msgspec.Struct)
+
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_EXPECTED = re.compile(r"^Expected `(?P<allowed>[^`]*)`(?P<rest>.*)$", re.DOTALL)
+
+
+def decode(frame: str | bytes, kinds: dict[str, type[M]]) -> M:
+    """One JSON text frame as the message that its `type` names.
+
+    `kinds` maps a `type` to its struct. Raises InputError naming field, value and what
+    is allowed; nothing else.
+    """
+    try:
+        document = msgspec.json.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("the message is not valid JSON: {reason}", reason=str(error)) from None
+    except RecursionError:
+        raise InputError("the message is nested too deeply; allowed: 500 levels") from None
+    if not isinstance(document, dict):
+        raise InputError.field("the message", document, "a JSON object")
+    kind = document.get("type")
+    struct = kinds.get(kind) if isinstance(kind, str) else None
+    if struct is None:
+        raise InputError.field("type", kind, ", ".join(kinds))
+    return convert(document, struct)
+
+
+def convert(document: Any, struct: type[M]) -> M:
+    """A decoded JSON value as `struct`, or InputError for the first faulty field."""
+    try:
+        return msgspec.convert(document, struct)
+    except msgspec.ValidationError as error:
+        raise InputError.of([fault_of(str(error), document)]) from None
+    except RecursionError:
+        raise InputError("the message is nested too deeply; allowed: 500 levels") from None
+
+
+def fault_of(sentence: str, document: Any) -> Fault:
+    """msgspec's sentence about `document` as a fault with the field, its value, the rule."""
+    match = _PATH.match(sentence)
+    what, path = (match["what"], match["path"] or "$") if match else (sentence, "$")
+    missing = re.match(r"Object missing required field `([^`]*)`", what)
+    if missing:
+        return Fault(_join(path, missing[1]), "missing", "a value, it is required")
+    unknown = re.match(r"Object contains unknown field `([^`]*)`", what)
+    if unknown:
+        return Fault(
+            _join(path, unknown[1]), shown(_at(document, _join(path, unknown[1]))), "absent"
+        )
+    expected = _EXPECTED.match(what)
+    if expected:
+        allowed = (expected["allowed"] + re.sub(r", got `[^`]*`", "", expected["rest"])).strip()
+    else:
+        allowed = what
+    field = _join(path, "")
+    return Fault(field, shown(_at(document, field)), allowed)
+
+
+def _join(path: str, name: str) -> str:
+    whole = path.removeprefix("$").removeprefix(".")
+    return ".".join(part for part in (whole, name) if part) or "the message"
+
+
+def _at(document: Any, field: str) -> Any:
+    for part in re.findall(r"[^.\[\]]+", field):
+        if isinstance(document, dict):
+            document = document.get(part)
+        elif isinstance(document, list) and part.isdigit() and int(part) < len(document):
+            document = document[int(part)]
+        else:
+            break
+    return document
+
+
+def encode(message: dict[str, Any] | msgspec.Struct) -> str:
+    """A message as one JSON text frame. Integers beyond 64 bits stay exact."""
+    try:
+        return msgspec.json.encode(message).decode()
+    except OverflowError:  # msgspec has no integers beyond 64 bits
+        return json.dumps(msgspec.to_builtins(message), ensure_ascii=False, separators=(",", ":"))
+
+
+def error_message(error: Exception, *, key: str = "error", **extra: Any) -> dict[str, Any]:
+    """The one error envelope: its sentence under `key`, its template and values beside it."""
+    template = getattr(error, "template", None)
+    message: dict[str, Any] = {key: str(error), "code": getattr(error, "code", "failed")}
+    if template is not None:
+        message["template"] = template
+        message["values"] = msgspec.to_builtins(getattr(error, "values", {}), enc_hook=str)
+    return {**message, **{name: value for name, value in extra.items() if value is not None}}
