@@ -1,0 +1,57 @@
+"""The tasks of one client: what it keeps beside each record, and for how long."""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import copy
+from typing import Any
+
+from workbench.core.mesh_record import TaskRecord
+
+LOGS_KEPT = 10_001  # a node caps a task at 10,000 lines, then says how many were dropped
+HISTORY_KEPT = 500
+
+
+class Following:
+    """A record with its logs, the caller's times, and what the user still wants of it."""
+
+    def __init__(self, record: TaskRecord, message: dict[str, Any] | None, now: float) -> None:
+        self.record = record
+        self.message = message
+        self.logs: deque[dict[str, Any]] = deque(maxlen=LOGS_KEPT)
+        self.sent_at = now
+        self.heard_at = now
+        self.silence_told = False
+        self.cancel_wanted = False
+        self.unanswered = True
+        self.busy = 0
+        self.resend_at: float | None = None
+
+    def snapshot(self, now: float) -> TaskRecord:
+        """A copy of the record as of now."""
+        record = copy(self.record)
+        if record.pending:
+            record.elapsed_s = now - self.sent_at
+            record.silent_s = now - self.heard_at
+        return record
+
+
+class Tasks:
+    """Every pending task, and the newest ended ones; in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Following] = {}
+        self.pending: dict[str, Following] = {}
+
+    def keep(self, following: Following) -> None:
+        """A new task, or one of the same name as an ended one."""
+        task_id = following.record.task_id
+        self.known.pop(task_id, None)
+        self.known[task_id] = self.pending[task_id] = following
+
+    def end(self, task_id: str) -> None:
+        """No longer pending; the oldest of too many ended ones is forgotten."""
+        del self.pending[task_id]
+        while len(self.known) - len(self.pending) > HISTORY_KEPT:
+            oldest = next(task for task in self.known if task not in self.pending)
+            del self.known[oldest]

@@ -1,0 +1,230 @@
+"""The batch `runes-batch/1`: what every reader makes and every model reads.
+
+A batch holds immutable Arrow tables. 128-bit amounts are two uint64 columns, high and
+low, there and in Parquet; one decimal string in JSON. See `runes-batch-1.schema.json`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import html
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from workbench.errors import InputError
+from workbench.runes import faults, packing
+from workbench.runes.amounts import (
+    MAX_AMOUNT,
+    amount_columns,
+    amount_ints,
+    format_amounts,
+    parse_amounts,
+    sum_amounts,
+    table_amounts,
+)
+from workbench.runes.rows import Document, Header, Source, arrow_table, json_rows
+from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table
+
+__all__ = [
+    "MAX_AMOUNT",
+    "Batch",
+    "Source",
+    "amount_columns",
+    "amount_ints",
+    "batch_document",
+    "batch_header",
+    "batch_of",
+    "format_amounts",
+    "load_batch",
+    "parse_amounts",
+    "save_batch",
+    "sum_amounts",
+    "table_amounts",
+]
+
+SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Batch:
+    """The Runes activity of the blocks `first_height` to `last_height`.
+
+    `tables` always holds every table of the schema, an absent one without rows. At the
+    `runestone` level it says what messages asked for, at the `state` level what was honoured.
+    """
+
+    id: str
+    network: str
+    source: Source
+    completeness: str
+    first_height: int
+    last_height: int
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.tables) - set(TABLES))
+        if unknown:
+            raise InputError.field("tables", unknown, "tables named " + ", ".join(TABLES))
+        tables = {
+            name: packing.shaped(name, self.tables[name])
+            if name in self.tables
+            else empty_table(name)
+            for name in TABLES
+        }
+        object.__setattr__(self, "tables", tables)
+
+    def rune_ids(self) -> set[str]:
+        """Every rune that any table speaks of (0:0 in a message is no rune)."""
+        columns = (self.tables[name][column] for name, column in faults.rune_columns())
+        found = {rune for column in columns for rune in column.unique().to_pylist()}
+        return found - {None, "0:0"}
+
+    def rows(self) -> dict[str, int]:
+        """How many rows each table holds."""
+        return {name: table.num_rows for name, table in self.tables.items()}
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{count:,} {name}" for name, count in self.rows().items() if count)
+        blocks = f"blocks {self.first_height:,} to {self.last_height:,}"
+        level = f"{self.completeness} level"
+        return f"<Batch {self.id}: {self.network}, {blocks}, {level}; {rows or 'empty'}>"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "network": self.network,
+            "blocks": f"{self.first_height:,} to {self.last_height:,}",
+            "completeness": self.completeness,
+            "source": self.source.producer,
+            **{name: f"{count:,} rows" for name, count in self.rows().items() if count},
+        }
+        lines = "".join(
+            f"<tr><th scope='row' style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for name, text in facts.items()
+        )
+        return f"<table><caption>{html.escape(self.id)}</caption><tbody>{lines}</tbody></table>"
+
+
+def load_batch(
+    source: str | Path | bytes | Mapping[str, Any], *, rune_limit: int | None = None
+) -> Batch:
+    """A batch from a file (JSON, NDJSON, either gzipped), a folder of Parquet files, bytes, or
+    a document.
+
+    Raises one InputError that lists each fault (at most 100) with its path; `rune_limit`
+    bounds the number of runes spoken of.
+    """
+    if isinstance(source, Mapping):
+        batch = _from_bytes(packing.json_bytes(source))
+    elif isinstance(source, bytes):
+        batch = _from_bytes(packing.unpacked(io.BytesIO(source)))
+    elif Path(source).is_dir():
+        batch = _from_parts(*packing.read_folder(Path(source)))
+    else:
+        batch = _from_bytes(packing.read_file(Path(source)))
+    count = len(batch.rune_ids()) if rune_limit is not None else 0
+    if rune_limit is not None and count > rune_limit:
+        raise InputError(
+            "the batch holds {count} runes; allowed: up to {limit}", count=count, limit=rune_limit
+        )
+    return batch
+
+
+def save_batch(batch: Batch, path: str | Path) -> Path:
+    """Write a batch; the suffix of `path` says how (.json, .json.gz, .ndjson, .ndjson.gz, or
+    none: a folder of Parquet files). A file is written whole or not at all; the same batch
+    gives the same bytes."""
+    target = Path(path)
+    if not target.suffix or target.is_dir():
+        packing.write_folder(target, batch_header(batch), batch.tables)
+        return target
+    suffix = next((known for known in reversed(SUFFIXES) if target.name.endswith(known)), None)
+    if suffix is None:
+        allowed = f"a name ending in {', '.join(SUFFIXES)}, or in none for Parquet"
+        raise InputError.field("path", target.name, allowed)
+    if ".ndjson" in suffix:
+        body = packing.ndjson_bytes(batch_header(batch), batch.tables)
+    else:
+        body = packing.json_bytes(batch_document(batch))
+    packing.write_file(target, gzip.compress(body, mtime=0) if suffix.endswith(".gz") else body)
+    return target
+
+
+def batch_document(batch: Batch) -> dict[str, Any]:
+    """The batch as a JSON-ready document; empty tables are left out."""
+    tables = batch.tables.items()
+    rows = {name: json_rows(name, table) for name, table in tables if table.num_rows}
+    return {**batch_header(batch), "tables": rows}
+
+
+def batch_header(batch: Batch) -> dict[str, Any]:
+    """The document without its tables."""
+    return {
+        "schema": SCHEMA_NAME,
+        "id": batch.id,
+        "network": batch.network,
+        "source": msgspec.to_builtins(batch.source),
+        "units": "atomic",
+        "completeness": batch.completeness,
+        "first_height": batch.first_height,
+        "last_height": batch.last_height,
+    }
+
+
+def batch_of(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Batch:
+    """A batch from `batch_header`'s document and Arrow tables, checked as any other."""
+    return _from_parts(
+        packing.json_bytes(header),
+        {
+            name: packing.shaped(name, tables[name]) if name in tables else empty_table(name)
+            for name in TABLES
+        },
+    )
+
+
+def _from_bytes(body: bytes) -> Batch:
+    body = packing.whole_document(body)
+    try:
+        document: Any = msgspec.json.decode(body, type=Document)
+        tables = {name: arrow_table(name, getattr(document.tables, name)) for name in TABLES}
+    except (msgspec.ValidationError, pa.ArrowException, OverflowError, RecursionError) as error:
+        faults.refuse(faults.document_faults(packing.parsed(body)))
+        raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise packing.not_json(error) from None
+    return _checked(document, tables, body)
+
+
+def _from_parts(body: bytes, tables: Mapping[str, pa.Table]) -> Batch:
+    try:
+        header = msgspec.json.decode(body, type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        document = packing.parsed(body)
+        if isinstance(document, dict):
+            faults.refuse(faults.document_faults({**document, "tables": {}}))
+        raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
+    faults.refuse(
+        fault for name, table in tables.items() for fault in faults.table_faults(name, table)
+    )
+    return _checked(header, tables, body)
+
+
+def _checked(header: Any, tables: Mapping[str, pa.Table], body: bytes) -> Batch:
+    faults.refuse(faults.meaning_faults(tables, header.first_height, header.last_height))
+    name = header.id or f"b{header.first_height}_{hashlib.sha256(body).hexdigest()[:8]}"
+    return Batch(
+        id=name,
+        network=header.network,
+        source=header.source,
+        completeness=header.completeness,
+        first_height=header.first_height,
+        last_height=header.last_height,
+        tables=tables,
+    )

@@ -1,0 +1,229 @@
+"""What is wrong with a batch: every fault with its path, in the words of the schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from types import ModuleType
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.errors import Fault, InputError, shown
+from workbench.runes.rows import ROWS
+from workbench.runes.schema import SCHEMA_FILE
+from workbench.runes.tables import ARROW, INSTANT, MAX_U64, TABLES, U64, Column, rule_pattern
+
+MOST_FAULTS = 100
+
+_OWN_RANGE = ("blocks", "runestones", "mints", "edicts", "allocations", "events")
+_MESSAGES = ("runestones", "mints", "edicts")
+_U64_COLUMNS = {
+    name: [column.name for column in columns if column.kind is U64]
+    for name, columns in TABLES.items()
+}
+_INSTANT_COLUMNS = {
+    name: [column.name for column in columns if column.kind is INSTANT]
+    for name, columns in TABLES.items()
+}
+
+
+def document_faults(document: Any) -> list[Fault]:
+    """The faults of a JSON document that the fast reader refused, at most 100."""
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    found = list(islice(_document_faults(schema, document, suspects_only=True), MOST_FAULTS))
+    return found or list(
+        islice(_document_faults(schema, document, suspects_only=False), MOST_FAULTS)
+    )
+
+
+def _document_faults(
+    schema: dict[str, Any], document: Any, *, suspects_only: bool
+) -> Iterator[Fault]:
+    """The schema's pass: the document without its rows first, then row by row.
+
+    `suspects_only` passes over the rows that the typed reader accepts, which is what makes
+    one fault in 300,000 rows a matter of seconds.
+    """
+    yield from _faults(schema, _without_rows(document), "")
+    tables = document.get("tables") if isinstance(document, dict) else None
+    if not isinstance(tables, dict):
+        return
+    for name, rows in tables.items():
+        if name in TABLES and isinstance(rows, list):
+            row_schema = schema["properties"]["tables"]["properties"][name]["items"]
+            whole = {**row_schema, "$defs": schema["$defs"]}
+            for index, row in enumerate(rows):
+                path = f"tables.{name}[{index}]"
+                if not (suspects_only and _accepted(name, row)):
+                    yield from _faults(whole, row, path)
+                yield from _calendar_faults(name, row, path)
+
+
+def _without_rows(document: Any) -> Any:
+    if not isinstance(document, dict) or not isinstance(document.get("tables"), dict):
+        return document
+    tables = {
+        name: [] if isinstance(rows, list) else rows for name, rows in document["tables"].items()
+    }
+    return {**document, "tables": tables}
+
+
+def _accepted(name: str, row: Any) -> bool:
+    try:
+        msgspec.convert(row, ROWS[name])
+    except msgspec.ValidationError:
+        return False
+    return all((row.get(column) or 0) <= MAX_U64 for column in _U64_COLUMNS[name])
+
+
+def _calendar_faults(name: str, row: Any, path: str) -> Iterator[Fault]:
+    """Days that no calendar has: the one rule of a single value that a pattern cannot say."""
+    for column in _INSTANT_COLUMNS[name]:
+        text = row.get(column) if isinstance(row, dict) else None
+        if isinstance(text, str) and rule_pattern(INSTANT).search(text):
+            try:
+                datetime.fromisoformat(text)
+            except ValueError:
+                yield Fault(f"{path}.{column}", shown(text), INSTANT.rule)
+
+
+def _faults(schema: dict[str, Any], value: Any, path: str) -> Iterator[Fault]:
+    validator = _jsonschema().Draft202012Validator(schema)
+    for error in validator.iter_errors(value):
+        yield from _error_faults(error, path)
+
+
+def _error_faults(error: Any, base: str) -> Iterator[Fault]:
+    path = base + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path
+    )
+    path = path.removeprefix(".")
+    if error.validator == "required":
+        name = next(n for n in error.validator_value if error.message.startswith(repr(n)))
+        yield Fault(f"{path}.{name}".removeprefix("."), "missing", "a value, it is required")
+        return
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for name in error.instance:
+            if name not in known:
+                allowed = "absent; known: " + ", ".join(known)
+                yield Fault(
+                    f"{path}.{name}".removeprefix("."), shown(error.instance[name]), allowed
+                )
+        return
+    yield Fault(
+        path or "the batch", shown(error.instance), error.schema.get("title", error.message)
+    )
+
+
+def table_faults(name: str, table: pa.Table) -> Iterator[Fault]:
+    """The faults of one Arrow table that did not come through the typed reader."""
+    for field in ARROW[name]:
+        if not field.nullable and table[field.name].null_count:
+            for row in _rows_where(table[field.name].is_null()):
+                yield Fault(f"tables.{name}[{row}].{field.name}", "null", "a value, it is required")
+    for column in TABLES[name]:
+        if column.kind.is_amount:
+            yield from _half_amounts(name, table, column)
+        elif "maximum" in column.kind.json:
+            yield from _out_of_range(name, table, column)
+        elif column.kind.arrow == pa.string():
+            yield from _odd_texts(name, table, column)
+
+
+def _half_amounts(name: str, table: pa.Table, column: Column) -> Iterator[Fault]:
+    high, low = (table[f"{column.name}_{half}"].is_null() for half in ("high", "low"))
+    for row in _rows_where(pc.xor(high, low)):
+        yield Fault(f"tables.{name}[{row}].{column.name}", "half of an amount", column.kind.rule)
+
+
+def _out_of_range(name: str, table: pa.Table, column: Column) -> Iterator[Fault]:
+    values = table[column.name]
+    limit = pa.scalar(column.kind.json["maximum"], values.type)
+    odd = pc.or_(pc.greater(values, limit), pc.less(values, pa.scalar(0, values.type)))
+    for row in _rows_where(odd):
+        value = shown(values[row].as_py())
+        yield Fault(f"tables.{name}[{row}].{column.name}", value, column.kind.rule)
+
+
+def _odd_texts(name: str, table: pa.Table, column: Column) -> Iterator[Fault]:
+    values = table[column.name]
+    odd = [
+        text
+        for text in pc.unique(values).to_pylist()
+        if text is not None and not _fits(text, column)
+    ]
+    if odd:
+        for row in _rows_where(pc.is_in(values, pa.array(odd, pa.string()))):
+            value = shown(values[row].as_py())
+            yield Fault(f"tables.{name}[{row}].{column.name}", value, column.kind.rule)
+
+
+def _fits(text: str, column: Column) -> bool:
+    rule = column.kind.json
+    if "enum" in rule:
+        return text in rule["enum"]
+    longest = rule.get("maxLength", len(text))
+    if not rule.get("minLength", 0) <= len(text) <= longest:
+        return False
+    return "pattern" not in rule or bool(rule_pattern(column.kind).search(text))
+
+
+def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
+    """What no type can say: heights in the batch's range, rune ids that can exist."""
+    if first > last:
+        yield Fault("first_height", shown(first), f"integer from 0 to last_height {last}")
+    for name in (*_OWN_RANGE, "etchings"):
+        low = 0 if name == "etchings" else first
+        heights = tables[name]["height"]
+        for row in _rows_where(pc.or_(pc.less(heights, low), pc.greater(heights, last))):
+            allowed = f"a height from {low} to {last}, the batch's range"
+            yield Fault(f"tables.{name}[{row}].height", shown(heights[row].as_py()), allowed)
+    for name, column in rune_columns():
+        yield from _impossible_ids(name, column, tables[name][column])
+
+
+def rune_columns() -> Iterator[tuple[str, str]]:
+    """(table, column) of every column of rune ids."""
+    for name, columns in TABLES.items():
+        for column in columns:
+            if column.kind.name == "rune_id":
+                yield name, column.name
+
+
+def _impossible_ids(name: str, column: str, ids: Any) -> Iterator[Fault]:
+    """Block 0 holds no rune; 0:0 stands only in messages, for the rune etched beside it."""
+    odd = pc.starts_with(ids, "0:")
+    if name in _MESSAGES:
+        odd = pc.and_(odd, pc.not_equal(ids, "0:0"))
+    for row in _rows_where(odd):
+        allowed = "rune id BLOCK:TX with a block from 1"
+        yield Fault(f"tables.{name}[{row}].{column}", shown(ids[row].as_py()), allowed)
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raise one InputError that lists the faults (at most 100), if there are any."""
+    found = list(islice(faults, MOST_FAULTS))
+    if found:
+        raise InputError.of(found)
+
+
+def _rows_where(mask: Any) -> list[int]:
+    chunk = mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
+    flags = chunk.fill_null(False).to_numpy(zero_copy_only=False)
+    return [int(row) for row in np.flatnonzero(flags)[:MOST_FAULTS]]
+
+
+def _jsonschema() -> ModuleType:
+    """Only a faulty document needs it, and its check of IRIs, unused here, takes 2 s to import."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    import jsonschema
+
+    return cast(ModuleType, jsonschema)

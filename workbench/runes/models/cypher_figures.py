@@ -1,0 +1,99 @@
+"""The figures of `cypher-v1`, as plain Plotly dictionaries without a theme of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Okabe-Ito; the ones that keep 3:1 on white and on dark."""
+
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
+"""A shape beside each colour, because colour alone is no sign."""
+
+ODDEST = 15
+
+
+def rune_map(answer: pd.DataFrame, axes: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Every rune as a point, near those that it is like."""
+    labels = answer["cluster"].to_numpy()
+    traces = []
+    for label in sorted(set(labels.tolist())):
+        rows = labels == label
+        traces.append(
+            {
+                "type": "scattergl",
+                "mode": "markers",
+                "name": "noise" if label < 0 else str(label),
+                "x": axes[rows, 0].tolist(),
+                "y": axes[rows, 1].tolist(),
+                "text": _labels(answer[rows]),
+                "hovertemplate": "%{text}<extra></extra>",
+                "marker": {
+                    "size": 6,
+                    "opacity": 0.75,
+                    "color": COLOURS[label % len(COLOURS)],
+                    "symbol": SYMBOLS[label % len(SYMBOLS)],
+                },
+            }
+        )
+    return {
+        "data": traces,
+        "layout": {
+            "title": {"text": "Runes by likeness"},
+            "xaxis": {"title": {"text": "first component"}, "zeroline": False},
+            "yaxis": {"title": {"text": "second component"}, "zeroline": False},
+            "legend": {"title": {"text": "cluster"}},
+        },
+    }
+
+
+def oddest(answer: pd.DataFrame) -> dict[str, Any]:
+    """The runes with the highest anomaly scores."""
+    top = answer.sort_values("anomaly_score", ascending=False, kind="stable").head(ODDEST)[::-1]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "anomaly score",
+                "x": top["anomaly_score"].tolist(),
+                "y": _labels(top),
+                "marker": {"color": COLOURS[1]},
+                "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "title": {"text": "Oddest runes"},
+            "xaxis": {"title": {"text": "anomaly score"}, "range": [0, 1]},
+            "yaxis": {"automargin": True, "type": "category"},
+        },
+    }
+
+
+def sizes(clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many runes each cluster has."""
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "name": "runes",
+                "x": [str(row["id"]) for row in clusters],
+                "y": [row["size"] for row in clusters],
+                "marker": {"color": COLOURS[0]},
+            }
+        ],
+        "layout": {
+            "title": {"text": "Cluster sizes"},
+            "xaxis": {"title": {"text": "cluster"}, "type": "category"},
+            "yaxis": {"title": {"text": "runes"}, "rangemode": "tozero"},
+        },
+    }
+
+
+def _labels(answer: pd.DataFrame) -> list[str]:
+    named = answer["name"].where(answer["name"].notna(), answer.index.to_series())
+    return [str(name) for name in named]

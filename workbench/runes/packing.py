@@ -1,0 +1,200 @@
+"""Bytes of batches: JSON, NDJSON and gzip, bounded and deterministic, and Parquet folders.
+
+What a file is, is told by its content, not by its name: fetched inputs have none.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workbench.errors import Fault, InputError
+from workbench.runes.rows import json_rows
+from workbench.runes.tables import ARROW, TABLES, empty_table
+
+MAX_DOCUMENT_BYTES = 1 << 30
+"""A batch's JSON may not be larger unpacked: a gzip bomb stops there."""
+
+HEADER_FILE = "batch.json"
+_GZIP = b"\x1f\x8b"
+
+
+def read_file(path: Path) -> bytes:
+    """The unpacked bytes of a batch file. Raises InputError."""
+    try:
+        with path.open("rb") as file:
+            return unpacked(file)
+    except FileNotFoundError:
+        raise InputError("{path} is not there: give an existing file", path=str(path)) from None
+    except OSError as error:
+        raise InputError(
+            "{path} cannot be read: {reason}", path=str(path), reason=str(error)
+        ) from None
+
+
+def unpacked(file: IO[bytes], *, limit: int = MAX_DOCUMENT_BYTES) -> bytes:
+    """The bytes of a file, gunzipped where they are gzip, never more than `limit`."""
+    packed = file.read(2) == _GZIP
+    file.seek(0)
+    try:
+        reader = gzip.GzipFile(fileobj=file) if packed else file
+        body = reader.read(limit + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError("the batch is not valid gzip: {reason}", reason=str(error)) from None
+    if len(body) > limit:
+        raise InputError(
+            "the batch unpacks to more than {limit_mb} MB; allowed: up to {limit_mb} MB",
+            limit_mb=limit >> 20,
+        )
+    return body
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """A document as compact JSON. Raises InputError for what JSON cannot hold."""
+    try:
+        return msgspec.json.encode(document)
+    except OverflowError:  # an integer beyond 64 bits: faulty, but to be told as a fault
+        return json.dumps(document, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the batch cannot be written as JSON: {reason}", reason=str(error)
+        ) from None
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON value of a body that the typed reader refused, integers of any size kept."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def not_json(error: Exception) -> InputError:
+    """The error for a body that is no JSON at all."""
+    return InputError("the batch is not valid JSON: {reason}", reason=str(error))
+
+
+def ndjson_bytes(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> bytes:
+    """The header on the first line, then one line `{"table": ..., "row": {...}}` for each row."""
+    encoder = msgspec.json.Encoder()
+    lines = [encoder.encode(header)]
+    for name, table in tables.items():
+        lines.extend(encoder.encode({"table": name, "row": row}) for row in json_rows(name, table))
+    return b"\n".join(lines) + b"\n"
+
+
+def whole_document(body: bytes) -> bytes:
+    """The body as one JSON document: NDJSON is joined, anything else comes back as it is."""
+    head, _, rest = body.lstrip().partition(b"\n")
+    if not _is_header(head) or not rest.strip():
+        return body
+    grouped: dict[str, list[bytes]] = {}
+    for line in _lines(rest):
+        grouped.setdefault(line.table, []).append(bytes(line.row))
+    tables = b",".join(
+        msgspec.json.encode(name) + b":[" + b",".join(rows) + b"]" for name, rows in grouped.items()
+    )
+    return head.rstrip()[:-1] + b',"tables":{' + tables + b"}}"
+
+
+def _is_header(line: bytes) -> bool:
+    try:
+        header = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return "schema" in header and "tables" not in header
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    table: str
+    row: msgspec.Raw
+
+
+def _lines(rest: bytes) -> Iterator[_Line]:
+    decoder = msgspec.json.Decoder(_Line)
+    for number, text in enumerate(rest.split(b"\n"), start=2):
+        if text.strip():
+            try:
+                yield decoder.decode(text)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise InputError(
+                    "line {line} of the batch is no row: {reason}; allowed: an object with "
+                    "table and row",
+                    line=number,
+                    reason=str(error),
+                ) from None
+
+
+def write_file(target: Path, body: bytes) -> None:
+    """Write whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
+        scratch.write(body)
+    Path(scratch.name).chmod(0o644)
+    Path(scratch.name).replace(target)
+
+
+def read_folder(folder: Path) -> tuple[bytes, dict[str, pa.Table]]:
+    """The header's bytes and the tables of a folder of Parquet files, columns checked."""
+    found = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+    odd = [
+        Fault(f"{name}.parquet", "a table", "tables named " + ", ".join(TABLES))
+        for name in found
+        if name not in TABLES
+    ]
+    if odd:
+        raise InputError.of(odd)
+    body = read_file(folder / HEADER_FILE)
+    tables = {
+        name: _read_parquet(name, found[name]) if name in found else empty_table(name)
+        for name in TABLES
+    }
+    return body, tables
+
+
+def _read_parquet(name: str, path: Path) -> pa.Table:
+    try:
+        return shaped(name, pq.read_table(path))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            "{path} cannot be read: {reason}", path=str(path), reason=str(error)
+        ) from None
+
+
+def shaped(name: str, table: pa.Table) -> pa.Table:
+    """The table's columns in the schema's order and types, nulls still unchecked."""
+    wanted = ARROW[name]
+    if sorted(table.column_names) != sorted(wanted.names):
+        columns = ", ".join(wanted.names)
+        raise InputError.field(f"tables.{name}", table.column_names, f"the columns {columns}")
+    loose = pa.schema([field.with_nullable(True) for field in wanted])
+    try:
+        return table.select(wanted.names).cast(loose)
+    except pa.ArrowException as error:
+        allowed = "the column types of runes-batch/1"
+        raise InputError.field(f"tables.{name}", str(error), allowed) from None
+
+
+def write_folder(folder: Path, header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
+    """Write a folder of Parquet files, the header last. Refuses a folder with other content."""
+    known = {HEADER_FILE, *(f"{name}.parquet" for name in TABLES)}
+    if folder.exists() and {path.name for path in folder.iterdir()} - known:
+        raise InputError(
+            "{path} holds other files: give a new or an empty folder", path=str(folder)
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in known:
+        (folder / name).unlink(missing_ok=True)
+    for name, table in tables.items():
+        if table.num_rows:
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    write_file(folder / HEADER_FILE, json_bytes(header))

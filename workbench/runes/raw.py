@@ -1,0 +1,74 @@
+"""The bytes of a raw block, however a file holds them: raw, xz, gzip or hexadecimal text."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from pathlib import Path
+
+from workbench.errors import InputError
+
+MAX_BLOCK_BYTES = 8 * 1024 * 1024
+"""Twice the largest block that consensus allows."""
+
+_XZ = b"\xfd7zXZ\x00"
+_GZIP = b"\x1f\x8b"
+_XZ_MEMORY = 128 * 1024 * 1024
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_HEX_PROBE = 160  # a header in hexadecimal; in raw bytes it never looks like text
+
+
+def read_raw_block(path: Path) -> bytes:
+    """The raw block in a file, told by its content. Raises InputError above MAX_BLOCK_BYTES."""
+    limit = 2 * MAX_BLOCK_BYTES + 1024  # hexadecimal text, and its line ends
+    with path.open("rb") as file:
+        body = file.read(limit + 1)
+    if len(body) > limit:
+        raise _too_large()
+    return raw_block(body)
+
+
+def raw_block(body: bytes) -> bytes:
+    """The raw block in these bytes. Raises InputError."""
+    if body.startswith(_XZ):
+        block = _unpacked(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY), body)
+    elif body.startswith(_GZIP):
+        block = _unpacked(zlib.decompressobj(wbits=31), body)
+    elif _is_hex(body):
+        block = _from_hex(body)
+    else:
+        block = body
+    if len(block) > MAX_BLOCK_BYTES:
+        raise _too_large()
+    return block
+
+
+def _unpacked(unpacker: lzma.LZMADecompressor | zlib._Decompress, body: bytes) -> bytes:
+    try:
+        block = unpacker.decompress(body, MAX_BLOCK_BYTES + 1)
+    except (lzma.LZMAError, zlib.error) as error:
+        raise InputError("the block cannot be unpacked: {reason}", reason=str(error)) from None
+    if not unpacker.eof and len(block) <= MAX_BLOCK_BYTES:
+        raise InputError("the packed block is cut short")
+    return block
+
+
+def _is_hex(body: bytes) -> bool:
+    probe = body[:_HEX_PROBE].strip()
+    return bool(probe) and _HEX.issuperset(probe)
+
+
+def _from_hex(body: bytes) -> bytes:
+    try:
+        return bytes.fromhex(body.decode("ascii"))
+    except ValueError as error:
+        raise InputError(
+            "the block is not valid hexadecimal: {reason}", reason=str(error)
+        ) from None
+
+
+def _too_large() -> InputError:
+    return InputError(
+        "the block is larger than {limit_mb} MB: no block of Bitcoin is",
+        limit_mb=MAX_BLOCK_BYTES >> 20,
+    )

@@ -1,0 +1,1 @@
+"""Simulated Runes history: blocks that every check of the protocol accepts."""

@@ -1,0 +1,306 @@
+"""The tables of a `runes-batch/1`: every column's meaning, type and rule, stated once.
+
+The Arrow schemas, the typed rows of the fast reader and the published JSON Schema are
+all made from `TABLES`, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from workbench.runes.amounts import AMOUNT_RULE, MAX_AMOUNT
+
+SCHEMA_NAME = "runes-batch/1"
+NETWORKS = ("mainnet", "testnet3", "testnet4", "signet", "regtest")
+COMPLETENESS = ("runestone", "state")
+FLAWS = (
+    "opcode",
+    "invalid-script",
+    "varint",
+    "edict-output",
+    "edict-rune-id",
+    "trailing-integers",
+    "truncated-field",
+    "supply-overflow",
+    "unrecognized-flag",
+    "unrecognized-even-tag",
+)
+BURN_CAUSES = ("cenotaph", "op-return", "no-output")
+MAX_U64 = 2**64 - 1
+MAX_U32 = 2**32 - 1
+MAX_HEIGHT = MAX_U32
+
+_END = r"$(?!\n)"  # in Python a plain $ also matches before a final newline
+
+
+def _up_to(limit: int) -> str:
+    """A pattern for the canonical decimal strings from 0 to `limit`."""
+    digits = str(limit)
+    shorter = f"[1-9][0-9]{{0,{len(digits) - 2}}}"
+    same = [
+        digits[:place]
+        + f"[{'1' if place == 0 else '0'}-{int(digit) - 1}]"
+        + f"[0-9]{{{len(digits) - place - 1}}}"
+        for place, digit in enumerate(digits)
+        if int(digit) > (place == 0)
+    ]
+    return "|".join(["0", shorter, *same, digits])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of value: how JSON writes it, how Arrow holds it, what it allows in words."""
+
+    name: str
+    rule: str
+    arrow: Any
+    json: dict[str, Any]
+
+    @property
+    def is_amount(self) -> bool:
+        return self.name == "amount"
+
+    @property
+    def is_instant(self) -> bool:
+        return self.name == "instant"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Its JSON Schema; `title` says in words what is allowed."""
+        return {"title": self.rule, **self.json}
+
+
+def _number(name: str, maximum: int, arrow: Any, words: str = "") -> Kind:
+    rule = words or f"integer from 0 to {maximum}"
+    return Kind(name, rule, arrow, {"type": "integer", "minimum": 0, "maximum": maximum})
+
+
+def _text(name: str, rule: str, pattern: str, longest: int) -> Kind:
+    limits = {"type": "string", "pattern": f"^(?:{pattern}){_END}", "maxLength": longest}
+    return Kind(name, rule, pa.string(), limits)
+
+
+def one_of(name: str, *words: str) -> Kind:
+    """A kind with a closed list of words."""
+    return Kind(name, "one of " + ", ".join(words), pa.string(), {"enum": list(words)})
+
+
+AMOUNT = _text("amount", AMOUNT_RULE, _up_to(MAX_AMOUNT), 39)
+INSTANT = Kind(
+    "instant",
+    "instant in UTC as ISO 8601 with whole seconds, such as 2024-10-19T10:51:00Z",
+    pa.timestamp("s"),
+    {
+        "type": "string",
+        "format": "date-time",
+        "pattern": r"^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+        r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ" + _END,
+    },
+)
+FLAG = Kind("flag", "true or false", pa.bool_(), {"type": "boolean"})
+PRICE = Kind("price", "number from 0", pa.float64(), {"type": "number", "minimum": 0})
+HEIGHT = _number("height", MAX_HEIGHT, pa.int64())
+COUNT = _number("count", MAX_U32, pa.int64())
+SATOSHI = _number("satoshi", 21 * 10**14, pa.int64())
+U64 = _number("u64", MAX_U64, pa.uint64(), "integer from 0 to 2^64 - 1")
+DIVISIBILITY = _number("divisibility", 38, pa.int64())
+SPACERS = _number("spacers", 0x7FFFFFF, pa.int64())
+HASH = _text("hash", "64 lower-case hexadecimal digits", "[0-9a-f]{64}", 64)
+SCRIPT = _text("script", "lower-case hexadecimal bytes", "(?:[0-9a-f]{2})*", 8_000_000)
+ADDRESS = _text(
+    "address", "a Bitcoin address of at most 128 letters and digits", "[0-9A-Za-z]+", 128
+)
+RUNE_ID = _text(
+    "rune_id",
+    "rune id BLOCK:TX, such as 840000:3",
+    rf"(?:{_up_to(MAX_U64)}):(?:{_up_to(MAX_U32)})",
+    31,
+)
+OUTPOINT = _text("outpoint", "TXID:OUTPUT", rf"[0-9a-f]{{64}}:(?:{_up_to(MAX_U32)})", 75)
+NAME = _text("name", "rune name of 1 to 28 letters A to Z", "[A-Z]{1,28}", 28)
+SPACED_NAME = _text("spaced_name", "rune name with • between letters", "[A-Z](?:•?[A-Z]){0,27}", 55)
+SYMBOL = Kind(
+    "symbol",
+    "one Unicode character",
+    pa.string(),
+    {"type": "string", "minLength": 1, "maxLength": 1},
+)
+UNIT = _text("unit", "what one price counts, such as sat or usd", "[A-Za-z][A-Za-z0-9_/-]*", 32)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `says` gives its meaning and unit; `optional` means that null is allowed."""
+
+    name: str
+    kind: Kind
+    says: str
+    optional: bool = False
+
+    @property
+    def fields(self) -> list[Any]:
+        """Its Arrow fields: one, or high and low for an amount."""
+        if self.kind.is_amount:
+            return [
+                pa.field(f"{self.name}_{half}", pa.uint64(), nullable=self.optional)
+                for half in ("high", "low")
+            ]
+        return [pa.field(self.name, self.kind.arrow, nullable=self.optional)]
+
+
+def _maybe(name: str, kind: Kind, says: str) -> Column:
+    return Column(name, kind, says, optional=True)
+
+
+_PLACE = (
+    Column("height", HEIGHT, "Height of the block."),
+    Column("tx_index", COUNT, "Place of the transaction in its block; 0 is the coinbase."),
+    Column("txid", HASH, "Transaction id, as block explorers print it."),
+)
+_WHOSE = (
+    _maybe("script", SCRIPT, "Script of the output; null where it is not known."),
+    _maybe("address", ADDRESS, "Address of that script; null where it has none."),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "blocks": (
+        Column("height", HEIGHT, "Height of the block."),
+        Column("hash", HASH, "Block hash, as block explorers print it."),
+        Column("mined_at", INSTANT, "The header's time, in UTC, as its miner claimed it."),
+        Column("transactions", COUNT, "Number of transactions, the coinbase included."),
+        Column("size_bytes", COUNT, "Serialised size with witnesses, in bytes."),
+        Column("weight", COUNT, "Weight in weight units (BIP 141)."),
+        Column("subsidy_sat", SATOSHI, "New coins allowed at this height, in satoshi."),
+        Column("coinbase_sat", SATOSHI, "What the coinbase pays out, in satoshi."),
+        _maybe(
+            "fees_sat", SATOSHI, "Sum of inputs - outputs, in satoshi; null without spent outputs."
+        ),
+    ),
+    "runestones": (
+        *_PLACE,
+        Column(
+            "kind",
+            one_of("artifact", "runestone", "cenotaph"),
+            "What the message turned out to be.",
+        ),
+        _maybe("flaw", one_of("flaw", *FLAWS), "Why it is a cenotaph; null for a runestone."),
+        Column("etches", FLAG, "Whether it etches a rune."),
+        _maybe("mints", RUNE_ID, "The rune that it mints; null where none."),
+        Column("edicts", COUNT, "Number of edicts; a cenotaph has none in force."),
+        _maybe("pointer", COUNT, "The default output that it names; null where none."),
+        Column("outputs", COUNT, "Number of outputs of the transaction."),
+        Column("vsize", COUNT, "Virtual size of the transaction, in vbytes, rounded up."),
+        _maybe("fee_sat", SATOSHI, "Inputs - outputs, in satoshi; null without spent outputs."),
+    ),
+    "etchings": (
+        Column("rune_id", RUNE_ID, "Where it was etched; the id if the etching is honoured."),
+        Column("name", NAME, "The rune's name without spacers."),
+        Column("spaced_name", SPACED_NAME, "The name with its spacers."),
+        _maybe("symbol", SYMBOL, "Currency symbol."),
+        Column("divisibility", DIVISIBILITY, "Decimal places of the unit that people read."),
+        Column("spacers", SPACERS, "Bit i set: a spacer after letter i + 1."),
+        Column("premine", AMOUNT, "Given to the etcher, in atomic units."),
+        _maybe(
+            "amount",
+            AMOUNT,
+            "What one mint gives, in atomic units; null where the terms name none.",
+        ),
+        _maybe("cap", AMOUNT, "How many mints are allowed; null where the terms name none."),
+        _maybe("height_start", U64, "First height at which it can be minted."),
+        _maybe("height_end", U64, "First height at which it cannot be minted any more."),
+        _maybe("offset_start", U64, "The same as height_start, counted from the etching's height."),
+        _maybe("offset_end", U64, "The same as height_end, counted from the etching's height."),
+        Column("turbo", FLAG, "Opted into future protocol changes."),
+        Column("terms", FLAG, "Whether it has mint terms at all."),
+        Column("cenotaph", FLAG, "Etched by a cenotaph: nothing of it can ever be minted."),
+        Column(
+            "commitment",
+            one_of("commitment", "valid", "missing", "unknown"),
+            "Whether an input's tapscript committed to the name 6 blocks before; "
+            "unknown without spent outputs.",
+        ),
+        *_PLACE,
+    ),
+    "mints": (
+        *_PLACE,
+        Column("rune_id", RUNE_ID, "The rune that the message mints."),
+        _maybe(
+            "receiver", SCRIPT, "Script of the output that receives it; null where it is burned."
+        ),
+        _maybe("address", ADDRESS, "Address of that script; null where it has none."),
+        _maybe(
+            "fee_sat", SATOSHI, "The transaction's fee, in satoshi; null without spent outputs."
+        ),
+        _maybe("credited", FLAG, "Whether the mint was open; null at the runestone level."),
+    ),
+    "edicts": (
+        *_PLACE,
+        Column("edict_index", COUNT, "Place of the edict in its message."),
+        Column("rune_id", RUNE_ID, "The rune to move; 0:0 without an etching moves nothing."),
+        Column("amount", AMOUNT, "As the message asks, in atomic units; 0 means all that is left."),
+        Column("output", COUNT, "The output to move it to; the number of outputs means: split."),
+    ),
+    "allocations": (
+        *_PLACE,
+        Column("rune_id", RUNE_ID, "The rune that the output receives."),
+        Column("output", COUNT, "The output."),
+        *_WHOSE,
+        _maybe("amount", AMOUNT, "In atomic units; null where the batch's level cannot know it."),
+        Column(
+            "cause",
+            one_of("cause", "premine", "mint", "edict", "default"),
+            "premine: of the rune etched here; mint: of the rune minted here; edict: named by "
+            "an edict; default: what was left.",
+        ),
+    ),
+    "events": (
+        *_PLACE,
+        Column(
+            "kind",
+            one_of("event", "etched", "minted", "transferred", "burned"),
+            "What happened (or, at the runestone level, what was asked for).",
+        ),
+        Column("rune_id", RUNE_ID, "The rune that it happened to."),
+        _maybe("amount", AMOUNT, "In atomic units; null where the batch's level cannot know it."),
+        _maybe("output", COUNT, "The output concerned; null where it is none."),
+        _maybe("cause", one_of("burn", *BURN_CAUSES), "Why it was burned; null for other events."),
+    ),
+    "balances": (
+        Column("rune_id", RUNE_ID, "The rune."),
+        Column("outpoint", OUTPOINT, "The unspent output that holds it after the last block."),
+        *_WHOSE,
+        Column("amount", AMOUNT, "In atomic units."),
+    ),
+    "prices": (
+        Column("rune_id", RUNE_ID, "The rune."),
+        Column("taken_at", INSTANT, "When the price was read, in UTC."),
+        Column("price", PRICE, "Price of one whole unit (10^divisibility atomic units)."),
+        Column("unit", UNIT, "What the price counts, such as sat or usd."),
+    ),
+}
+
+ARROW: dict[str, Any] = {
+    name: pa.schema([field for column in columns for field in column.fields])
+    for name, columns in TABLES.items()
+}
+
+ORDER: dict[str, tuple[str, ...]] = {
+    "blocks": ("height",),
+    "balances": ("rune_id", "outpoint"),
+    "prices": ("rune_id", "taken_at"),
+}
+"""By what a table is unique, where it is."""
+
+
+def rule_pattern(kind: Kind) -> re.Pattern[str]:
+    """The compiled pattern of a text kind."""
+    return re.compile(kind.json["pattern"])
+
+
+def empty_table(name: str) -> pa.Table:
+    """The table `name` without rows."""
+    return ARROW[name].empty_table()
