@@ -1,0 +1,8 @@
+"""What the workbench keeps, and the only place that speaks DuckDB."""
+
+from workbench.store.export import Exported
+from workbench.store.frames import QueryEnd, QueryFrame, QueryHead
+from workbench.store.side_files import SideFile
+from workbench.store.store import Store
+
+__all__ = ["Exported", "QueryEnd", "QueryFrame", "QueryHead", "SideFile", "Store"]

@@ -1,0 +1,123 @@
+"""The operational schema as append-only steps: a step, once released, never changes.
+
+Instants are TIMESTAMP in UTC and end in `_at`; JSON stands in VARCHAR. No table has a
+primary key or an index: rows are only ever appended, and an index would slow that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from workbench.errors import StoreError
+
+STEP_1 = """
+CREATE TABLE tasks (
+    task_id VARCHAR NOT NULL, model VARCHAR NOT NULL, model_version VARCHAR NOT NULL,
+    pure BOOLEAN NOT NULL, parameters VARCHAR NOT NULL, input_url VARCHAR,
+    inline_input VARCHAR, priority INTEGER, timeout_ms BIGINT, use_cache BOOLEAN,
+    return_logs BOOLEAN, content_hash VARCHAR NOT NULL, submitted_at TIMESTAMP NOT NULL
+);
+CREATE TABLE task_events (
+    task_id VARCHAR NOT NULL, seq BIGINT NOT NULL, attempt INTEGER NOT NULL,
+    kind VARCHAR NOT NULL, body VARCHAR, recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE task_logs (
+    task_id VARCHAR NOT NULL, seq BIGINT NOT NULL, attempt INTEGER NOT NULL, level VARCHAR,
+    content VARCHAR NOT NULL, template VARCHAR, template_values VARCHAR,
+    logged_at TIMESTAMP NOT NULL
+);
+CREATE TABLE side_files (
+    alias VARCHAR NOT NULL, folder VARCHAR NOT NULL, path VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL, bytes BIGINT NOT NULL, tables VARCHAR NOT NULL,
+    task_id VARCHAR, model VARCHAR, batch VARCHAR, created_at TIMESTAMP NOT NULL
+);
+CREATE TABLE metrics (metric VARCHAR NOT NULL, value DOUBLE, taken_at TIMESTAMP NOT NULL);
+CREATE TABLE audit (action VARCHAR NOT NULL, detail VARCHAR, recorded_at TIMESTAMP NOT NULL);
+
+CREATE VIEW batches AS SELECT * FROM side_files WHERE folder = 'batches';
+
+CREATE VIEW task_history AS
+WITH seen AS (
+    SELECT task_id,
+        max(attempt) AS attempts,
+        arg_max(kind, seq) AS newest,
+        max(recorded_at) FILTER (kind = 'running') AS started_at,
+        arg_max(kind, seq) FILTER (kind IN
+            ('done', 'cancelled', 'timeout', 'failed', 'rejected', 'lost')) AS ended,
+        arg_max(body, seq) FILTER (kind IN
+            ('done', 'cancelled', 'timeout', 'failed', 'rejected', 'lost')) AS ending,
+        max(recorded_at) FILTER (kind IN
+            ('done', 'cancelled', 'timeout', 'failed', 'rejected', 'lost')) AS finished_at
+    FROM task_events GROUP BY task_id
+), kept AS (
+    SELECT task_id, arg_max(alias, created_at) AS alias FROM side_files GROUP BY task_id
+)
+SELECT task_id, model, model_version,
+    CASE WHEN coalesce(ended, newest, 'accepted') = 'accepted' THEN 'queued'
+         ELSE coalesce(ended, newest) END AS state,
+    coalesce(attempts, 1) AS attempts,
+    submitted_at, started_at, finished_at,
+    epoch_us(finished_at - started_at) / 1e6 AS duration_s,
+    CASE WHEN ended <> 'done' THEN json_extract_string(ending, '$.error') END AS error,
+    parameters, input_url,
+    coalesce(json_extract_string(ending, '$.result.alias'), kept.alias) AS alias
+FROM tasks LEFT JOIN seen USING (task_id) LEFT JOIN kept USING (task_id);
+
+-- 128-bit amounts stand in two UBIGINT columns: sum(UHUGEINT) is silently a DOUBLE
+CREATE MACRO amount(high, low) AS
+    high::UHUGEINT * 18446744073709551616::UHUGEINT + low::UHUGEINT;
+CREATE MACRO amount_sum(high, low) AS
+    sum(high)::UHUGEINT * 18446744073709551616::UHUGEINT + sum(low)::UHUGEINT;
+"""
+
+STEPS: tuple[str, ...] = (STEP_1,)
+
+
+def apply_steps(
+    connection: duckdb.DuckDBPyConnection, database: str, steps: Sequence[str] = STEPS
+) -> int:
+    """Bring `database` (attached and in use) to the newest step; the number now reached.
+
+    Each step commits together with its own record, between two checkpoints.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_steps (step INTEGER NOT NULL, applied_at TIMESTAMP)"
+    )
+    found = step_of(connection)
+    if found > len(steps):
+        raise StoreError(
+            "the data was written by a newer workbench (schema step {found}, this one knows "
+            "{known}): update the workbench, or use another data folder",
+            found=found,
+            known=len(steps),
+        )
+    for number, sql in enumerate(steps[found:], start=found + 1):
+        connection.execute(f"CHECKPOINT {database}")
+        _apply(connection, number, sql)
+        connection.execute(f"CHECKPOINT {database}")
+    return len(steps)
+
+
+def step_of(connection: duckdb.DuckDBPyConnection) -> int:
+    """The newest step applied, 0 for none."""
+    (row,) = connection.execute("SELECT coalesce(max(step), 0) FROM schema_steps").fetchall()
+    return int(row[0])
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, number: int, sql: str) -> None:
+    connection.execute("BEGIN")
+    try:
+        connection.execute(sql)
+        connection.execute(
+            "INSERT INTO schema_steps VALUES ($1, now() AT TIME ZONE 'UTC')", [number]
+        )
+        connection.execute("COMMIT")
+    except duckdb.Error as error:
+        connection.execute("ROLLBACK")
+        raise StoreError(
+            "schema step {number} failed and nothing was changed: {reason}",
+            number=number,
+            reason=str(error),
+        ) from error

@@ -1,0 +1,136 @@
+"""The store: what it says is written is durable, and nothing it does blocks the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from workbench.errors import InputError, StoreError
+from workbench.store import export, named, side_files
+from workbench.store.copies import Copies
+from workbench.store.frames import QueryFrame
+from workbench.store.owner import Owner
+from workbench.store.side_files import Folder, SideFile
+from workbench.store.user_sql import Params, UserSql
+from workbench.store.writer import Rows, Writer
+
+READERS = 4
+EXPORT_FACTOR = 20
+"""An export may work this many times longer than a query."""
+
+T = TypeVar("T")
+
+
+class Store:
+    """One data folder, owned by this process. Made by `Store.open`; for one event loop."""
+
+    def __init__(self, owner: Owner, *, query_memory_mb: int, query_limit_s: float) -> None:
+        self.folder = owner.folder
+        self._owner = owner
+        self._limit_s = query_limit_s
+        self._writer = Writer(owner)
+        self._copies = Copies(owner, self._writer)
+        self._user_sql = UserSql(
+            owner.folder, self._copies, memory_mb=query_memory_mb, limit_s=query_limit_s
+        )
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="workbench-reader")
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, folder: Path, *, query_memory_mb: int = 2048, query_limit_s: float = 30.0
+    ) -> Store:
+        """Take the folder over, or StoreError when another process owns it (with its PID)."""
+        owner = await asyncio.to_thread(Owner, folder)
+        await asyncio.to_thread(side_files.sweep, owner.folder)
+        return cls(owner, query_memory_mb=query_memory_mb, query_limit_s=query_limit_s)
+
+    async def __aenter__(self) -> Store:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def append(self, rows: Rows) -> asyncio.Future[None]:
+        """Append rows of several tables, all or none; the future is done once they are durable.
+
+        Tuples have one value per column, in the order of the schema. Appends become
+        durable in the order of their calls.
+        """
+        return self._writer.append(rows)
+
+    async def read(self, query: str, **params: Any) -> list[dict[str, Any]]:
+        """Run a named query of store/queries on the live data."""
+        return await self._off_loop(named.read, self._owner, query, params)
+
+    async def write_side_file(
+        self, folder: Folder, alias: str, tables: Mapping[str, bytes], document: bytes
+    ) -> SideFile:
+        """Write an immutable side file, durable on return; see `side_files.write_side_file`.
+
+        Use the alias of the answer: other content under a taken alias gets another one.
+        """
+        return await self._off_loop(
+            side_files.write_side_file, self.folder, folder, alias, tables, document
+        )
+
+    async def read_document(self, path: str | Path) -> bytes:
+        """The JSON document of a side file, given its path relative to the data folder."""
+        return await self._off_loop(side_files.read_document, self._inside(path))
+
+    async def read_table(self, path: str | Path, name: str) -> bytes:
+        """One table of a side file as an Arrow IPC stream."""
+        return await self._off_loop(side_files.read_table, self._inside(path), name)
+
+    def query(
+        self,
+        sql: str,
+        params: Params = None,
+        *,
+        fresh: bool = False,
+        max_rows: int | None = None,
+    ) -> AsyncGenerator[QueryFrame]:
+        """Run a user's SQL: a QueryHead, bytes (one Arrow IPC stream), a QueryEnd.
+
+        The data is at most 2 s old; `fresh` asks for all that is acknowledged by now.
+        To stop early, close the iterator (`contextlib.aclosing`).
+        """
+        return self._user_sql.query(sql, params, fresh=fresh, max_rows=max_rows)
+
+    async def export(self, what: str, target: Path) -> export.Exported:
+        """Write a table (`tasks`, `alias.table`) or a query as Parquet, with its page beside it."""
+        ask = partial(
+            self._user_sql.query,
+            params=None,
+            fresh=True,
+            max_rows=None,
+            limit_s=self._limit_s * EXPORT_FACTOR,
+        )
+        return await export.export(what, target, ask)
+
+    async def close(self) -> None:
+        """Write what waits, stop the queries, checkpoint, give the folder back."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(StoreError):
+            await self._copies.close()
+        for close in (self._user_sql.close, self._writer.close, self._readers.shutdown):
+            await asyncio.to_thread(close)
+        await asyncio.to_thread(self._owner.close)
+
+    async def _off_loop(self, run: Callable[..., T], *args: Any) -> T:
+        if self._closed:
+            raise StoreError("the store is closed: open it again")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run, *args)
+
+    def _inside(self, path: str | Path) -> Path:
+        whole = (self.folder / path).resolve()
+        if not whole.is_relative_to(self.folder.resolve()) or not whole.is_file():
+            raise InputError.field("path", str(path), "a side file in the data folder")
+        return whole
