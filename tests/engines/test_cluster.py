@@ -1,0 +1,155 @@
+"""The engine on a cluster elsewhere: a scheduler and workers in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.engines.flying import Flown, data_of, job, outcome_of
+from tests.engines.waiting import alive, until
+from workbench.core.job import Cancelled, Done, Lost, Progress
+from workbench.engines.cluster import check_address
+from workbench.engines.dask import DaskEngine
+from workbench.errors import LinkError, SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://10.0.0.5:8786", "tcp://example.org:8786", "inproc://x", "ws://127.0.0.1:1", ""],
+)
+def test_a_cluster_elsewhere_is_spoken_to_over_tls_only(address: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_address(address)
+    assert str(caught.value) == (
+        f"the Dask address is {address!r}; allowed: tls://host:port, or tcp:// to this machine "
+        "only, because a scheduler without TLS runs the code of anybody who reaches it"
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tls://example.org:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:1", "tcp://localhost:1"],
+)
+def test_tls_or_this_machine_is_allowed(address: str) -> None:
+    assert check_address(address) == address
+
+
+@contextmanager
+def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts Dask's own commands, and ends them all whatever happens."""
+    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(command: str, *arguments: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments],
+            env=environment,
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+        processes.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(10)
+
+
+class Elsewhere:
+    """A scheduler on loopback, and workers of two threads when asked for."""
+
+    def __init__(self, start: Callable[..., subprocess.Popen[bytes]], folder: Path) -> None:
+        self._start, self._folder = start, folder
+        self._file = folder / "scheduler.json"
+        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+              "--scheduler-file", str(self._file))  # fmt: skip
+        until(lambda: self._address() is not None, limit_s=30)
+
+    def _address(self) -> str | None:
+        try:
+            return str(json.loads(self._file.read_text())["address"])
+        except (OSError, ValueError):  # not there, or not written to its end
+            return None
+
+    @property
+    def address(self) -> str:
+        return self._address() or ""
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self._start("worker", self.address, "--nthreads", "2", "--no-nanny",
+                           "--no-dashboard", "--local-directory", str(self._folder))  # fmt: skip
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Elsewhere]:
+    with started() as start:
+        yield Elsewhere(start, tmp_path)
+
+
+async def slots(engine: DaskEngine, wanted: int) -> None:
+    await asyncio.to_thread(until, lambda: engine.slots == wanted, limit_s=20)
+
+
+async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
+    cluster: Elsewhere, tmp_path: Path
+) -> None:
+    first = cluster.worker()
+    engine = DaskEngine(address=cluster.address, scratch=tmp_path, heartbeat_s=0.3)
+    await engine.start()
+    try:
+        await slots(engine, 2)
+        path = tmp_path / "batch.json"
+        path.write_text("hello")
+        data = await data_of(engine, job("read", inputs={"batch": path}))
+        assert (data["text"], data["name"]) == ("hello", "batch.json")
+        assert data["path"] != str(path)
+        assert not await asyncio.to_thread(Path(data["path"]).exists)
+        outcome, events = await outcome_of(engine, job("talk", steps=20))
+        assert isinstance(outcome, Done)
+        assert [e.done for e in events if isinstance(e, Progress)] == list(range(1, 21))
+        _, events = await outcome_of(engine, job("flood", lines=20_000))
+        assert len(events) == 20_000
+        outcome, _ = await outcome_of(engine, job("tables", rows=1_000_000))
+        assert isinstance(outcome, Done)
+        assert len(outcome.tables["numbers"]) > 16_000_000
+        flown = Flown(engine, job("locked"))
+        pids = await flown.pids()
+        await engine.cancel(flown.key)
+        assert await flown.task == Cancelled()
+        assert not any(map(alive, pids))
+        flown = Flown(engine, job("hang"))
+        pids = await flown.pids()
+        first.kill()
+        outcome = await asyncio.wait_for(flown.task, 15)
+        assert isinstance(outcome, Lost)
+        await asyncio.to_thread(until, lambda: not any(map(alive, pids)), limit_s=5)
+        second = cluster.worker()
+        await slots(engine, 2)
+        flown = Flown(engine, job("hang"))
+        pids = await flown.pids()
+        second.send_signal(signal.SIGSTOP)
+        assert await asyncio.wait_for(flown.task, 15) == Lost("the Dask worker was silent for 2 s")
+        second.kill()
+    finally:
+        await engine.stop()
+
+
+async def test_a_scheduler_that_is_not_there_is_told(tmp_path: Path) -> None:
+    engine = DaskEngine(address="tcp://127.0.0.1:1", scratch=tmp_path, connect_s=0.5)
+    with pytest.raises(LinkError) as caught:
+        await engine.start()
+    assert str(caught.value).startswith("the Dask scheduler at tcp://127.0.0.1:1 did not answer")

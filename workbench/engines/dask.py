@@ -1,0 +1,331 @@
+"""The engine: runs one attempt at a task on Dask, watches it, and ends it when told to.
+
+Dask places and queues; a supervisor in the worker's thread (engines/supervisor.py) ends
+what Dask cannot. Everything here happens on the event loop that called `start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from distributed import CancelledError, KilledWorker
+
+from workbench.core.job import Cancelled, Event, Job, Lost, Outcome
+from workbench.engines import house
+from workbench.engines.cluster import (
+    CONNECT_S,
+    Cluster,
+    check_address,
+    default_slots,
+    open_embedded,
+    open_remote,
+)
+from workbench.engines.frames import Order
+from workbench.engines.supervisor import WINDOW
+
+LOOK_S = 1.0  # how often the cluster is looked at
+GONE_S = 10.0  # how long a cancelled task may take to be gone before it counts as lost
+EVENTS_S = 5.0  # how long events may lag behind their outcome
+CLOSE_S = 1.0  # for each part of the cluster
+BEATS = 6  # so many missed, and the worker counts as lost
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_batch = msgspec.msgpack.Decoder(list[Event])
+
+
+class Flight:
+    """One job under way, as the hub's side sees it."""
+
+    def __init__(self, job: Job, on_event: Callable[[Event], None]) -> None:
+        self.job, self.on_event = job, on_event
+        self.run = uuid.uuid4().hex
+        self.worker: str | None = None
+        self.life: str | None = None
+        self.seen = 0
+        self.heard_at = time.monotonic()
+        self.news = asyncio.Event()
+        self.verdict: Outcome | None = None
+        self.doomed = asyncio.Event()
+        self.over = asyncio.Event()
+
+    def decide(self, verdict: Outcome) -> None:
+        """Fix how it will have ended, whatever its worker says. The first word counts."""
+        self.verdict = self.verdict or verdict
+
+    def doom(self, verdict: Outcome) -> None:
+        """End it now, without waiting for its worker."""
+        self.decide(verdict)
+        self.doomed.set()
+
+
+class DaskEngine:
+    """Runs jobs on an embedded Dask, or on the cluster at `address`.
+
+    `slots` counts for the embedded one (default: cores - 1); a cluster has as many as its
+    workers have threads. `scratch` is the engine's own folder. `closed` is set when the
+    cluster is gone for good: `restart` brings it back.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str | None = None,
+        slots: int | None = None,
+        scratch: Path,
+        heartbeat_s: float = 5.0,
+        connect_s: float = CONNECT_S,
+    ) -> None:
+        self._address = None if address is None else check_address(address)
+        self._wanted_slots = slots or default_slots()
+        self._scratch, self._beat_s, self._connect_s = scratch, heartbeat_s, connect_s
+        self._name = ""
+        self._cluster: Cluster | None = None
+        self._slots = 0
+        self._flights: dict[str, Flight] = {}
+        self._chores: set[asyncio.Task[Any]] = set()
+        self.closed = asyncio.Event()
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run at once, at this moment; 0 while there is no worker."""
+        return self._slots
+
+    async def start(self) -> None:
+        """Open the cluster. Raises LinkError when one elsewhere does not answer."""
+        self._name = f"workbench-{uuid.uuid4().hex[:12]}"
+        if self._address is None:
+            await asyncio.to_thread(self._tidy)
+            cluster = await open_embedded(self._wanted_slots, str(self._scratch / "dask"))
+        else:
+            cluster = await open_remote(self._address, self._connect_s)
+        self._cluster = cluster
+        self.closed.clear()
+        cluster.client.subscribe_topic(self._name, self._heard)
+        await self._look(cluster)
+        self._spawn(self._keep_looking(cluster))
+
+    def _tidy(self) -> None:
+        """Remove what a killed hub left in the engine's folder."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        for stale in (*self._scratch.glob("task-*"), self._scratch / "dask"):
+            shutil.rmtree(stale, ignore_errors=True)
+
+    async def stop(self) -> None:
+        """End every job (as lost) and every process, then the cluster. Takes at most 5 s."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.decide(Lost("the engine was stopped"))
+        cluster, self._cluster, self._slots = self._cluster, None, 0
+        if cluster is not None and cluster.embedded:
+            await house.close(self._name)
+        elif cluster is not None:
+            with suppress(Exception):  # a cluster that is gone has ended its processes itself
+                async with asyncio.timeout(3.5):
+                    await cluster.client.run(house.close, self._name, on_error="ignore")
+        for flight in flights:
+            flight.doomed.set()
+            await flight.over.wait()
+        for chore in list(self._chores):
+            chore.cancel()
+        if cluster is not None:
+            await cluster.close(CLOSE_S)
+
+    async def restart(self) -> None:
+        """Close what is left of the cluster and open it again. Jobs under way are lost."""
+        await self.stop()
+        await self.start()
+
+    async def run(self, job: Job, on_event: Callable[[Event], None]) -> Outcome:
+        """Run one job to its end. Its events come first, in order; no task fault is raised.
+
+        Cancelling the coroutine cancels the job and returns when its process is gone.
+        """
+        if job.key in self._flights:
+            raise ValueError(f"{job.key} is running already")
+        flight = self._flights[job.key] = Flight(job, on_event)
+        flying = self._spawn(self._fly(flight))
+        try:
+            return await asyncio.shield(flying)
+        except asyncio.CancelledError:
+            await self.cancel(job.key)
+            raise
+
+    async def cancel(self, key: str) -> None:
+        """End a job, and return when its process is gone. An unknown key is over already."""
+        flight = self._flights.get(key)
+        if flight is None:
+            return
+        flight.decide(Cancelled())
+        try:
+            async with asyncio.timeout(GONE_S):
+                if await self._tell_workers(key):
+                    await flight.over.wait()
+        except (TimeoutError, OSError):
+            log.warning("engine.cancel_unconfirmed", extra={"key": key})
+        flight.doomed.set()
+        await flight.over.wait()
+
+    async def _tell_workers(self, key: str) -> bool:
+        """Cancel `key` wherever it runs or may yet start; whether any worker has it now."""
+        if self._cluster is None:
+            return False
+        found = await self._cluster.client.run(house.cancel, self._name, key, on_error="ignore")
+        return any(found.values())
+
+    async def _fly(self, flight: Flight) -> Outcome:
+        try:
+            outcome = await self._outcome(flight)
+        finally:
+            del self._flights[flight.job.key]
+            flight.over.set()
+        return flight.verdict or outcome
+
+    async def _outcome(self, flight: Flight) -> Outcome:
+        if self._cluster is None:
+            return Lost("the engine is not running")
+        client = self._cluster.client
+        try:
+            files = await self._load(client, flight.job)
+        except OSError as error:
+            return Lost(f"an input could not be handed over: {error}")
+        if flight.verdict is not None:
+            return flight.verdict
+        future = client.submit(
+            house.supervise,
+            msgspec.msgpack.encode(self._order(flight)),
+            files,
+            # One prefix for all: Dask keeps statistics for each prefix it ever saw.
+            key=("mesh-task", flight.job.key),
+            pure=False,
+        )
+        landing = asyncio.ensure_future(self._land(flight, future))
+        doomed = asyncio.ensure_future(flight.doomed.wait())
+        try:
+            await asyncio.wait({landing, doomed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            doomed.cancel()
+            landed = landing.done() or not landing.cancel()
+            future.release()
+        return landing.result() if landed else Cancelled()
+
+    async def _land(self, flight: Flight, future: Any) -> Outcome:
+        """The outcome of a submitted job, once all its events were heard."""
+        try:
+            batches, outcome = await future
+        except KilledWorker:
+            return Lost("the Dask worker that ran the task died")
+        except CancelledError:
+            return Lost("the Dask scheduler went away, or dropped the task")
+        except Exception as error:
+            return Lost(f"Dask could not run the task: {type(error).__name__}: {error}"[:1000])
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVENTS_S):
+                while flight.seen < batches:
+                    flight.news.clear()
+                    await flight.news.wait()
+        return outcome  # type: ignore[no-any-return]
+
+    def _order(self, flight: Flight) -> Order:
+        job = flight.job
+        return Order(
+            key=job.key,
+            target=job.target,
+            parameters=json.dumps(job.parameters).encode(),
+            inputs=job.inputs,
+            timeout_s=job.timeout_s,
+            seed=job.seed,
+            device=job.device,
+            gpu=job.gpu,
+            house=self._name,
+            run=flight.run,
+            scratch=str(self._scratch.absolute()) if self._address is None else "",
+            beat_s=self._beat_s,
+        )
+
+    async def _load(self, client: Any, job: Job) -> dict[str, Any] | None:
+        """Inputs on their way to a cluster that shares no disk with us; None if embedded."""
+        if self._address is None or not job.inputs:
+            return None
+        bodies = {
+            name: await asyncio.to_thread(Path(path).read_bytes)
+            for name, path in job.inputs.items()
+        }
+        return dict(await client.scatter(bodies, hash=False))
+
+    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
+        """One batch of events, straight from Dask."""
+        message = event[1]
+        flight = self._flights.get(message["key"])
+        if flight is None or flight.run != message["run"]:
+            return
+        flight.heard_at = time.monotonic()
+        flight.worker, first = message["worker"], flight.life or message["life"]
+        flight.life = message["life"]
+        if first != flight.life:
+            # Dask ran it again by itself, but the node alone decides about another attempt.
+            flight.doom(Lost("the Dask worker that ran the task went away"))
+        elif message["batch"]:
+            self._deliver(flight, message["batch"], _batch.decode(message["events"]))
+
+    def _deliver(self, flight: Flight, number: int, events: list[Event]) -> None:
+        for event in events:
+            try:
+                flight.on_event(event)
+            except Exception:
+                log.exception("engine.on_event_failed", extra={"key": flight.job.key})
+        flight.seen = number
+        flight.news.set()
+        if number % (WINDOW // 2) == 0:
+            self._spawn(self._grant(flight))
+
+    async def _grant(self, flight: Flight) -> None:
+        if self._cluster is not None and flight.worker is not None:
+            await self._cluster.client.run(
+                partial(house.grant, self._name, flight.job.key, flight.seen),
+                workers=[flight.worker],
+                on_error="ignore",
+            )
+
+    async def _keep_looking(self, cluster: Cluster) -> None:
+        while not self.closed.is_set():
+            await asyncio.sleep(LOOK_S)
+            if cluster is not self._cluster:
+                return
+            await self._look(cluster)
+
+    async def _look(self, cluster: Cluster) -> None:
+        """Count the slots; notice a cluster that ended and workers that fell silent."""
+        try:
+            async with asyncio.timeout(2 * LOOK_S):
+                self._slots = await cluster.slots()
+        except (OSError, TimeoutError):
+            self._slots = 0
+        if cluster.ended:
+            self._lose_all("the Dask scheduler is gone")
+            self.closed.set()
+        silence_s = BEATS * self._beat_s
+        for flight in () if cluster.embedded else list(self._flights.values()):
+            if flight.worker and time.monotonic() - flight.heard_at > silence_s:
+                flight.doom(Lost(f"the Dask worker was silent for {silence_s:.0f} s"))
+
+    def _lose_all(self, reason: str) -> None:
+        for flight in list(self._flights.values()):
+            flight.doom(Lost(reason))
+
+    def _spawn(self, chore: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task

@@ -1,0 +1,205 @@
+"""What travels between a supervisor and its task process: length-prefixed msgpack frames.
+
+Each frame is four bytes of length (big endian), then one message. Parameters, documents
+and figures travel as JSON bytes inside, because msgpack ends at 64-bit integers and the
+amounts of Runes do not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from workbench.core.job import Log, Progress
+
+LENGTH = struct.Struct(">I")
+FRAME_LIMIT = 2**31  # bytes; one table of a result at most
+LINE_CHARS = 4096
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
+    """One attempt as the supervisor and its process get it. `parameters` is JSON.
+
+    `house` names the engine that gave the order, `run` this one submission of it;
+    `scratch` is empty where the Dask worker's own folder is to be used.
+    """
+
+    key: str
+    target: str
+    parameters: bytes
+    inputs: dict[str, str]
+    timeout_s: float
+    seed: int
+    device: str = "cpu"
+    gpu: int | None = None
+    house: str = ""
+    run: str = ""
+    scratch: str = ""
+    beat_s: float = 5.0
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """The process took the order: its time starts to count."""
+
+
+class Table(msgspec.Struct, frozen=True, tag="table"):
+    """One table of the result, as an Arrow IPC stream."""
+
+    name: str
+    body: bytes
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
+    """The model returned. `reusable` says that it left no threads or processes behind."""
+
+    document: bytes
+    figures: bytes
+    batch: str | None
+    elapsed_ms: int
+    reusable: bool
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True, tag="raised"):
+    """The model raised."""
+
+    template: str
+    values: dict[str, Any]
+    traceback: str
+    rejected: bool
+    reusable: bool
+
+
+Frame = Order | Started | Progress | Log | Table | Returned | Raised
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Frame)
+
+
+def pack(message: Frame) -> bytes:
+    """One frame as bytes. Raises OverflowError for one that no frame can hold."""
+    body = _encoder.encode(message)
+    if len(body) > FRAME_LIMIT:
+        raise OverflowError(f"{len(body)} bytes; allowed: {FRAME_LIMIT}")
+    return LENGTH.pack(len(body)) + body
+
+
+class Reader:
+    """Bytes in, whole frames out."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames completed by `data`. Raises ValueError for what is no frame."""
+        self._buffer += data
+        start, end = 0, len(self._buffer)
+        try:
+            while end - start >= LENGTH.size:
+                (size,) = LENGTH.unpack_from(self._buffer, start)
+                if size > FRAME_LIMIT:
+                    raise ValueError(f"a frame of {size} bytes; allowed: {FRAME_LIMIT}")
+                if end - start < LENGTH.size + size:
+                    break
+                first = start + LENGTH.size
+                start = first + size
+                with memoryview(self._buffer) as view, view[first:start] as body:
+                    frame = _decoder.decode(body)
+                yield frame
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
+        finally:
+            del self._buffer[:start]
+
+
+class Lines:
+    """Text in, whole lines out: each at most LINE_CHARS long, what is beyond is cut.
+
+    A carriage return ends a line as well, so that a progress bar drawn in place does not
+    grow into one endless line. Empty lines are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._open = ""
+
+    def feed(self, text: str) -> Iterator[str]:
+        """The lines completed by `text`."""
+        *whole, last = text.replace("\r", "\n").split("\n")
+        for line in whole:
+            yield from self._close(self._open + line[: LINE_CHARS + 1])
+            self._open = ""
+        if len(self._open) <= LINE_CHARS:
+            self._open += last[: LINE_CHARS + 1]
+
+    def rest(self) -> Iterator[str]:
+        """The line that nobody ended, if there is one."""
+        line, self._open = self._open, ""
+        yield from self._close(line)
+
+    @staticmethod
+    def _close(line: str) -> Iterator[str]:
+        if line.strip():
+            yield line if len(line) <= LINE_CHARS else line[: LINE_CHARS - 1] + "…"
+
+
+def line_event(level: str, line: str) -> Log:
+    """One line of somebody else's text as a log event."""
+    return Log(level, "{line}", {"line": line})
+
+
+def speakable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a sentence as they may travel: numbers and words, anything else as words."""
+    return {name: _speakable(value) for name, value in values.items()}
+
+
+def _speakable(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # NumPy's scalars
+        value = value.item()
+    if value is None or type(value) in (bool, float):
+        return value
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    return str(value)[:LINE_CHARS]
+
+
+def to_json(value: Any) -> bytes:
+    """`value` as JSON: integers stay exact however long; NaN and infinities become null.
+
+    NumPy scalars and arrays, timestamps, sets and paths are written as what they hold. Raises
+    TypeError for what JSON cannot say.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except OverflowError:  # msgspec has no integers beyond 64 bits
+        plain = _finite(msgspec.to_builtins(value, enc_hook=_plain, str_keys=True))
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays, pandas' series
+        return value.tolist()
+    if hasattr(value, "isoformat"):  # pandas' timestamps
+        return value.isoformat()
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,136 @@
+"""Calling one model and putting what came of it into frames."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from workbench.core.model import Context, MeshModel, Result
+from workbench.engines.frames import Frame, Order, Raised, Returned, Table, speakable, to_json
+from workbench.errors import InputError, WorkbenchError
+
+TRACEBACK_CHARS = 20_000
+REASON_CHARS = 2_000
+DOCUMENT_LIMIT = 512 * 10**6  # bytes of JSON, figures included
+
+End = Callable[[bool], Returned | Raised]
+"""The last frame of a task, once it is known whether its process may be used again."""
+
+
+def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> End:
+    """Run the order's function, send the tables of its result, and return its last frame.
+
+    Nothing that a model raises gets past here, `SystemExit` and `KeyboardInterrupt` included.
+    """
+    began = time.perf_counter()
+    try:
+        result = _call(find(order.target), context, json.loads(order.parameters))
+        document, figures = _json(result.data), _json(result.figures)
+        if len(document) + len(figures) > DOCUMENT_LIMIT:
+            raise WorkbenchError(
+                "the model's result is a document of {size_mb} MB; allowed: {limit_mb} MB, the "
+                "rest belongs into tables",
+                size_mb=round((len(document) + len(figures)) / 1e6),
+                limit_mb=DOCUMENT_LIMIT // 10**6,
+            )
+        for name, table in result.tables.items():
+            send(Table(name, arrow_stream(name, table)))
+    except BaseException as error:
+        raised = _raised(error)
+        return lambda reusable: msgspec.structs.replace(raised, reusable=reusable)
+    elapsed_ms = round((time.perf_counter() - began) * 1000)
+    return lambda reusable: Returned(
+        document=document,
+        figures=figures,
+        batch=None if result.batch is None else str(result.batch),
+        elapsed_ms=elapsed_ms,
+        reusable=reusable,
+    )
+
+
+def find(target: str) -> Callable[..., Any]:
+    """What `module:function` names. Importing the module is part of the task's time."""
+    module, _, path = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    if not callable(found):
+        raise WorkbenchError("{target} is no function", target=target)
+    return found  # type: ignore[no-any-return]
+
+
+def _call(function: Callable[..., Any], context: Context, parameters: dict[str, Any]) -> Result:
+    if isinstance(function, MeshModel):
+        typed = msgspec.convert(parameters, function.parameters)
+        parameters = {name: getattr(typed, name) for name in typed.__struct_fields__}
+    result = function(context, **parameters)
+    if not isinstance(result, Result):
+        raise WorkbenchError(
+            "the model returned a {kind}; allowed: a Result", kind=type(result).__name__
+        )
+    return result
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise WorkbenchError(
+            "the model's result cannot be written as JSON: {reason}", reason=str(error)
+        ) from None
+
+
+def arrow_stream(name: str, table: Any) -> bytes:
+    """A table as an Arrow IPC stream. Whatever speaks Arrow's C stream is a table."""
+    import pyarrow
+
+    if not isinstance(table, pyarrow.Table):
+        if not hasattr(table, "__arrow_c_stream__"):
+            raise WorkbenchError(
+                "the model's table {name} is a {kind}; allowed: a pyarrow.Table",
+                name=name,
+                kind=type(table).__name__,
+            )
+        table = pyarrow.table(table)
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
+
+
+def _raised(error: BaseException) -> Raised:
+    if isinstance(error, WorkbenchError):
+        template, values = error.template, error.values
+    else:
+        template = "{kind}: {reason}"
+        values = {"kind": type(error).__name__, "reason": _words(error)}
+    return Raised(
+        template=template,
+        values=speakable(values),
+        traceback=_trace(error),
+        rejected=isinstance(error, InputError),
+        reusable=False,
+    )
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)[:REASON_CHARS]
+    except Exception:  # an exception whose own text fails is still only a failed task
+        return "it cannot say why"
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback from the model's first line on: our own frames help nobody."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames)
+    return "".join(lines)[-TRACEBACK_CHARS:]
