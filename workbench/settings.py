@@ -1,0 +1,199 @@
+"""Every setting of the workbench, read once, frozen, and refused with a sentence when wrong.
+
+Strongest first: what the caller passes, `WORKBENCH_*` variables, `workbench.toml` in the
+working folder, `workbench.toml` in the data folder, the defaults below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from workbench.errors import SettingsError, shown
+
+PREFIX = "WORKBENCH_"
+FILE_NAME = "workbench.toml"
+NOT_SETTINGS = frozenset({"WORKBENCH_SHARED", "WORKBENCH_CHROMIUM"})
+"""Variables of the test suite that share the prefix."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+def default_data() -> Path:
+    """The user's data folder, as the operating system places it."""
+    return platformdirs.user_data_path("runes-workbench", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """What a hub, a page and a kernel agree on. Secrets never show in a repr."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data: Path = Field(default_factory=default_data)
+    """The folder with everything that is kept."""
+    ws_port: Port = 3001
+    """Port of `/ws`; 0 takes a free one."""
+    mesh_port: Port = 8081
+    """Port of `/mesh`; 0 takes a free one."""
+    host: str = ""
+    """Address to listen on; empty is loopback only, both 127.0.0.1 and ::1."""
+    hosts: Names = ()
+    """Host names, besides loopback and `host`, under which browsers may address the hub."""
+    origins: Names = ()
+    """Origins of web pages that may connect, such as `https://mesh.example.org`; full match."""
+    token: SecretStr | None = None
+    """The token with scope admin; one is made where none is given."""
+    submit_token: SecretStr | None = None
+    """A token that may look, query and submit."""
+    view_token: SecretStr | None = None
+    """A token that may only look."""
+    dask_address: str | None = None
+    """An existing Dask scheduler; without one the hub runs its own."""
+    slots: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Tasks at a time; without a number, the machine's cores less one."""
+    input_limit_mb: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Largest input of a task, in MB of 1,000,000 bytes."""
+    rune_limit: Annotated[int, Field(ge=1)] = 5000
+    """Most runes in one batch."""
+    private_addresses: bool = False
+    """Whether `inputDataURL` may name this machine or a private network."""
+    query_limit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """Longest run of a user's query."""
+    query_memory_mb: Annotated[int, Field(ge=256)] = 2048
+    """Most memory of a user's query."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What the hub writes to its log."""
+
+    @field_validator("origins", "hosts", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """A comma-separated text as a tuple; a trailing slash is no part of an Origin."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            return parts
+        return tuple(str(part).strip().rstrip("/") for part in parts if str(part).strip())
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("token", "submit_token", "view_token", mode="after")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 8:
+            raise ValueError("text of 8 characters or more")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The files are read by `load_settings`, which knows the data folder."""
+        return (init_settings,)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """All settings; overrides that are None count as not given. Raises SettingsError."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    _refuse_unknown(given, "setting")
+    strong = {**_read_file(Path.cwd() / FILE_NAME), **_read_environment(), **given}
+    data = Path(strong.get("data") or default_data()).expanduser().absolute()
+    weak = {} if data == Path.cwd() else _read_file(data / FILE_NAME)
+    try:
+        return Settings(**{**weak, **strong})
+    except ValidationError as error:
+        raise _sentence(error) from None
+
+
+def _read_environment() -> dict[str, Any]:
+    """`WORKBENCH_*` as settings. Empty is as good as unset."""
+    names = [name for name in os.environ if name.upper().startswith(PREFIX)]
+    found = {name for name in names if name.upper() not in NOT_SETTINGS}
+    for name in sorted(found):
+        if name != name.upper() or name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            raise _unknown("variable", name, _variables())
+    return {
+        name.removeprefix(PREFIX).lower(): os.environ[name] for name in found if os.environ[name]
+    }
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """One `workbench.toml` as settings; nothing where there is none."""
+    try:
+        with path.open("rb") as stream:
+            read = tomllib.load(stream)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(
+            "{path} cannot be read: {reason}; mend the file or remove it",
+            path=str(path),
+            reason=str(error),
+        ) from None
+    _refuse_unknown(read, f"setting in {path}")
+    return read
+
+
+def _refuse_unknown(given: Iterable[str], what: str) -> None:
+    for name in given:
+        if name not in Settings.model_fields:
+            raise _unknown(what, name, list(Settings.model_fields))
+
+
+def _unknown(what: str, name: str, known: list[str]) -> SettingsError:
+    """The refusal of a misspelt name: pydantic-settings alone ignores it without a word."""
+    by_short = {each.upper().removeprefix(PREFIX): each for each in known}
+    short = name.upper().removeprefix(PREFIX)
+    nearest = difflib.get_close_matches(short, by_short, n=1, cutoff=0.5)
+    if not nearest:
+        return SettingsError(
+            "there is no {what} {name}; there are: {known}",
+            what=what,
+            name=name,
+            known=", ".join(known),
+        )
+    return SettingsError(
+        "there is no {what} {name}; did you mean {nearest}?",
+        what=what,
+        name=name,
+        nearest=by_short[nearest[0]],
+    )
+
+
+def _variables() -> list[str]:
+    return [PREFIX + name.upper() for name in Settings.model_fields]
+
+
+def _sentence(error: ValidationError) -> SettingsError:
+    """The first fault with variable, value and rule; a token's value is never named."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    reason = first["msg"].removeprefix("Value error, ")
+    allowed = reason.removeprefix("Input should be ")
+    secret = "token" in name
+    return SettingsError(
+        "{variable} is {value}; allowed: {allowed}",
+        variable=PREFIX + name.upper(),
+        value="(not shown)" if secret else shown(first["input"]),
+        allowed=allowed,
+    )
