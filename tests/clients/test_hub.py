@@ -1,0 +1,148 @@
+"""HubClient against a real WebSocket server that speaks `/ws`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import polars
+import pyarrow
+import pytest
+
+from tests.clients.speaking_hub import TABLE, SpeakingHub, speaking
+from workbench.clients.answer import QueryResult
+from workbench.clients.hub import HubClient
+from workbench.errors import InputError, LinkError
+
+
+@contextlib.asynccontextmanager
+async def client_of(hub: SpeakingHub, **more: Any) -> AsyncIterator[HubClient]:
+    client = HubClient(hub.url, "token", reconnect_delay=0.02, **more)
+    await client.connect()
+    try:
+        yield client
+    finally:
+        await client.disconnect()
+
+
+async def test_ping_gives_the_round_trip_in_seconds() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        assert 0 < await client.ping() < 5
+
+
+async def test_a_query_is_an_arrow_table_as_of_a_moment() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        result = await client.query("SELECT * FROM t WHERE n < $n", {"n": 5}, fresh=True)
+        assert hub.heard[0]["data"] == {
+            "sql": "SELECT * FROM t WHERE n < $n",
+            "params": {"n": 5},
+            "fresh": True,
+        }
+        assert result.arrow().equals(TABLE)
+        assert (len(result), result.columns) == (25, ["n", "name"])
+        assert result.as_of == datetime(2025, 11, 24, 16, 0, tzinfo=UTC)
+        assert result.truncated
+        assert result.elapsed_ms == 12
+        assert list(result.df()["n"]) == list(range(25))
+        assert isinstance(result.pl(), polars.DataFrame)
+        assert result.rows()[1] == {"n": 1, "name": "<b>1</b>"}
+
+
+async def test_two_queries_at_once_get_their_own_answers() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        both = await asyncio.gather(client.query("SELECT 1"), client.query("SELECT 2"))
+        assert [len(each) for each in both] == [25, 25]
+
+
+async def test_a_faulty_query_raises_the_hubs_sentence() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        with pytest.raises(InputError) as fault:
+            await client.query("broken")
+        assert str(fault.value) == "the query failed: syntax"
+        assert fault.value.template == "the query failed: {reason}"
+        assert len(await client.query("SELECT 1")) == 25
+
+
+async def test_a_query_that_nobody_waits_for_is_stopped_at_the_hub() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        asked = asyncio.create_task(client.query("slow"))
+        await hub.until(lambda: "query" in hub.kinds())
+        asked.cancel()
+        await hub.until(lambda: "query:cancel" in hub.kinds())
+        assert hub.heard[-1]["requestId"] == hub.heard[0]["requestId"]
+
+
+async def test_a_query_has_a_deadline() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        with pytest.raises(LinkError, match=r"the hub did not answer query within 0\.05 s"):
+            await client.query("slow", timeout_s=0.05)
+
+
+async def test_a_query_under_way_is_given_back_when_the_connection_is_lost() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        asked = asyncio.create_task(client.query("slow"))
+        await hub.until(lambda: "query" in hub.kinds())
+        await hub.drop()
+        with pytest.raises(LinkError, match="was lost"):
+            await asyncio.wait_for(asked, 10)
+
+
+async def test_subscriptions_come_back_with_the_connection() -> None:
+    async with speaking() as hub, client_of(hub) as client:
+        metrics: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        tasks: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        client.on("metrics", metrics.put_nowait)
+        client.monitor(1000)
+        leave = client.follow_task("t1", tasks.put_nowait)
+        for lost in (True, False):
+            reading = await asyncio.wait_for(metrics.get(), 10)
+            assert reading["cpu"] == {"usage": 1.0}
+            assert (await asyncio.wait_for(tasks.get(), 10))["id"] == "t1"
+            if lost:
+                await hub.drop()
+        leave()
+        leave()
+        await hub.until(lambda: "task:unsubscribe" in hub.kinds())
+
+
+async def test_each_attempt_asks_where_the_hub_is_now() -> None:
+    first, second = SpeakingHub(), SpeakingHub()
+    await first.start()
+    await second.start()
+    places = [first.url, second.url]
+    client = HubClient(locate=lambda: (places[0], None), reconnect_delay=0.01)
+    await client.connect()
+    places.pop(0)
+    await first.stop()
+    client.monitor(1000)
+    await second.until(lambda: "monitoring:subscribe" in second.kinds())
+    assert await client.ping() > 0
+    await client.disconnect()
+    await second.stop()
+
+
+async def test_a_question_without_a_connection_says_what_to_do() -> None:
+    with pytest.raises(LinkError, match="not connected to the hub: call connect"):
+        await HubClient().ping()
+
+
+def test_a_result_draws_itself_escaped_and_says_what_is_left_out() -> None:
+    result = QueryResult(TABLE, truncated=True, elapsed_ms=1234, as_of=None)
+    html = result._repr_html_()
+    assert "&lt;b&gt;1&lt;/b&gt;" in html
+    assert "<b>" not in html
+    assert html.count("<tr>") == 21
+    assert "25 rows, the first 20 shown, cut off at the limit: more rows exist, 1,234 ms" in html
+    assert repr(result).startswith("QueryResult(25 rows")
+    assert set(result._repr_mimebundle_()) == {"text/html", "text/plain"}
+
+
+def test_an_empty_answer_is_an_empty_table() -> None:
+    result = QueryResult.of([], {"rows": 0})
+    assert (len(result), result.columns, result.truncated) == (0, [], False)
+    assert "0 rows" in result._repr_html_()
+    missing = QueryResult(pyarrow.table({"x": [None]}), truncated=False, elapsed_ms=0, as_of=None)
+    assert ">–<" in missing._repr_html_()

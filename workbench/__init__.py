@@ -1,0 +1,89 @@
+"""Runes Workbench: your own GPUs, local language models and Bitcoin Runes data in one notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.boards import show_mesh, show_workbench
+    from workbench.clients.answer import QueryResult
+    from workbench.clients.hub import HubClient
+    from workbench.clients.mesh import MeshClient
+    from workbench.core.model import Context, DataURL, MeshModel, Result, model
+    from workbench.errors import (
+        InputError,
+        LinkError,
+        ProtocolError,
+        SettingsError,
+        StoreError,
+        TaskError,
+        WorkbenchError,
+    )
+    from workbench.session import Run, Workbench, connect
+
+_HOMES = {
+    "connect": "workbench.session",
+    "Run": "workbench.session",
+    "Workbench": "workbench.session",
+    "QueryResult": "workbench.clients.answer",
+    "HubClient": "workbench.clients.hub",
+    "MeshClient": "workbench.clients.mesh",
+    "show_mesh": "workbench.boards",
+    "show_workbench": "workbench.boards",
+    "Context": "workbench.core.model",
+    "DataURL": "workbench.core.model",
+    "MeshModel": "workbench.core.model",
+    "Result": "workbench.core.model",
+    "model": "workbench.core.model",
+    "InputError": "workbench.errors",
+    "LinkError": "workbench.errors",
+    "ProtocolError": "workbench.errors",
+    "SettingsError": "workbench.errors",
+    "StoreError": "workbench.errors",
+    "TaskError": "workbench.errors",
+    "WorkbenchError": "workbench.errors",
+}
+
+__all__ = [
+    "Context",
+    "DataURL",
+    "HubClient",
+    "InputError",
+    "LinkError",
+    "MeshClient",
+    "MeshModel",
+    "ProtocolError",
+    "QueryResult",
+    "Result",
+    "Run",
+    "SettingsError",
+    "StoreError",
+    "TaskError",
+    "Workbench",
+    "WorkbenchError",
+    "__version__",
+    "connect",
+    "model",
+    "show_mesh",
+    "show_workbench",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("runes-workbench")
+    elif name in _HOMES:
+        from importlib import import_module
+
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

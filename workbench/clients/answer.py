@@ -1,0 +1,105 @@
+"""The answer to a query: an Arrow table that draws itself and says as of when it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from workbench.core import markup
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+SHOWN_ROWS = 20
+SHOWN_COLUMNS = 40
+
+
+class QueryResult:
+    """Arrow-backed. `as_of` (UTC) is the moment of the data; `truncated` that rows are left out."""
+
+    def __init__(
+        self, table: pyarrow.Table, *, truncated: bool, elapsed_ms: float, as_of: datetime | None
+    ) -> None:
+        self._table = table
+        self.truncated = truncated
+        self.elapsed_ms = elapsed_ms
+        self.as_of = as_of
+
+    @classmethod
+    def of(cls, parts: Sequence[bytes], done: Mapping[str, Any]) -> QueryResult:
+        """From the frames of one Arrow IPC stream and the `query:done` after them."""
+        return cls(
+            read_stream(b"".join(parts)),
+            truncated=bool(done.get("truncated")),
+            elapsed_ms=float(done.get("elapsedMs") or 0),
+            as_of=_instant(done.get("asOf")),
+        )
+
+    def arrow(self) -> pyarrow.Table:
+        return self._table
+
+    def df(self) -> pandas.DataFrame:
+        frame: pandas.DataFrame = self._table.to_pandas()
+        return frame
+
+    def pl(self) -> polars.DataFrame:
+        import polars
+
+        frame = polars.from_arrow(self._table)
+        return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries."""
+        return list(self._table.to_pylist())
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self._table.column_names)
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __repr__(self) -> str:
+        return f"QueryResult({self._caption()}; columns: {', '.join(self.columns)})"
+
+    def _repr_html_(self) -> str:
+        names = self.columns[:SHOWN_COLUMNS]
+        head = self._table.slice(0, SHOWN_ROWS).select(range(len(names)))
+        cells = [column.to_pylist() for column in head.columns]
+        return markup.table(names, zip(*cells, strict=True), self._caption())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    def _caption(self) -> str:
+        count = len(self)
+        parts = [f"{count:,} row{'' if count == 1 else 's'}"]
+        if count > SHOWN_ROWS:
+            parts.append(f"the first {SHOWN_ROWS} shown")
+        if len(self.columns) > SHOWN_COLUMNS:
+            parts.append(f"{SHOWN_COLUMNS} of {len(self.columns)} columns shown")
+        if self.truncated:
+            parts.append("cut off at the limit: more rows exist")
+        if self.as_of is not None:
+            parts.append(f"as of {self.as_of:%Y-%m-%d %H:%M:%S} UTC")
+        parts.append(f"{self.elapsed_ms:,.0f} ms")
+        return ", ".join(parts)
+
+
+def read_stream(content: bytes) -> pyarrow.Table:
+    """One Arrow IPC stream as a table; no bytes are a table without columns."""
+    import pyarrow
+
+    if not content:
+        return pyarrow.table({})
+    return pyarrow.ipc.open_stream(content).read_all()
+
+
+def _instant(given: Any) -> datetime | None:
+    """Milliseconds since the Unix epoch, in UTC."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    return datetime.fromtimestamp(given / 1000, UTC)

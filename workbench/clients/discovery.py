@@ -1,0 +1,224 @@
+"""Finding the hub of a data folder, or starting one that outlives the kernel that needed it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from workbench.clients.hub import HubClient
+from workbench.core.wire import WIRE_VERSION
+from workbench.errors import LinkError, ProtocolError
+
+HUB_FILE = "hub.json"
+LOG_FILE = "hub.log"
+LOG_BYTES = 5_000_000
+LOG_SHOWN = 3
+ANSWER_S = 2.0
+START_S = 60.0
+DRAIN_S = 60.0
+POLL_S = 0.05
+
+log = logging.getLogger("workbench.clients")
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+class HubFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`hub.json`: where a running hub is. Its repr shows no token."""
+
+    pid: int
+    version: str
+    wire: int
+    ws: str
+    mesh: str
+    token: str
+    started_at: int = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"HubFile(pid={self.pid}, version={self.version!r}, ws={self.ws!r}, mesh={self.mesh!r})"
+        )
+
+
+def read_hub_file(folder: Path) -> HubFile | None:
+    """What stands in `hub.json`; None when it is missing or cannot be read."""
+    try:
+        return msgspec.json.decode((folder / HUB_FILE).read_bytes(), type=HubFile)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+async def find_hub(folder: Path, *, answer_s: float = ANSWER_S) -> HubFile | None:
+    """The hub of this folder when it is alive, answers, and speaks our wire version.
+
+    A file left behind by a dead hub counts as none. Raises ProtocolError for another
+    wire version.
+    """
+    found = read_hub_file(folder)
+    if found is None or not _alive(found.pid):
+        return None
+    if found.wire != WIRE_VERSION:
+        raise ProtocolError(
+            "the hub of {folder} (PID {pid}, version {version}) speaks wire version {theirs} and "
+            "this kernel speaks {ours}: drain and restart it with workbench.connect(restart=True)",
+            folder=str(folder),
+            pid=found.pid,
+            version=found.version,
+            theirs=found.wire,
+            ours=WIRE_VERSION,
+        )
+    return found if await _answers(found, answer_s) else None
+
+
+async def find_or_start(
+    folder: Path,
+    *,
+    start: bool = True,
+    restart: bool = False,
+    free_ports: bool = False,
+    wait_s: float = START_S,
+) -> HubFile:
+    """A hub that answers. `restart` drains a running one first; with `free_ports` a new one
+    takes other ports where the wanted are taken.
+
+    Raises LinkError with the end of its log when a new hub does not come up in time.
+    """
+    if restart:
+        await stop_hub(folder)
+    found = await find_hub(folder)
+    if found is not None:
+        return found
+    if not start:
+        raise LinkError(
+            "no hub runs on {folder}: start one with `workbench hub --data {folder}`, or with "
+            "workbench.connect()",
+            folder=str(folder),
+        )
+    return await _start(folder, free_ports, wait_s)
+
+
+async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> None:
+    """Ask the hub of this folder to drain and wait until it is gone. None there: nothing to do."""
+    found = read_hub_file(folder)
+    if found is None or not _alive(found.pid):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + wait_s
+    while _alive(found.pid):
+        if time.monotonic() > deadline:
+            raise LinkError(
+                "the hub of {folder} (PID {pid}) still drains after {limit_s} s: wait for its "
+                "tasks, or stop the process",
+                folder=str(folder),
+                pid=found.pid,
+                limit_s=wait_s,
+            )
+        await asyncio.sleep(POLL_S)
+
+
+async def _start(folder: Path, free_ports: bool, wait_s: float) -> HubFile:
+    process = await asyncio.to_thread(_spawn, folder, free_ports)
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline:
+        found = await find_hub(folder)
+        if found is not None:
+            return found
+        if process.poll() is not None:
+            # Another kernel may have been faster: its hub holds the lock and starts now.
+            found = await _other(folder, min(deadline, time.monotonic() + ANSWER_S))
+            if found is not None:
+                return found
+            break
+        await asyncio.sleep(POLL_S)
+    raise _did_not_start(folder, process, wait_s)
+
+
+async def _other(folder: Path, deadline: float) -> HubFile | None:
+    while True:
+        found = await find_hub(folder)
+        if found is not None or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(POLL_S)
+
+
+def _spawn(folder: Path, free_ports: bool) -> subprocess.Popen[bytes]:
+    """A hub in a session of its own, so that no Ctrl-C or closed terminal of ours ends it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / LOG_FILE
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    command = [sys.executable, "-m", "workbench.cli", "hub", "--data", str(folder)]
+    command += ["--free-ports"] if free_ports else []
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _started.append(process)
+    log.info("hub.spawned pid=%d data=%s", process.pid, folder)
+    return process
+
+
+def _did_not_start(folder: Path, process: subprocess.Popen[bytes], wait_s: float) -> LinkError:
+    last = _last_lines(folder / LOG_FILE)
+    if process.poll() is None:
+        return LinkError(
+            "the hub of {folder} was started but did not answer within {limit_s} s; its log "
+            "{log} ends with: {last}",
+            folder=str(folder),
+            limit_s=wait_s,
+            log=str(folder / LOG_FILE),
+            last=last,
+        )
+    return LinkError(
+        "the hub of {folder} could not start (exit code {code}); its log ends with: {last}",
+        folder=str(folder),
+        code=process.returncode,
+        last=last,
+    )
+
+
+def _last_lines(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "nothing"
+    return "\n".join(lines[-LOG_SHOWN:]) or "nothing"
+
+
+async def _answers(found: HubFile, within_s: float) -> bool:
+    client = HubClient(found.ws, found.token, reconnect_max_attempts=0, keep_trying=False)
+    try:
+        await client.connect(wait_s=within_s)
+        await client.ping(timeout_s=within_s)
+    except LinkError:
+        return False
+    finally:
+        await client.disconnect()
+    return True
+
+
+def _alive(pid: int) -> bool:
+    for process in _started:
+        process.poll()  # a child of ours that ended would stay a zombie, and look alive
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

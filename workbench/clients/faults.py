@@ -1,0 +1,53 @@
+"""An error that a hub or node sent, as one of ours: same sentence, same catcher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.errors import (
+    InputError,
+    LinkError,
+    ProtocolError,
+    SettingsError,
+    StoreError,
+    WorkbenchError,
+)
+
+_BY_CODE: dict[str, type[WorkbenchError]] = {
+    "invalid": InputError,
+    "conflict": InputError,
+    "unknown-model": InputError,
+    "unknown-task": InputError,
+    "busy": LinkError,
+    "link": LinkError,
+    "forbidden": ProtocolError,
+    "unavailable": ProtocolError,
+    "protocol": ProtocolError,
+    "settings": SettingsError,
+    "store": StoreError,
+}
+_PLAIN = re.compile(r"(?:[^{}]|\{[A-Za-z_]\w*\}|\{\{|\}\})*")
+
+
+def fault(message: Mapping[str, Any], key: str = "error") -> WorkbenchError:
+    """The error of an error message; its sentence stands under `key`."""
+    template, values = sentence(message, key)
+    return _BY_CODE.get(str(message.get("code")), WorkbenchError)(template, **values)
+
+
+def sentence(message: Mapping[str, Any], key: str = "error") -> tuple[str, dict[str, Any]]:
+    """Template and values of a message, safe to format.
+
+    A template comes from the other side: one with anything but plain {names} that all have
+    a value is not used, for a format string can name attributes and huge widths.
+    """
+    template, values = message.get("template"), message.get("values")
+    values = values if isinstance(values, dict) else {}
+    if isinstance(template, str) and _PLAIN.fullmatch(template):
+        names = set(re.findall(r"\{([A-Za-z_]\w*)\}", template))
+        if names <= values.keys() and not values.keys() & {"faults", "outcome"}:
+            return template, values
+    reason = message.get(key)
+    return ("{reason}", {"reason": str(reason)}) if reason else ("no reason was given", {})

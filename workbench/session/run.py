@@ -1,0 +1,215 @@
+"""One task as a notebook holds it: its state, its logs, its result; it draws itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine, Iterator
+from typing import Any, Protocol, TypeVar
+
+from workbench.clients.answer import QueryResult
+from workbench.clients.faults import sentence
+from workbench.clients.mesh import MeshClient
+from workbench.core import markup
+from workbench.core.mesh_record import TaskRecord
+from workbench.errors import InputError, LinkError
+
+T = TypeVar("T")
+
+PLOTLY = "application/vnd.plotly.v1+json"
+SHOWN_LOGS = 10
+SHOWN_POINTS = 20
+QUIET_S = 10.0
+
+
+class Host(Protocol):
+    """The workbench, as far as a run needs it."""
+
+    mesh: MeshClient
+
+    def query(self, sql: str) -> QueryResult: ...
+    def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+
+
+class Figure(dict[str, Any]):
+    """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a table."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {PLOTLY: dict(self), "text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    def _repr_html_(self) -> str:
+        rows = [(*row,) for trace in self.get("data") or () for row in _points(trace)]
+        caption = self.title or "figure"
+        if len(rows) > SHOWN_POINTS:
+            caption = f"{caption}: {SHOWN_POINTS} of {len(rows)} points"
+        return markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
+
+    def __repr__(self) -> str:
+        return f"Figure({self.title!r}, {len(self.get('data') or ())} traces)"
+
+    @property
+    def title(self) -> str:
+        title = (self.get("layout") or {}).get("title") or ""
+        return str(title.get("text") or "") if isinstance(title, dict) else str(title)
+
+
+class RunResult(dict[str, Any]):
+    """The result of a task, keys as on the wire: `data`, `tables`, `figures`, `alias`, ..."""
+
+    @property
+    def data(self) -> Any:
+        return self.get("data")
+
+    @property
+    def figures(self) -> list[Figure]:
+        return [Figure(each) for each in self.get("figures") or ()]
+
+    def _repr_html_(self) -> str:
+        data = self.data if isinstance(self.data, dict) else {"result": self.data}
+        shown = markup.table(("result", ""), [(name, _brief(each)) for name, each in data.items()])
+        tables: dict[str, Any] = self.get("tables") or {}
+        sizes = [(name, each.get("rows")) for name, each in tables.items()]
+        caption = "run.table(name) gives one of them"
+        return shown + (markup.table(("table", "rows"), sizes, caption) if sizes else "")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": dict.__repr__(self)}
+
+
+class Run:
+    """A task that a hub has accepted. It goes on whether or not anybody holds this."""
+
+    def __init__(self, host: Host, task_id: str) -> None:
+        self.task_id = task_id
+        self._host = host
+
+    @property
+    def state(self) -> str:
+        """`queued`, `fetching`, `running`, `cancelling`, `done`, or how else it ended."""
+        return self._record().state
+
+    @property
+    def progress(self) -> float | None:
+        """Finished units over all, from 0 to 1; None before the first word of it."""
+        return self._record().progress
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since it was sent, until it ended."""
+        return self._record().elapsed_s
+
+    @property
+    def error(self) -> str | None:
+        """Why it has no result, when it has none."""
+        return self._record().error
+
+    def logs(self) -> list[str]:
+        """The lines of its log so far."""
+        return list(self._lines())
+
+    def result(self, timeout_s: float | None = None) -> RunResult:
+        """Wait for the end. Raises TaskError when the task ended otherwise than done.
+
+        Ctrl-C, and the time limit with a LinkError, end the waiting and not the task.
+        """
+        found = self._host.block_on(self._host.mesh.result(self.task_id, timeout_s))
+        return RunResult(found if isinstance(found, dict) else {"data": found})
+
+    def cancel(self) -> bool:
+        """Stop the work itself; False when it had ended already."""
+        return self._host.block_on(self._host.mesh.cancel_task(self.task_id))
+
+    def table(self, name: str) -> QueryResult:
+        """One of the tables that the task wrote; waits for the end."""
+        result = self.result()
+        tables: dict[str, Any] = result.get("tables") or {}
+        if name not in tables:
+            raise InputError.field("table", name, ", ".join(tables) or "none: it wrote no tables")
+        return self._host.query(f"SELECT * FROM {_quoted(result['alias'])}.{_quoted(name)}")  # noqa: S608
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of the result; none before the end."""
+        result = self._record().result
+        return RunResult(result).figures if isinstance(result, dict) else []
+
+    def __repr__(self) -> str:
+        return f"Run({self.task_id!r}, {self._record().state})"
+
+    def _repr_html_(self) -> str:
+        record = self._record()
+        parts = [
+            markup.heading(record.model or "task", f"{record.state}, {record.elapsed_s:.1f} s")
+        ]
+        parts += self._drawn_state(record)
+        if record.state == "done" and isinstance(record.result, dict):
+            parts.append(RunResult(record.result)._repr_html_())
+        lines = list(self._lines())
+        if lines:
+            parts.append(markup.block("\n".join(lines[-SHOWN_LOGS:])))
+        return "".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        """The run, and below it each of its figures."""
+        from IPython.display import display
+
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+        for figure in self.figures:
+            display(figure)  # type: ignore[no-untyped-call]
+
+    def _drawn_state(self, record: TaskRecord) -> list[str]:
+        if record.error:
+            template, values = sentence(
+                {"template": record.template, "values": record.values, "error": record.error}
+            )
+            return [markup.note(f"{record.code}: {template.format(**values)}")]
+        if not record.pending:
+            return []
+        drawn = [markup.bar(record.progress, record.status_text or record.state)]
+        if record.silent_s > QUIET_S:
+            drawn.append(markup.note(f"no news for {record.silent_s:.0f} s"))
+        return drawn
+
+    def _lines(self) -> Iterator[str]:
+        for each in self._host.block_on(_logs(self._host.mesh, self.task_id)):
+            yield f"{each.get('level') or 'info'}: {each.get('content') or ''}"
+
+    def _record(self) -> TaskRecord:
+        record = self._host.block_on(_task(self._host.mesh, self.task_id))
+        if record is None:
+            raise LinkError(
+                "this kernel no longer follows task {task}: workbench.run('{task}') does again",
+                task=self.task_id,
+            )
+        return record
+
+
+async def _task(mesh: MeshClient, task_id: str) -> TaskRecord | None:
+    return mesh.get_task(task_id)
+
+
+async def _logs(mesh: MeshClient, task_id: str) -> list[dict[str, Any]]:
+    return mesh.get_task_logs(task_id)
+
+
+def _points(trace: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """The points of one trace, as far as they stand in plain lists."""
+    kind = trace.get("name") or trace.get("type") or "trace"
+    xs, ys = trace.get("x", trace.get("labels")), trace.get("y", trace.get("values"))
+    xs = xs if isinstance(xs, list) else []
+    ys = ys if isinstance(ys, list) else []
+    for number in range(max(len(xs), len(ys))):
+        x = xs[number] if number < len(xs) else None
+        y = ys[number] if number < len(ys) else None
+        yield kind, x, y
+
+
+def _brief(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def _quoted(name: Any) -> str:
+    escaped = str(name).replace('"', '""')
+    return f'"{escaped}"'

@@ -1,0 +1,285 @@
+"""One hub, from a kernel: found or started, asked and told, with calls that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from workbench.clients.answer import QueryResult
+from workbench.clients.discovery import START_S, HubFile, find_or_start, read_hub_file
+from workbench.clients.hub import QUERY_S, HubClient, Parameters
+from workbench.clients.inputs import Batch, Inputs
+from workbench.clients.mesh import MeshClient
+from workbench.core import markup
+from workbench.errors import LinkError, ProtocolError
+from workbench.runtime import Runtime, runtime
+from workbench.session.run import Run
+from workbench.settings import load_settings
+
+T = TypeVar("T")
+
+_open: dict[Path, Workbench] = {}
+_guard = threading.Lock()
+
+
+def connect(
+    data: str | Path | None = None,
+    *,
+    start: bool = True,
+    restart: bool = False,
+    free_ports: bool = False,
+    wait_s: float = START_S,
+    nest_asyncio: bool = False,
+) -> Workbench:
+    """The workbench of a data folder; a hub is started when none runs, and left running.
+
+    A second call in the same process gives the same workbench. `restart` drains and
+    restarts a running hub; `free_ports` lets a new one take other ports where the wanted
+    are taken. `nest_asyncio` is for cells of yours that call `asyncio.run`
+    inside a notebook; nothing of ours needs it.
+    """
+    if nest_asyncio:
+        allow_nested_loops()
+    folder = load_settings(data=data).data
+    with _guard:
+        known = _open.get(folder)
+        if known is not None and not known.closed and not restart:
+            return known
+        if known is not None:
+            known.close()
+        workbench = Workbench(folder, start=start, free_ports=free_ports)
+        try:
+            workbench._connect(restart=restart, wait_s=wait_s)
+        except BaseException:
+            workbench.close()
+            raise
+        _open[folder] = workbench
+        return workbench
+
+
+def allow_nested_loops() -> None:
+    """Let the cells of this kernel call `asyncio.run` although a loop is running."""
+    import nest_asyncio2
+
+    nest_asyncio2.apply()
+
+
+class Models(list[dict[str, Any]]):
+    """The models of a node, which draw themselves as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(each.get("name"), each.get("version"), each.get("title")) for each in self]
+        return markup.table(("name", "version", "title"), rows, f"{len(rows)} models")
+
+
+class Workbench:
+    """One hub, from a kernel: queries, tasks, models. Every call blocks until it is answered;
+    Ctrl-C ends the waiting. Made by `connect()`.
+    """
+
+    def __init__(self, folder: Path, *, start: bool = True, free_ports: bool = False) -> None:
+        self.data = folder
+        """The data folder of the hub."""
+        self.closed = False
+        self._start, self._free_ports = start, free_ports
+        self._runtime: Runtime = runtime()
+        self._finding = asyncio.Lock()
+        self.client = HubClient(locate=self._hub_address)
+        """The hub's client, for code on `runtime` that awaits."""
+        self.mesh = MeshClient(locate=self._mesh_address)
+        """The mesh client, for code on `runtime` that awaits."""
+        self._inputs = Inputs(self.mesh, folder)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The background thread on which `client` and `mesh` live."""
+        return self._runtime
+
+    @property
+    def hub(self) -> HubFile:
+        """Where the hub is: `ws`, `mesh`, `pid`, `version`."""
+        found = read_hub_file(self.data)
+        if found is None:
+            raise LinkError(
+                "no hub runs on {folder}: workbench.connect() starts one", folder=str(self.data)
+            )
+        return found
+
+    def query(
+        self,
+        sql: str,
+        params: Parameters | None = None,
+        *,
+        fresh: bool = False,
+        max_rows: int | None = None,
+        timeout_s: float = QUERY_S,
+    ) -> QueryResult:
+        """A read-only question in SQL; `fresh` wants all that was written up to now."""
+        return self.block_on(self._query(sql, params, fresh, max_rows, timeout_s))
+
+    def submit(
+        self,
+        model: str,
+        batch: Batch | None = None,
+        *,
+        task_id: str | None = None,
+        timeout_s: float | None = None,
+        priority: int | None = None,
+        use_cache: bool | None = None,
+        **parameters: Any,
+    ) -> Run:
+        """Send a task and return once the hub has made it durable.
+
+        `batch` is a path, a URL, bytes, or a dictionary. A parameter that names a second
+        input may be a path too. The task goes on when this kernel ends.
+        """
+        options = {
+            "task_id": task_id,
+            "timeout_ms": None if timeout_s is None else round(timeout_s * 1000),
+            "priority": priority,
+            "use_cache": use_cache,
+        }
+        return Run(self, self.block_on(self._submit(model, batch, parameters, options)))
+
+    def run(self, task_id: str) -> Run:
+        """A task sent earlier, by whatever kernel: followed from now on."""
+        self.block_on(self._attach(task_id))
+        return Run(self, task_id)
+
+    def tasks(self, limit: int = 100) -> QueryResult:
+        """The newest tasks of this hub, as it remembers them."""
+        sql = "SELECT * FROM task_history ORDER BY submitted_at DESC LIMIT $count"
+        return self.query(sql, {"count": limit}, fresh=True)
+
+    def models(self) -> Models:
+        """The models that this hub runs, each with the JSON Schema of its parameters."""
+        return self.block_on(self._models())
+
+    def ping(self) -> float:
+        """The round trip to the hub and back, in seconds."""
+        return self.block_on(self._ping())
+
+    def close(self) -> None:
+        """Close this kernel's connections. The hub and its tasks go on."""
+        if not self.closed:
+            self.closed = True
+            if self._runtime.alive:
+                self._runtime.run(self._disconnect(), timeout_s=10)
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Workbench({str(self.data)!r}, {self._state()})"
+
+    def _repr_html_(self) -> str:
+        found = read_hub_file(self.data)
+        rows = [("data", self.data), ("state", self._state())]
+        if found is not None:
+            rows += [("hub", found.ws), ("mesh", found.mesh), ("version", found.version)]
+        return markup.table(("workbench", ""), rows)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    # Inside: the blocking call, and what runs on the background loop
+
+    def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of `client` or `mesh` on the background loop and wait for it."""
+        if self.closed:
+            coroutine.close()
+            raise LinkError("this workbench is closed: call workbench.connect() again")
+        return self._runtime.run(coroutine)
+
+    def _state(self) -> str:
+        if self.closed:
+            return "closed"
+        return "connected" if self.client.connected else "not connected"
+
+    def _connect(self, *, restart: bool, wait_s: float) -> None:
+        self.block_on(self._ready(restart=restart, wait_s=wait_s))
+
+    async def _ready(self, *, restart: bool = False, wait_s: float = START_S) -> None:
+        """Both clients connected; a hub that went away meanwhile is found or started again."""
+        async with self._finding:
+            if not restart and self.client.connected and self.mesh.connected:
+                return
+            await find_or_start(
+                self.data,
+                start=self._start,
+                restart=restart,
+                free_ports=self._free_ports,
+                wait_s=wait_s,
+            )
+            await self.client.connect()
+            if self.mesh.endpoint == "local":
+                await self.mesh.connect()
+
+    async def _query(
+        self,
+        sql: str,
+        params: Parameters | None,
+        fresh: bool,
+        max_rows: int | None,
+        timeout_s: float,
+    ) -> QueryResult:
+        for last in (False, True):
+            await self._ready()
+            try:
+                return await self.client.query(
+                    sql, params, fresh=fresh, max_rows=max_rows, timeout_s=timeout_s
+                )
+            except ProtocolError:
+                raise
+            except LinkError:
+                # Asked again once when the hub went away meanwhile: reading changes nothing.
+                if last or self.client.connected:
+                    raise
+        raise AssertionError("the last round returns or raises")
+
+    async def _submit(
+        self,
+        model: str,
+        batch: Batch | None,
+        parameters: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> str:
+        await self._ready()
+        given = await self._inputs.parameters(model, parameters)
+        url, inline = (None, None) if batch is None else await self._inputs.batch(batch)
+        task_id = await self.mesh.send_task(model, url, given, input_data=inline, **options)
+        await self.mesh.accepted(task_id)
+        return task_id
+
+    async def _attach(self, task_id: str) -> None:
+        await self._ready()
+        if self.mesh.get_task(task_id) is None:
+            await self.mesh.attach(task_id)
+
+    async def _models(self) -> Models:
+        await self._ready()
+        return Models(await self.mesh.models())
+
+    async def _ping(self) -> float:
+        await self._ready()
+        return await self.client.ping()
+
+    async def _disconnect(self) -> None:
+        await self.mesh.disconnect()
+        await self.client.disconnect()
+
+    def _hub_address(self) -> tuple[str, str | None]:
+        found = self.hub
+        return found.ws, found.token
+
+    def _mesh_address(self, endpoint: str) -> tuple[str, str | None] | None:
+        if endpoint != "local":
+            return None
+        found = self.hub
+        return found.mesh, found.token
