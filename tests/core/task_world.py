@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import Any
 
-from workbench.core.job import Cancelled, Done, Failed, Log, Lost, Progress, TimedOut
+from workbench.core.job import Cancelled, Failed, Log, Lost, Progress, TimedOut
 from workbench.core.mesh_wire import TERMINAL
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import (
@@ -308,6 +308,3 @@ def outcome_of(name: str) -> Any:
         "lost": Lost("the worker died"),
         "stopped": Cancelled(),
     }[name]
-
-
-__all__ = ["Client", "Done", "World", "a_task", "outcome_of", "saved"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -45,7 +45,7 @@ OUTCOMES = ["done", "failed", "rejected", "timeout", "stopped"]
 class Life(RuleBasedStateMachine):
     """Anything may happen at any moment; at the end everything must come out right."""
 
-    mechanisms: dict[str, Any] = {}
+    mechanisms: ClassVar[dict[str, Any]] = {}
 
     @initialize(slots=st.integers(1, 3))
     def begin(self, slots: int) -> None:

@@ -36,7 +36,7 @@ def run(folder: Path, block: SimulatedBlock, *, spent: bool) -> tuple[Result, Re
         inputs["spentOutputsURL"] = folder / "spent"
         inputs["spentOutputsURL"].write_bytes(gzip.compress(spent_document(block.spent)))
     context = RecordingContext(inputs)
-    return block_import(context, network="regtest"), context
+    return block_import(context), context
 
 
 def test_a_block_with_its_spent_outputs_reconciles(tmp_path: Path, block: SimulatedBlock) -> None:
@@ -48,7 +48,7 @@ def test_a_block_with_its_spent_outputs_reconciles(tmp_path: Path, block: Simula
     assert result.batch == data["batch"]["id"] == f"b{block.height}_{data['batch']['id'][-8:]}"
     assert sum(data["kinds"].values()) == data["transactions"]
     assert context.steps[-1] == (data["transactions"], data["transactions"])
-    assert context.lines[1] == (
+    assert context.lines[2] == (
         "info",
         f"block {block.height}: {data['transactions']} transactions, "
         f"{data['runestones']} with a Runes message",
@@ -127,6 +127,6 @@ def test_what_is_no_block_is_refused_with_its_byte(tmp_path: Path) -> None:
 def test_its_parameters_are_a_network_and_a_second_input() -> None:
     assert block_import.name == "block-import"
     assert block_import.extra_inputs == ("spentOutputsURL",)
-    assert block_import.validate({}) == {"spentOutputsURL": None, "network": "mainnet"}
-    with pytest.raises(InputError, match=r"parameters\.network is 'moon'; allowed: mainnet"):
+    assert block_import.validate({}) == {"spentOutputsURL": None, "network": "auto"}
+    with pytest.raises(InputError, match=r"parameters\.network is 'moon'; allowed: auto, mainnet"):
         block_import.validate({"network": "moon"})

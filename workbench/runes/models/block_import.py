@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -15,6 +15,9 @@ from workbench.runes.models import block_figures as figures
 from workbench.runes.raw import read_raw_block
 
 TOP = 10
+REGTEST_BITS = bytes.fromhex("ffff7f20")
+"""The header's target on regtest alone: the easiest that there is."""
+
 READ = "{done} of {total} transactions read"
 
 
@@ -30,17 +33,21 @@ def block_import(
         ),
     ] = None,
     network: Annotated[
-        Network, Meta(title="Network", description="The network that the block is of.")
-    ] = "mainnet",
+        Literal["auto", "mainnet", "testnet3", "testnet4", "signet", "regtest"],
+        Meta(title="Network", description="The network that the block is of."),
+    ] = "auto",
 ) -> Result:
     """Read a raw block (raw bytes, xz, gzip or hexadecimal text) into a batch of tables.
 
     Given the outputs that it spends, fees are counted twice, as inputs - outputs of each
-    transaction and as coinbase - subsidy, and held against each other.
+    transaction and as coinbase - subsidy, and held against each other. `auto` takes a block
+    of the least possible work for regtest's and any other for mainnet's.
     """
     raw = read_raw_block(context.inputs["batch"])
     context.log("the block has {size} bytes", size=len(raw))
-    reading = read_block(raw, _spent(context), network=network, progress=_progress(context))
+    known = _network_of(raw) if network == "auto" else network
+    context.log("read as a block of {network}", network=known)
+    reading = read_block(raw, _spent(context), network=known, progress=_progress(context))
     data = summary(reading)
     _say(context, reading)
     return Result(
@@ -49,6 +56,10 @@ def block_import(
         tables=dict(reading.batch.tables),
         figures=_figures(reading, data),
     )
+
+
+def _network_of(raw: bytes) -> Network:
+    return "regtest" if raw[72:76] == REGTEST_BITS else "mainnet"
 
 
 def _spent(context: Context) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 """A shape beside each colour, because colour alone is no sign."""
+
+PATTERNS = ("", "/", ".", "x")
+"""The same for bars."""
 
 ODDEST = 15
 
@@ -52,24 +56,36 @@ def rune_map(answer: pd.DataFrame, axes: npt.NDArray[np.float64]) -> dict[str, A
 
 
 def oddest(answer: pd.DataFrame) -> dict[str, Any]:
-    """The runes with the highest anomaly scores."""
+    """The runes with the highest anomaly scores, each score parted among its drivers."""
     top = answer.sort_values("anomaly_score", ascending=False, kind="stable").head(ODDEST)[::-1]
+    shares = [{row["feature"]: row["weight"] for row in drivers} for drivers in top["drivers"]]
+    weights = Counter[str]()
+    for share in shares:
+        weights.update(share)
+    leading = [feature for feature, _ in weights.most_common(len(COLOURS) - 1)]
+    parts = {feature: [share.get(feature, 0.0) for share in shares] for feature in leading}
+    parts["other"] = [1.0 - sum(share.get(name, 0.0) for name in leading) for share in shares]
     return {
         "data": [
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": "anomaly score",
-                "x": top["anomaly_score"].tolist(),
+                "name": feature,
+                "x": [round(w * s, 9) for w, s in zip(part, top["anomaly_score"], strict=True)],
                 "y": _labels(top),
-                "marker": {"color": COLOURS[1]},
-                "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+                "marker": {"color": colour, "pattern": {"shape": pattern}},
+                "hovertemplate": "%{y}: %{x:.3f}",
             }
+            for (feature, part), colour, pattern in zip(
+                parts.items(), COLOURS, PATTERNS, strict=False
+            )
         ],
         "layout": {
-            "title": {"text": "Oddest runes"},
+            "barmode": "stack",
+            "title": {"text": "Oddest runes and what drives them"},
             "xaxis": {"title": {"text": "anomaly score"}, "range": [0, 1]},
             "yaxis": {"automargin": True, "type": "category"},
+            "legend": {"title": {"text": "driver"}},
         },
     }
 
