@@ -1,0 +1,59 @@
+"""Models are found through their entry points; a broken one costs only itself."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from tests.mesh.doubles import MODELS, steady
+from workbench.errors import InputError
+from workbench.mesh.models import GROUP, Models, UnknownModel, discover, validated
+
+
+def entry(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, GROUP)
+
+
+def test_a_broken_model_is_reported_and_the_others_work(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL):
+        models = discover(
+            [
+                entry("steady", "tests.mesh.doubles:steady"),
+                entry("gone", "no_such_module:model"),
+                entry("plain", "tests.mesh.doubles:done"),
+            ]
+        )
+    assert list(models) == ["steady"]
+    assert [(each["name"], each["error"]) for each in models.complaints()] == [
+        (
+            "gone",
+            "model gone could not be loaded: ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (
+            "plain",
+            "model plain could not be loaded: its entry point tests.mesh.doubles:done "
+            "is no function made with @model",
+        ),
+    ]
+    with pytest.raises(UnknownModel, match="could not be loaded"):
+        models.named("gone")
+
+
+def test_an_unknown_model_is_refused_with_the_names_that_there_are() -> None:
+    with pytest.raises(UnknownModel) as refused:
+        Models(MODELS).named("tea")
+    assert str(refused.value) == "there is no model tea; known: once, steady"
+    assert refused.value.code == "unknown-model"
+
+
+def test_parameters_get_their_defaults_or_a_sentence() -> None:
+    assert validated(steady, {}) == {"units": 3}
+    with pytest.raises(InputError) as refused:
+        validated(steady, {"units": 0, "x": 1})
+    assert str(refused.value).startswith("2 faults: ")
+
+
+def test_our_own_models_are_installed() -> None:
+    assert {"block-import", "cypher-v1"} <= set(discover())

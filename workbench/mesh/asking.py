@@ -1,0 +1,77 @@
+"""What a client asks for, judged by everything that is known before a task is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from workbench.core.mesh_wire import FRAME_BYTES, PARAMETERS_BYTES, TaskMessage
+from workbench.core.model import MeshModel
+from workbench.core.task import TaskBook
+from workbench.core.task_nouns import INLINE_KEPT, Task
+from workbench.core.wire import encode
+from workbench.errors import InputError
+from workbench.mesh.content import canonical, content_hash
+from workbench.mesh.inputs import Inputs
+from workbench.mesh.models import Models, validated
+
+OVERHEAD_BYTES = 2048
+"""What a waiting task costs besides its parameters and its small inline input."""
+
+
+class Asking:
+    """Makes a task of a `task` message, or says what is wrong with it."""
+
+    def __init__(self, models: Models, inputs: Inputs, book: TaskBook) -> None:
+        self._models, self._inputs, self._book = models, inputs, book
+
+    def task(self, message: TaskMessage) -> Task:
+        """The task a client asks for. One that is known already is not judged again."""
+        parameters = message.parameters or {}
+        inline = None if message.input_data is msgspec.UNSET else encode(message.input_data)
+        digest = content_hash(message.model, parameters, message.input_url, inline)
+        known = self._book.entry(message.task_id) or self._book.past(message.task_id)
+        version, pure = "", True
+        if known is None:
+            model = self._models.named(message.model)
+            version, pure = model.version, model.pure
+            parameters = self._checked(model, message, inline)
+        size = len(inline.encode()) if inline is not None else 0
+        return Task(
+            task_id=message.task_id,
+            model=message.model,
+            model_version=version,
+            pure=pure,
+            parameters=parameters,
+            input_url=message.input_url,
+            inline=inline,
+            inline_bytes=size,
+            priority=message.priority,
+            timeout_ms=message.timeout_ms,
+            use_cache=message.use_cache,
+            return_logs=message.return_logs is not False,
+            content_hash=digest,
+            weight=OVERHEAD_BYTES + min(size, INLINE_KEPT) + len(canonical(parameters)),
+        )
+
+    def _checked(
+        self, model: MeshModel, message: TaskMessage, inline: str | None
+    ) -> dict[str, Any]:
+        """Validated parameters; every bound on the task that is known before fetching."""
+        given = message.parameters or {}
+        if given and (size := len(canonical(given))) > PARAMETERS_BYTES:
+            raise InputError.field(
+                "parameters", f"{size} bytes of JSON", f"at most {PARAMETERS_BYTES} bytes"
+            )
+        if inline is not None and (size := len(inline.encode())) > FRAME_BYTES:
+            raise InputError.field(
+                "inputData", f"{size} bytes of JSON", f"at most {FRAME_BYTES} bytes"
+            )
+        parameters = validated(model, given)
+        if message.input_url is not None:
+            self._inputs.check(message.input_url, "inputDataURL")
+        for name in self._models.extra_inputs(model.name):
+            if parameters.get(name):
+                self._inputs.check(parameters[name], f"parameters.{name}")
+        return parameters

@@ -1,0 +1,124 @@
+"""A model's result on its way to the journal and the wire, and from there to the next task.
+
+A small result is kept in its terminal entry. Tables, and a document of more than 64 KiB, go to
+a side file, which is written before the entry that refers to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from workbench.core.job import Done
+from workbench.core.task_nouns import Saved, Task
+from workbench.mesh.rows import Journal, SideFile
+
+DOCUMENT_BYTES = 64 << 10
+CACHE_S = 24 * 3600
+CACHED_RESULTS = 10_000
+BATCH_TABLE = "runestones"
+"""A result with this table and a batch id is a batch; its side file is named after it."""
+
+
+class Document(msgspec.Struct):
+    """What a side file keeps beside its tables, as it stands in the result."""
+
+    data: msgspec.Raw
+    figures: msgspec.Raw
+
+
+async def save(journal: Journal, task: Task, done: Done, key: str) -> Saved:
+    """Write what belongs into a side file; give the entries for journal and wire."""
+    result: dict[str, Any] = {
+        "model": task.model,
+        "version": task.model_version,
+        "batch": done.batch,
+        "elapsedMs": done.elapsed_ms,
+        "device": done.device,
+        "tables": {},
+        "alias": None,
+        "file": None,
+    }
+    whole = Document(msgspec.Raw(done.document), msgspec.Raw(done.figures))
+    if not done.tables and len(done.document) + len(done.figures) <= DOCUMENT_BYTES:
+        return Saved(body={"result": _with(result, whole), "cacheKey": key, "kept": False})
+    folder, alias = _place(task, done)
+    document = msgspec.json.encode(whole)
+    side = await journal.write_side_file(folder, alias, done.tables, document)
+    result |= {"alias": side.alias, "file": side.path, "tables": _tables(side, done.tables)}
+    return Saved(
+        body={"result": result, "cacheKey": key, "kept": True},
+        shown={"result": _with(result, whole)},
+        side=_side_row(folder, side, task, done.batch),
+    )
+
+
+async def whole_body(journal: Journal, body: dict[str, Any]) -> dict[str, Any]:
+    """A terminal entry as the wire shows it: with what its side file keeps."""
+    if not body.get("kept"):
+        return body
+    result = body["result"]
+    document = await journal.read_document(result["file"])
+    return {**body, "result": _with(result, msgspec.json.decode(document, type=Document))}
+
+
+def _with(result: dict[str, Any], document: Document) -> dict[str, Any]:
+    return {**result, "data": document.data, "figures": document.figures}
+
+
+def _place(task: Task, done: Done) -> tuple[str, str]:
+    if done.batch is not None and BATCH_TABLE in done.tables:
+        return "batches", done.batch
+    return "results", "t_" + hashlib.sha256(task.task_id.encode()).hexdigest()[:12]
+
+
+def _tables(side: SideFile, tables: Mapping[str, bytes]) -> dict[str, Any]:
+    return {
+        name: {"rows": side.rows[name], "columns": _columns(stream)}
+        for name, stream in tables.items()
+    }
+
+
+def _columns(stream: bytes) -> list[str]:
+    """The column names of an Arrow IPC stream; only its head is read."""
+    import pyarrow.ipc  # heavy; a node whose models make no tables never needs it
+
+    with pyarrow.ipc.open_stream(io.BytesIO(stream)) as reader:
+        return list(reader.schema.names)
+
+
+def _side_row(folder: str, side: SideFile, task: Task, batch: str | None) -> dict[str, Any]:
+    return {
+        "alias": side.alias,
+        "folder": folder,
+        "path": side.path,
+        "sha256": side.sha256,
+        "bytes": side.bytes,
+        "tables": dict(side.rows),
+        "model": task.model,
+        "batch": batch,
+    }
+
+
+class Cache:
+    """Where the result for a content lies: 24 hours, the newest 10,000."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[str, int, int]] = OrderedDict()
+
+    def add(self, key: str, task_id: str, seq: int, at_ms: int) -> None:
+        """Task `task_id` ended with this content's result, as its message `seq`."""
+        self._known[key] = (task_id, seq, at_ms)
+        self._known.move_to_end(key)
+        while len(self._known) > CACHED_RESULTS:
+            self._known.popitem(last=False)
+
+    def find(self, key: str, now_ms: int) -> tuple[str, int] | None:
+        """Which message of which task holds the result for this content."""
+        task_id, seq, at_ms = self._known.get(key, ("", 0, 0))
+        return (task_id, seq) if task_id and 0 <= now_ms - at_ms < CACHE_S * 1000 else None

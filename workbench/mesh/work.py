@@ -1,0 +1,243 @@
+"""One attempt's work outside the book: fetch its inputs, run it, save its result, report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from workbench.core.job import Done, Failed, Job, Log, Lost, Outcome, Progress
+from workbench.core.job import Event as News
+from workbench.core.task_nouns import (
+    Ended,
+    Event,
+    Fetched,
+    FetchFailed,
+    FetchStopped,
+    Reported,
+    Saved,
+    Task,
+)
+from workbench.errors import InputError, WorkbenchError
+from workbench.mesh.content import result_key, seed_of
+from workbench.mesh.history import History, urls_of
+from workbench.mesh.inputs import Gathered, Inputs
+from workbench.mesh.models import Models
+from workbench.mesh.results import Cache, save, whole_body
+from workbench.mesh.rows import Journal
+
+CACHED = "the result is that of task {task}: same model, parameters and input, not a day old"
+CACHED_BEFORE = "the result is that of an earlier run: same model, parameters and input"
+BROKEN_FETCH = "fetching failed: {reason}"
+
+log = logging.getLogger("workbench.mesh")
+
+Tell = Callable[[Event], None]
+
+
+class Engine(Protocol):
+    """Runs attempts. `run` raises no task fault; `cancel` returns when the process is gone."""
+
+    @property
+    def slots(self) -> int: ...
+    async def run(self, job: Job, on_event: Callable[[News], None]) -> Outcome: ...
+    async def cancel(self, key: str) -> None: ...
+
+
+class Prepared:
+    """What lies ready for a task: its inputs, and the key of its result."""
+
+    __slots__ = ("gathered", "key")
+
+    def __init__(self, gathered: Gathered, key: str) -> None:
+        self.gathered, self.key = gathered, key
+
+
+class Work:
+    """Everything of the node that takes time. Each end is told to the book as an event."""
+
+    def __init__(
+        self,
+        tell: Tell,
+        *,
+        journal: Journal,
+        engine: Engine,
+        inputs: Inputs,
+        models: Models,
+        history: History,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._tell, self._journal, self._engine = tell, journal, engine
+        self._inputs, self._models, self._history = inputs, models, history
+        self._wall_ms = wall_ms
+        self.cache = Cache()
+        self.old_contents: set[str] = set()
+        """Content hashes of tasks that ended before this start: worth a look at the journal."""
+        self._prepared: dict[str, Prepared] = {}
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+        self._news: dict[tuple[str, int], list[News]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    # Verbs of the book --------------------------------------------------------------------
+
+    def fetch(self, task: Task, attempt: int) -> None:
+        """Begin to bring the inputs here; Fetched, FetchFailed or Ended follows."""
+        self._fetches[task.task_id] = self._spawn(self._fetch(task, attempt))
+
+    def stop_fetch(self, task_id: str, attempt: int) -> None:
+        """Stop that; FetchStopped follows, unless it was over already."""
+        fetch = self._fetches.get(task_id)
+        if fetch is not None:
+            fetch.cancel()
+        else:
+            self._later(FetchStopped(task_id, attempt))
+
+    def run(self, task: Task, attempt: int) -> None:
+        """Begin an attempt; Ended follows."""
+        self._spawn(self._run(task, attempt))
+
+    def stop(self, task_id: str, attempt: int) -> None:
+        """End an attempt's process."""
+        self._spawn(self._engine.cancel(_key(task_id, attempt)))
+
+    def over(self, task_id: str) -> None:
+        """The task has ended: what was prepared for it is not needed any more."""
+        self._prepared.pop(task_id, None)
+
+    def in_use(self) -> set[str]:
+        """SHA-256 of every input that is prepared for a task."""
+        return {
+            digest
+            for prepared in self._prepared.values()
+            for digest in prepared.gathered.hashes.values()
+        }
+
+    async def close(self) -> None:
+        """Give up whatever is under way, and tell nobody: the journal knows where it was."""
+        self._closed = True
+        chores = list(self._chores)
+        for chore in chores:
+            chore.cancel()
+        if chores:
+            await asyncio.wait(chores)
+
+    # Fetching -----------------------------------------------------------------------------
+
+    async def _fetch(self, task: Task, attempt: int) -> None:
+        task_id = task.task_id
+        try:
+            event: Event = await self._gather(task, attempt)
+        except asyncio.CancelledError:
+            event = FetchStopped(task_id, attempt)
+        except WorkbenchError as error:
+            kind = "rejected" if isinstance(error, InputError) else "failed"
+            event = FetchFailed(task_id, attempt, kind, error.template, error.values)
+        except Exception as error:
+            log.exception("mesh.fetch_failed task=%s", task_id)
+            values = {"reason": f"{type(error).__name__}: {error}"}
+            event = FetchFailed(task_id, attempt, "failed", BROKEN_FETCH, values)
+        del self._fetches[task_id]
+        self._say(event)
+
+    async def _gather(self, task: Task, attempt: int) -> Event:
+        extra = self._models.extra_inputs(task.model)
+        inline = task.inline
+        if inline is None and task.inline_bytes:
+            inline = await self._history.inline(task.task_id)
+        gathered = await self._inputs.gather(
+            urls_of(task, extra),
+            inline,
+            {"batch": "inputDataURL", **{name: f"parameters.{name}" for name in extra}},
+            lambda news: self._hear(task.task_id, attempt, news),
+        )
+        key = result_key(task.model, task.model_version, task.parameters, gathered.hashes)
+        cached = await self._cached(task, attempt, key) if task.use_cache else None
+        if cached is not None:
+            return Ended(task.task_id, attempt, cached)
+        self._prepared[task.task_id] = Prepared(gathered, key)
+        return Fetched(task.task_id, attempt)
+
+    async def _cached(self, task: Task, attempt: int, key: str) -> Saved | None:
+        """An earlier result of the same content, where its side file can still be read."""
+        found = self.cache.find(key, self._wall_ms())
+        line = Log("info", CACHED_BEFORE)
+        body = None
+        if found is not None:
+            line = Log("info", CACHED, {"task": found[0]})
+            body = await self._history.ending_body(found[0])
+        elif task.content_hash in self.old_contents:
+            body = await self._history.body_for(task.content_hash, self._wall_ms())
+        if body is None or body.get("cacheKey") != key:
+            return None
+        try:
+            shown = await whole_body(self._journal, body)
+        except (WorkbenchError, OSError):
+            return None
+        self._hear(task.task_id, attempt, line)
+        return Saved(body=body, shown=shown)
+
+    # Running ------------------------------------------------------------------------------
+
+    async def _run(self, task: Task, attempt: int) -> None:
+        try:
+            outcome = await self._attempt(task, attempt)
+        except WorkbenchError as error:  # its model is gone, or its result cannot be kept
+            outcome = Failed(template=error.template, values=error.values)
+        except Exception as error:
+            log.exception("mesh.run_failed task=%s attempt=%d", task.task_id, attempt)
+            outcome = Lost(f"the engine failed with {type(error).__name__}: {error}")
+        self._say(Ended(task.task_id, attempt, outcome))
+
+    async def _attempt(self, task: Task, attempt: int) -> Any:
+        prepared = self._prepared[task.task_id]
+        job = Job(
+            key=_key(task.task_id, attempt),
+            target=self._models.named(task.model).target,
+            parameters=task.parameters,
+            inputs=prepared.gathered.paths,
+            timeout_s=task.timeout_ms / 1000,
+            seed=seed_of(prepared.key),
+        )
+        outcome = await self._engine.run(job, lambda news: self._hear(task.task_id, attempt, news))
+        if not isinstance(outcome, Done):
+            return outcome
+        return await save(self._journal, task, outcome, prepared.key)
+
+    # News ---------------------------------------------------------------------------------
+
+    def _hear(self, task_id: str, attempt: int, news: News) -> None:
+        """Gather what one turn of the loop brings, so that it is written together."""
+        heard = self._news.setdefault((task_id, attempt), [])
+        if not heard:
+            asyncio.get_running_loop().call_soon(self._pass_on, task_id, attempt)
+        if heard and isinstance(news, Progress) and isinstance(heard[-1], Progress):
+            heard[-1] = news
+        else:
+            heard.append(news)
+
+    def _pass_on(self, task_id: str, attempt: int) -> None:
+        heard = self._news.pop((task_id, attempt), None)
+        if heard and not self._closed:
+            self._tell(Reported(task_id, attempt, heard))
+
+    def _say(self, event: Ended | Fetched | FetchFailed | FetchStopped | Event) -> None:
+        """Tell the book of an end, after all that came before it."""
+        if self._closed:
+            return
+        self._pass_on(event.task_id, event.attempt)  # type: ignore[union-attr]
+        self._tell(event)
+
+    def _later(self, event: Event) -> None:
+        asyncio.get_running_loop().call_soon(self._say, event)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        chore = asyncio.create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+        return chore
+
+
+def _key(task_id: str, attempt: int) -> str:
+    return f"{task_id}.{attempt}"
