@@ -1,0 +1,85 @@
+"""What the hub sends unasked: metrics at their interval, followed tasks."""
+
+from __future__ import annotations
+
+import time
+
+from tests.hub.conftest import Endpoint
+
+
+async def test_the_first_metrics_follow_the_subscription_at_once(endpoint: Endpoint) -> None:
+    async with endpoint.peer("view") as peer:
+        assert await peer.ask("monitoring:subscribe", requestId=1) == {
+            "type": "monitoring:subscribed",
+            "data": {"intervalMs": 10_000},
+            "requestId": 1,
+        }
+        started = time.monotonic()
+        heard = await peer.hear()
+        assert time.monotonic() - started < 1
+        assert heard["type"] == "metrics"
+        assert set(heard["data"]) == {"takenAt", "cpu", "memory", "disk", "network"}
+        assert 0 < heard["data"]["memory"]["usedPercent"] < 100
+
+
+async def test_metrics_come_at_the_interval_until_unsubscribed(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        await peer.ask("monitoring:subscribe", {"intervalMs": 500})
+        started = time.monotonic()
+        readings = [await peer.hear() for _ in range(3)]
+        assert 0.8 < time.monotonic() - started < 2
+        assert 0 <= readings[-1]["data"]["cpu"]["usage"] <= 100
+        await peer.say("monitoring:unsubscribe")
+        assert await peer.ask("ping") == {"type": "pong"}
+
+
+async def test_subscribing_again_replaces_the_interval(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        await peer.ask("monitoring:subscribe", {"intervalMs": 500})
+        await peer.hear()
+        await peer.ask("monitoring:subscribe", {"intervalMs": 60_000})
+        await peer.hear()
+        assert await peer.ask("ping") == {"type": "pong"}
+
+
+async def test_a_followed_task_is_sent_now_and_at_each_change(endpoint: Endpoint) -> None:
+    endpoint.feed.change("t1", progress=0.25)
+    async with endpoint.peer("view") as peer:
+        assert await peer.ask("task:subscribe", {"taskId": "t1"}) == {
+            "type": "task:subscribed",
+            "data": {"taskId": "t1"},
+        }
+        assert (await peer.hear())["data"]["task"]["progress"] == 0.25
+        endpoint.feed.change("t1", progress=0.5)
+        heard = await peer.hear()
+        assert heard["type"] == "task:update"
+        assert heard["data"]["task"] == {
+            "id": "t1", "title": "steady", "status": "running", "progress": 0.5,
+        }  # fmt: skip
+
+
+async def test_a_task_may_be_followed_before_it_is_there(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        assert (await peer.ask("task:subscribe", {"taskId": 5}))["data"] == {"taskId": 5}
+        endpoint.feed.change("5")
+        assert (await peer.hear())["data"]["task"]["id"] == 5
+
+
+async def test_an_unsubscribed_task_is_not_sent(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        await peer.ask("task:subscribe", {"taskId": "t1"})
+        await peer.say("task:unsubscribe", {"taskId": "t1"})
+        assert await peer.ask("ping") == {"type": "pong"}
+        endpoint.feed.change("t1")
+        assert await peer.ask("ping") == {"type": "pong"}
+
+
+async def test_a_connection_follows_a_bounded_number_of_tasks(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        for number in range(1000):
+            await peer.ask("task:subscribe", {"taskId": number})
+        heard = await peer.ask("task:subscribe", {"taskId": 1000})
+        assert heard["data"]["code"] == "busy"
+        assert heard["data"]["message"] == (
+            "this connection follows 1000 tasks already: unsubscribe from one first"
+        )

@@ -1,0 +1,132 @@
+"""The doctor: each finding says what, how it stands and the remedy; the exit code says enough."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench import doctor
+from workbench.doctor import Finding
+from workbench.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data", ws_port=0, mesh_port=0)
+
+
+def test_a_healthy_machine_has_nothing_essential_missing(settings: Settings) -> None:
+    findings = doctor.examine(settings)
+    assert doctor.exit_code(findings) == 0
+    named = {finding.what: finding for finding in findings}
+    for what in ("Python", "packages", "data folder", "disk space", "hub", "Chromium", "GPU"):
+        assert what in named
+    assert "network" not in named
+    assert all(finding.remedy for finding in findings if finding.state != "ok")
+
+
+def test_it_changes_nothing(settings: Settings) -> None:
+    doctor.examine(settings)
+    assert not settings.data.exists()
+
+
+def test_a_data_folder_that_cannot_be_written_is_essential(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    finding = doctor.data_folder(blocked / "data")
+    assert (finding.state, finding.essential) == ("failed", True)
+    assert finding.remedy == "set WORKBENCH_DATA to a folder that you can write to"
+    assert doctor.exit_code([finding]) == 1
+
+
+def test_a_taken_port_is_weak_and_says_what_helps(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        found = doctor.ports(Settings(data=tmp_path, ws_port=port, mesh_port=0))
+    assert found[0].state == "weak"
+    assert found[0].detail == f"{port} is taken by another program"
+    assert "--free-ports" in found[0].remedy
+    assert found[1] == Finding("port of /mesh", "ok", "any free one")
+
+
+def test_a_stale_hub_file_is_told_from_a_running_hub(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        gone = unused.getsockname()[1]
+        said = {"pid": os.getpid(), "ws": f"ws://localhost:{gone}/ws", "mesh": "ws://x/mesh"}
+        (tmp_path / "hub.json").write_text(json.dumps(said))
+        assert doctor.hub(Settings(data=tmp_path)).state == "weak"
+
+
+@pytest.fixture
+def llm_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server that lists models as OpenAI's API does."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"object": "list", "data": []}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_language_model_server_is_found(monkeypatch: pytest.MonkeyPatch, llm_port: int) -> None:
+    monkeypatch.setattr(doctor, "LLM_SERVERS", {llm_port: "Ollama"})
+    found = doctor.language_models()
+    assert (found.state, found.detail) == ("ok", f"Ollama on {llm_port}")
+
+
+def test_no_language_model_server_is_said_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "LLM_SERVERS", {1: "Ollama"})
+    found = doctor.language_models()
+    assert found.state == "missing"
+    assert found.remedy.startswith("start LM Studio, Ollama")
+
+
+def test_a_check_that_breaks_is_a_finding() -> None:
+    def broken() -> list[Finding]:
+        raise ZeroDivisionError("by zero")
+
+    (found,) = doctor._safely(broken)
+    assert (found.state, found.essential) == ("failed", False)
+    assert "by zero" in found.detail
+
+
+def test_the_remedy_stands_under_what_needs_one() -> None:
+    fine = Finding("disk", "ok", "much", "unused remedy")
+    short = Finding("disk", "weak", "little", "free some")
+    assert doctor.lines([fine, short]) == [
+        "✓ disk               much",
+        "! disk               little",
+        "                     → free some",
+    ]
+
+
+def test_a_program_can_read_it(settings: Settings) -> None:
+    read = json.loads(doctor.as_json([Finding("GPU", "missing", "none", "buy one")]))
+    assert read == [
+        {
+            "what": "GPU",
+            "state": "missing",
+            "detail": "none",
+            "remedy": "buy one",
+            "essential": False,
+        }
+    ]

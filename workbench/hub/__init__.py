@@ -1,0 +1,1 @@
+"""`/ws`: what dashboards and kernels ask of a hub, and what it sends them unasked."""

@@ -1,0 +1,297 @@
+"""Builds and owns one hub from the settings: order of start, drain, where it may be found.
+
+Order of start: the store (whose lock refuses a second hub), the ports, the engine, the
+node, the listeners, and last hub.json, by which kernels find us. The end goes backwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from workbench.batches import fetch_with
+from workbench.collectors.host import HostCollector
+from workbench.core.model import MeshModel
+from workbench.core.wire import WIRE_VERSION
+from workbench.engines.dask import DaskEngine
+from workbench.errors import SettingsError, WorkbenchError
+from workbench.gate import Gate, Scope, is_loopback
+from workbench.hub.connections import Dashboard
+from workbench.keeper import Keeper
+from workbench.listener import Bounds, Listener, listen
+from workbench.mesh.node import Node
+from workbench.ports import LOOPBACK, PortTaken, bind
+from workbench.settings import Settings
+from workbench.store import Store
+
+MODEL_GROUP = "workbench.models"
+HUB_FILE = "hub.json"
+TOKEN_FILE = "token"  # noqa: S105  # the name of a file, not a token
+log = logging.getLogger("workbench.serve")
+
+
+class Hub:
+    """One hub process's worth of everything. `async with Hub(settings) as hub:` runs it."""
+
+    def __init__(self, settings: Settings, *, free_ports: bool = False) -> None:
+        self.settings = settings
+        self.token = ""
+        self.started_at = 0
+        self.draining = False
+        self._free_ports = free_ports
+        self._stack = contextlib.AsyncExitStack()
+        self._listeners: list[Listener] = []
+        self.engine: DaskEngine | None = None
+        self._node: Node | None = None
+
+    @property
+    def ws_url(self) -> str:
+        """Where dashboards and kernels connect, without the token."""
+        return f"ws://{self._name}:{self._listeners[0].port}/ws"
+
+    @property
+    def mesh_url(self) -> str:
+        """Where mesh clients connect, without the token."""
+        return f"ws://{self._name}:{self._listeners[1].port}/mesh"
+
+    @property
+    def _name(self) -> str:
+        host = self.settings.host
+        wildcard = host in ("", "0.0.0.0", "::")  # noqa: S104  # compared, not bound
+        if wildcard or is_loopback(host):
+            return "localhost"
+        return f"[{host}]" if ":" in host else host
+
+    async def start(self) -> None:
+        """Start everything, in order. What has started is ended again when a later part fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        settings, data = self.settings, self.settings.data
+        _make_folder(data)
+        store = await Store.open(
+            data,
+            query_memory_mb=settings.query_memory_mb,
+            query_limit_s=settings.query_limit_s,
+        )
+        self._stack.push_async_callback(store.close)
+        self.token = _token(settings)
+        ws_sockets = self._bind(settings.ws_port)
+        mesh_sockets = self._bind(settings.mesh_port)
+        self.engine = DaskEngine(
+            address=settings.dask_address, slots=settings.slots, scratch=data / "scratch"
+        )
+        keeper = Keeper(self.engine)
+        self._stack.push_async_callback(keeper.stop)
+        await keeper.start()
+        node = self._make_node(store, keeper)
+        self._node = node
+        self._stack.push_async_callback(node.stop)
+        await node.start()
+        dashboard = Dashboard(questions=store, collector=HostCollector(data), tasks=node.tasks)
+        self._stack.push_async_callback(dashboard.close)
+        await self._listen(dashboard.serve, "/ws", ws_sockets)
+        await self._listen(node.serve, "/mesh", mesh_sockets)
+        self.started_at = int(time.time() * 1000)
+        self._publish_address()
+        log.info("hub.started ws=%s mesh=%s data=%s", self.ws_url, self.mesh_url, data)
+
+    async def stop(self) -> None:
+        """Drain: start nothing new, tell every peer, and end what runs. It is journalled."""
+        if not self.draining:
+            self.draining = True
+            log.info("hub.draining")
+            try:
+                if self._node is not None:
+                    await self._node.drain()
+            finally:
+                await self._stack.aclose()
+                log.info("hub.stopped")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def health(self) -> Mapping[str, Any]:
+        """What anybody on this machine may know."""
+        return {
+            "status": "draining" if self.draining else "ok",
+            "version": version(),
+            "wire": WIRE_VERSION,
+            "pid": os.getpid(),
+        }
+
+    def urls(self) -> tuple[str, str]:
+        """Both addresses with the token, for clients that take nothing but an address."""
+        return f"{self.ws_url}?token={self.token}", f"{self.mesh_url}?token={self.token}"
+
+    def _make_node(self, store: Store, engine: Keeper) -> Node:
+        settings = self.settings
+        return Node(
+            journal=store,
+            engine=engine,
+            fetch=fetch_with(store, private_addresses=settings.private_addresses),
+            models=find_models(),
+            folder=settings.data,
+            input_limit_bytes=settings.input_limit_mb * 1_000_000,
+        )
+
+    def _bind(self, port: int) -> list[socket.socket]:
+        """Bound before anything expensive starts, so that a taken port is said at once."""
+        host = self.settings.host
+        hosts = LOOPBACK if host in ("", "localhost") else (host,)
+        try:
+            sockets = bind(hosts, port)
+        except PortTaken:
+            if not self._free_ports:
+                raise
+            sockets = bind(hosts, 0)
+        for each in sockets:
+            self._stack.callback(each.close)
+        return sockets
+
+    async def _listen(self, handler: Any, path: str, sockets: list[socket.socket]) -> None:
+        settings = self.settings
+        own = (settings.host,) if settings.host else ()
+        gate = Gate(_tokens(settings, self.token), settings.origins, (*settings.hosts, *own))
+        listener = await listen(
+            handler, path=path, sockets=sockets, gate=gate, bounds=Bounds(), health=self.health
+        )
+        self._listeners.append(listener)
+        self._stack.push_async_callback(listener.close, 1012, "the hub is stopping: try again soon")
+
+    def _publish_address(self) -> None:
+        path = self.settings.data / HUB_FILE
+        document = {
+            "pid": os.getpid(),
+            "version": version(),
+            "wire": WIRE_VERSION,
+            "ws": self.ws_url,
+            "mesh": self.mesh_url,
+            "token": self.token,
+            "startedAt": self.started_at,
+        }
+        write_private(path, json.dumps(document, indent=1) + "\n")
+        self._stack.callback(path.unlink, missing_ok=True)
+
+
+def find_models() -> dict[str, MeshModel]:
+    """Every installed mesh model by name. One that cannot be imported is left out, and said."""
+    found: dict[str, MeshModel] = {}
+    for entry in importlib.metadata.entry_points(group=MODEL_GROUP):
+        try:
+            model = entry.load()
+        except Exception:
+            log.exception("model.unusable name=%s target=%s", entry.name, entry.value)
+            continue
+        if isinstance(model, MeshModel):
+            found[model.name] = model
+        else:
+            log.error("model.unusable name=%s: %s is no @model", entry.name, entry.value)
+    return found
+
+
+def version() -> str:
+    """The version of this package."""
+    return importlib.metadata.version("runes-workbench")
+
+
+def _tokens(settings: Settings, admin: str) -> dict[str, Scope]:
+    tokens: dict[str, Scope] = {}
+    if settings.view_token is not None:
+        tokens[settings.view_token.get_secret_value()] = "view"
+    if settings.submit_token is not None:
+        tokens[settings.submit_token.get_secret_value()] = "submit"
+    return {**tokens, admin: "admin"}
+
+
+def _token(settings: Settings) -> str:
+    """The admin token: the one given, else one made once and kept for the next start."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    path = settings.data / TOKEN_FILE
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        kept = path.read_text(encoding="ascii").strip()
+        if len(kept) >= 32 and stat.S_IMODE(path.stat().st_mode) & 0o077 == 0:
+            return kept
+    made = secrets.token_urlsafe(32)
+    write_private(path, made + "\n")
+    return made
+
+
+def write_private(path: Path, text: str) -> None:
+    """A whole file at once, readable by its owner only."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    beside.replace(path)
+
+
+def _make_folder(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(
+            "the data folder {path} cannot be made: {reason}; set WORKBENCH_DATA to a folder "
+            "that you can write to",
+            path=str(data),
+            reason=error.strerror or str(error),
+        ) from None
+
+
+async def run(settings: Settings, *, free_ports: bool = False, print_urls: bool = False) -> None:
+    """Run one hub until SIGTERM or SIGINT, then drain. A second signal ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked_to_stop() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop)
+    async with Hub(settings, free_ports=free_ports) as hub:
+        if print_urls:
+            for url in hub.urls():
+                print(url, flush=True)  # noqa: T201  # what the switch asks for
+        await stop.wait()
+
+
+def configure_logging(level: str) -> None:
+    """A line for each event on the standard error. Libraries speak from warnings up."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("workbench").setLevel(level.upper())
+    for noisy in ("websockets", "websockets.server", "websockets.client"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def main(settings: Settings, *, free_ports: bool, print_urls: bool) -> None:
+    """Run a hub in this process."""
+    configure_logging(settings.log_level)
+    asyncio.run(run(settings, free_ports=free_ports, print_urls=print_urls))
+
+
+__all__ = ["Hub", "WorkbenchError", "configure_logging", "find_models", "main", "run", "version"]
