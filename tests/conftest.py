@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # imported late, inside pytest's rewriting, it can fail to compile
 import pytest
 
 from tests.hub_process import HubProcess, test_environment

@@ -57,6 +57,7 @@ class HubProcess:
                 if said["pid"] == self.process.pid:
                     return said
             time.sleep(0.02)
+        self.kill()
         log_text = (self.data / "test-hub.log").read_text(errors="replace")
         raise AssertionError(f"the hub did not start:\n{log_text[-4000:]}")
 

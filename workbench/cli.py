@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,28 +162,9 @@ def stop_hub(given: argparse.Namespace) -> int:
     settings = _settings(given)
     from workbench.clients import discovery
 
-    running = asyncio.run(discovery.find_hub(settings.data))
-    if running is None:
-        print(f"no hub runs on {settings.data}")
-        return 0
-    _end(running.pid)
-    print("the hub has stopped")
+    stopped = asyncio.run(discovery.stop_hub(settings.data))
+    print("the hub has stopped" if stopped else f"no hub runs on {settings.data}")
     return 0
-
-
-def _end(pid: int) -> None:
-    """Ask a process to end and wait for it. A zombie, whose parent still lives, has ended."""
-    import psutil
-
-    process = psutil.Process(pid)
-    deadline = time.monotonic() + STOP_S
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.terminate()
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            if time.monotonic() > deadline:
-                template = "the hub (PID {pid}) still drains after {limit_s} s: wait, or stop it"
-                raise WorkbenchError(template, pid=pid, limit_s=STOP_S)
-            time.sleep(0.05)
 
 
 def export(given: argparse.Namespace) -> int:

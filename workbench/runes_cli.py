@@ -89,9 +89,9 @@ def decode(given: Namespace) -> int:
         path = str(error.filename or given.file)
         raise InputError(template, path=path, reason=error.strerror or str(error)) from None
     reading = read_block(raw, spent, network=given.network)
-    print(json.dumps(summary(reading), indent=1, ensure_ascii=False))
+    if given.save:  # before anything is printed: a closed pipe must not cost the file
+        print(f"the batch is at {save_batch(reading.batch, Path(given.save))}", file=sys.stderr)
     for note in reading.notes:
         print(note.template.format(**note.values), file=sys.stderr)
-    if given.save:
-        print(f"the batch is at {save_batch(reading.batch, Path(given.save))}", file=sys.stderr)
+    print(json.dumps(summary(reading), indent=1, ensure_ascii=False))
     return 0

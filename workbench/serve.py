@@ -23,7 +23,6 @@ from typing import Any, Self
 
 from workbench.batches import fetch_with
 from workbench.collectors.host import HostCollector
-from workbench.core.model import MeshModel
 from workbench.core.wire import WIRE_VERSION
 from workbench.engines.dask import DaskEngine
 from workbench.errors import SettingsError, WorkbenchError
@@ -31,12 +30,12 @@ from workbench.gate import Gate, Scope, is_loopback
 from workbench.hub.connections import Dashboard
 from workbench.keeper import Keeper
 from workbench.listener import Bounds, Listener, listen
-from workbench.mesh.node import Node
+from workbench.mesh.models import discover
+from workbench.mesh.node import Limits, Node
 from workbench.ports import LOOPBACK, PortTaken, bind
 from workbench.settings import Settings
 from workbench.store import Store
 
-MODEL_GROUP = "workbench.models"
 HUB_FILE = "hub.json"
 TOKEN_FILE = "token"  # noqa: S105  # the name of a file, not a token
 log = logging.getLogger("workbench.serve")
@@ -150,9 +149,11 @@ class Hub:
             journal=store,
             engine=engine,
             fetch=fetch_with(store, private_addresses=settings.private_addresses),
-            models=find_models(),
+            models=discover(),
             folder=settings.data,
-            input_limit_bytes=settings.input_limit_mb * 1_000_000,
+            limits=Limits(
+                input_bytes=settings.input_limit_mb * 1_000_000, runes=settings.rune_limit
+            ),
         )
 
     def _bind(self, port: int) -> list[socket.socket]:
@@ -192,22 +193,6 @@ class Hub:
         }
         write_private(path, json.dumps(document, indent=1) + "\n")
         self._stack.callback(path.unlink, missing_ok=True)
-
-
-def find_models() -> dict[str, MeshModel]:
-    """Every installed mesh model by name. One that cannot be imported is left out, and said."""
-    found: dict[str, MeshModel] = {}
-    for entry in importlib.metadata.entry_points(group=MODEL_GROUP):
-        try:
-            model = entry.load()
-        except Exception:
-            log.exception("model.unusable name=%s target=%s", entry.name, entry.value)
-            continue
-        if isinstance(model, MeshModel):
-            found[model.name] = model
-        else:
-            log.error("model.unusable name=%s: %s is no @model", entry.name, entry.value)
-    return found
 
 
 def version() -> str:
@@ -294,4 +279,4 @@ def main(settings: Settings, *, free_ports: bool, print_urls: bool) -> None:
     asyncio.run(run(settings, free_ports=free_ports, print_urls=print_urls))
 
 
-__all__ = ["Hub", "WorkbenchError", "configure_logging", "find_models", "main", "run", "version"]
+__all__ = ["Hub", "WorkbenchError", "configure_logging", "main", "run", "version"]

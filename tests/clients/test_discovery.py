@@ -98,7 +98,7 @@ async def test_a_hub_that_cannot_start_shows_the_end_of_its_log(
 
 
 async def test_stopping_waits_until_the_process_is_gone(tmp_path: Path) -> None:
-    waits = "import signal; print('ready', flush=True); signal.pause()"
+    waits = "import signal; print('workbench', flush=True); signal.pause()"
     process = process_that(waits)
     assert process.stdout is not None
     await asyncio.to_thread(process.stdout.readline)
@@ -110,10 +110,20 @@ async def test_stopping_waits_until_the_process_is_gone(tmp_path: Path) -> None:
     await stop_hub(tmp_path)
 
 
+async def test_a_stale_file_never_stops_a_stranger(tmp_path: Path) -> None:
+    with process_that("import signal; print('ready', flush=True); signal.pause()") as stranger:
+        assert stranger.stdout is not None
+        await asyncio.to_thread(stranger.stdout.readline)
+        write(tmp_path, pid=stranger.pid)
+        assert await stop_hub(tmp_path, wait_s=1) is False
+        assert stranger.poll() is None
+        stranger.kill()
+
+
 async def test_a_hub_that_drains_too_long_is_named(tmp_path: Path) -> None:
     deaf = (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "print('ready', flush=True); signal.pause()"
+        "print('workbench', flush=True); signal.pause()"
     )
     with process_that(deaf) as process:
         assert process.stdout is not None

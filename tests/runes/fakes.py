@@ -12,6 +12,7 @@ class RecordingContext:
 
     device = "cpu"
     seed = 1
+    rune_limit = 5000
 
     def __init__(self, inputs: Mapping[str, Path]) -> None:
         self.inputs = inputs

@@ -19,6 +19,7 @@ class Bench:
 
     device = "cpu"
     seed = 7
+    rune_limit = 100
 
     def __init__(self, batch: Path) -> None:
         self.inputs = {"batch": batch}
@@ -190,6 +191,12 @@ def test_history_can_be_switched_off(made: Path) -> None:
     data = cypher_v1(Bench(made), analysisDepth=5, includeHistorical=False).data
     assert {"feature": "history", "why": "historical features were switched off"} in data["dropped"]
     assert "active_blocks" not in data["runes"][0]["features"]
+
+
+def test_a_batch_above_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        cypher_v1(Bench(batch(tmp_path, runes=120)))
+    assert str(refused.value) == "the batch holds 120 runes; allowed: up to 100"
 
 
 def test_too_few_runes_are_refused_with_the_number(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from workbench.clients.hub import HubClient
 from workbench.core.wire import WIRE_VERSION
@@ -106,11 +107,11 @@ async def find_or_start(
     return await _start(folder, free_ports, wait_s)
 
 
-async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> None:
-    """Ask the hub of this folder to drain and wait until it is gone. None there: nothing to do."""
+async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> bool:
+    """Ask the hub of this folder to drain and wait until it is gone; False where none runs."""
     found = read_hub_file(folder)
-    if found is None or not _alive(found.pid):
-        return
+    if found is None or not _alive(found.pid) or not _is_hub(found.pid):
+        return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + wait_s
@@ -124,6 +125,7 @@ async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> None:
                 limit_s=wait_s,
             )
         await asyncio.sleep(POLL_S)
+    return True
 
 
 async def _start(folder: Path, free_ports: bool, wait_s: float) -> HubFile:
@@ -213,12 +215,18 @@ async def _answers(found: HubFile, within_s: float) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    for process in _started:
-        process.poll()  # a child of ours that ended would stay a zombie, and look alive
+    """Whether a process of this number runs. A zombie, whose parent still lives, has ended."""
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+        return pid > 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, OverflowError):
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return pid > 0
+
+
+def _is_hub(pid: int) -> bool:
+    """Whether it is a hub's: a file left by a killed hub may name a stranger's number by now."""
+    try:
+        return any("workbench" in part for part in psutil.Process(pid).cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OverflowError):
+        return False

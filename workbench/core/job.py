@@ -16,6 +16,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, str]
     timeout_s: float
     seed: int
+    rune_limit: int = 5000
     device: str = "cpu"
     gpu: int | None = None
 

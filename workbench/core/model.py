@@ -36,6 +36,8 @@ class Context(Protocol):
     """`cpu`, or the accelerator lent to this task, such as `cuda:0`."""
     seed: int
     """The same for the same task content, so that a second run gives identical output."""
+    rune_limit: int
+    """How many runes a batch may hold here."""
 
     def progress(self, done: float, total: float, template: str = "", /, **values: Any) -> None:
         """Finished units over all units, with a sentence as template and values."""

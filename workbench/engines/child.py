@@ -117,6 +117,7 @@ class RunningContext:
         self.inputs: Mapping[str, Path] = {k: Path(v) for k, v in order.inputs.items()}
         self.device = order.device
         self.seed = order.seed
+        self.rune_limit = order.rune_limit
         self._outlet = outlet
 
     def progress(self, done: float, total: float, template: str = "", /, **values: Any) -> None:

@@ -246,6 +246,7 @@ class DaskEngine:
             inputs=job.inputs,
             timeout_s=job.timeout_s,
             seed=job.seed,
+            rune_limit=job.rune_limit,
             device=job.device,
             gpu=job.gpu,
             house=self._name,

@@ -35,6 +35,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     inputs: dict[str, str]
     timeout_s: float
     seed: int
+    rune_limit: int = 5000
     device: str = "cpu"
     gpu: int | None = None
     house: str = ""

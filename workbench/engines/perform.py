@@ -111,11 +111,12 @@ def _raised(error: BaseException) -> Raised:
     else:
         template = "{kind}: {reason}"
         values = {"kind": type(error).__name__, "reason": _words(error)}
+    rejected = isinstance(error, InputError)
     return Raised(
         template=template,
         values=speakable(values),
-        traceback=_trace(error),
-        rejected=isinstance(error, InputError),
+        traceback="" if rejected else _trace(error),  # a bad input is no fault of the code
+        rejected=rejected,
         reusable=False,
     )
 

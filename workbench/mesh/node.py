@@ -92,6 +92,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """After a drain's time: how long stopping what still runs may take."""
     tick_s: float = 0.5
     input_bytes: int = 100_000_000
+    runes: int = 5000
     kept_inputs_bytes: int = 8 << 30
     upload_disk_bytes: int = 16 << 30
 
@@ -107,14 +108,12 @@ class Node:
         fetch: FetchUrl,
         models: Mapping[str, MeshModel],
         folder: Path,
-        input_limit_bytes: int | None = None,
         limits: Limits | None = None,
         book: TaskBook | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits = limits or Limits()
-        input_bytes = input_limit_bytes or limits.input_bytes
         self._models = models if isinstance(models, Models) else Models(models)
         self._engine, self._now, self._wall = engine, now, wall
         self._book = book or TaskBook()
@@ -122,10 +121,13 @@ class Node:
         self._history = History(journal, self._book)
         self.tasks = TaskFeed(self._book, self._models)
         self._inputs = Inputs(
-            folder, fetch, limit_bytes=input_bytes, keep_bytes=limits.kept_inputs_bytes
+            folder, fetch, limit_bytes=limits.input_bytes, keep_bytes=limits.kept_inputs_bytes
         )
         self._uploads = Uploads(
-            folder, self._inputs, limit_bytes=input_bytes, disk_bytes=limits.upload_disk_bytes
+            folder,
+            self._inputs,
+            limit_bytes=limits.input_bytes,
+            disk_bytes=limits.upload_disk_bytes,
         )
         self._asking = Asking(self._models, self._inputs, self._book)
         self._connections = Connections(
@@ -143,6 +145,7 @@ class Node:
             models=self._models,
             history=self._history,
             wall_ms=self._wall_ms,
+            rune_limit=limits.runes,
         )
         self._carrier = Carrier(
             self._append, self._shown, self._do, self._lost_acceptance, self._wall_ms

@@ -67,10 +67,11 @@ class Work:
         models: Models,
         history: History,
         wall_ms: Callable[[], int],
+        rune_limit: int,
     ) -> None:
         self._tell, self._journal, self._engine = tell, journal, engine
         self._inputs, self._models, self._history = inputs, models, history
-        self._wall_ms = wall_ms
+        self._wall_ms, self._rune_limit = wall_ms, rune_limit
         self.cache = Cache()
         self.old_contents: set[str] = set()
         """Content hashes of tasks that ended before this start: worth a look at the journal."""
@@ -199,6 +200,7 @@ class Work:
             inputs=prepared.gathered.paths,
             timeout_s=task.timeout_ms / 1000,
             seed=seed_of(prepared.key),
+            rune_limit=self._rune_limit,
         )
         outcome = await self._engine.run(job, lambda news: self._hear(task.task_id, attempt, news))
         if not isinstance(outcome, Done):

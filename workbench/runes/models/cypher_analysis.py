@@ -50,7 +50,7 @@ def analyse(
     output_format: str,
 ) -> Result:
     """One run: see `cypher_v1` for the parameters."""
-    batch = load_batch(context.inputs["batch"])
+    batch = load_batch(context.inputs["batch"], rune_limit=context.rune_limit)
     found = extract(batch, depth=depth, include_historical=include_historical)
     _enough(found)
     scaled = scaled_features(found.table)

@@ -1,0 +1,141 @@
+"""Writes the tables of docs/reference that the code states already; run it to write them anew.
+
+In a page a made table stands between `<!-- made: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from workbench.core import hub_wire, mesh_wire
+from workbench.hub import handlers
+from workbench.runes.schema import TABLE_SAYS
+from workbench.runes.tables import ORDER, TABLES, Column
+from workbench.settings import PREFIX, Settings
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+MADE = re.compile(r"(<!-- made: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SQL_TYPES = {
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "uint64": "UBIGINT",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "timestamp[s]": "TIMESTAMP_S",
+}
+
+Row = tuple[str, ...]
+
+
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table."""
+    lines: list[Row] = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def batch_tables() -> str:
+    """Every table of `runes-batch/1`, in order."""
+    return "\n".join(_batch_table(name, columns) for name, columns in TABLES.items())
+
+
+def _batch_table(name: str, columns: tuple[Column, ...]) -> str:
+    unique = f" Unique by {', '.join(ORDER[name])}." if name in ORDER else ""
+    rows = [
+        (
+            f"`{column.name}`" + (" ?" if column.optional else ""),
+            "<br>".join(f"`{field.name}` {SQL_TYPES[str(field.type)]}" for field in column.fields)
+            if column.kind.is_amount
+            else SQL_TYPES[str(column.kind.arrow)],
+            column.kind.rule,
+            column.says,
+        )
+        for column in columns
+    ]
+    head = ("column", "SQL", "allowed", "meaning and unit")
+    return f"### {name}\n\n{TABLE_SAYS[name]}{unique}\n\n{table(head, rows)}"
+
+
+def settings() -> str:
+    """Every setting with its variable, its default and what it means."""
+    says = dict(_field_words(Settings))
+    rows = [
+        (f"`{PREFIX}{name.upper()}`", _default(name, field), says[name])
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("variable", "default", "meaning"), rows)
+
+
+def _default(name: str, field: Any) -> str:
+    value = field.default
+    if name == "data":
+        return "the user's data folder"
+    if value is None or value in ("", ()):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _field_words(settings_class: type) -> Iterator[tuple[str, str]]:
+    """The string below each field of a class."""
+    (body,) = ast.parse(inspect.getsource(settings_class)).body
+    assert isinstance(body, ast.ClassDef)
+    for field, words in zip(body.body, body.body[1:], strict=False):
+        is_words = isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_words:
+            assert isinstance(words, ast.Expr) and isinstance(words.value, ast.Constant)
+            yield field.target.id, " ".join(str(words.value.value).split())
+
+
+def mesh_messages() -> str:
+    """Every message that a mesh client may send."""
+    rows = [(f"`{kind}`", _fields(struct)) for kind, struct in mesh_wire.KINDS.items()]
+    return table(("type", "fields"), rows)
+
+
+def hub_messages() -> str:
+    """Every message that a hub client may send, less those of features still to come."""
+    rows = []
+    for kind, struct in hub_wire.KINDS.items():
+        if struct not in handlers.LATER:
+            data = get_type_hints(struct).get("data", type(None))
+            structs = [
+                each for each in (data, *get_args(data)) if hasattr(each, "__struct_fields__")
+            ]
+            fields = _fields(structs[0]) if structs else "none"
+            rows.append((f"`{kind}`", fields, f"`{handlers.SCOPES[struct]}`"))
+    return table(("type", "data", "scope"), rows)
+
+
+def _fields(struct: type[msgspec.Struct]) -> str:
+    fields = [field for field in msgspec.structs.fields(struct) if field.name != "request_id"]
+    named = (f"`{field.encode_name}`" + ("" if field.required else " ?") for field in fields)
+    return ", ".join(named) or "none"
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "batch-tables": batch_tables,
+    "settings": settings,
+    "mesh-messages": mesh_messages,
+    "hub-messages": hub_messages,
+}
+
+
+def written(page: str) -> str:
+    """The text of a page with every made table as the code has it now."""
+    return MADE.sub(lambda found: f"{found[1]}\n{MAKERS[found['name']]()}\n{found[3]}", page)
+
+
+def main() -> None:
+    """Write them anew."""
+    for path in sorted(REFERENCE.glob("*.md")):
+        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

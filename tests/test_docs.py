@@ -1,0 +1,59 @@
+"""Every Python example in the documentation runs, in order, against a real hub."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.reference import REFERENCE, written
+from workbench.store.steps import STEPS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WITH_CODE = [page for page in PAGES if FENCE.search(page.read_text())]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
+def test_the_examples_run(page: Path, hub_environment: dict[str, str], tmp_path: Path) -> None:
+    script = tmp_path / "examples.py"
+    script.write_text("\n".join(FENCE.findall(page.read_text())))
+    run = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", script],
+        env=hub_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_page_that_a_page_links_to_is_there() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", sorted(REFERENCE.glob("*.md")), ids=lambda page: page.name)
+def test_a_made_table_says_what_the_code_says(page: Path) -> None:
+    assert page.read_text() == written(page.read_text()), "write it anew: python -m tests.reference"
+
+
+def test_the_data_format_has_every_column_that_sql_has() -> None:
+    page = (REFERENCE / "data-format.md").read_text()
+    described = {
+        name: re.findall(r"^\| `(\w+)` \| ([A-Z]+) \|", text, re.MULTILINE)
+        for name, text in re.findall(r"^### (\w+)\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL)
+    }
+    with duckdb.connect() as store:
+        for step in STEPS:
+            store.execute(step)
+        for name in ("tasks", "task_events", "task_logs", "task_history", "side_files"):
+            columns = store.execute(f"DESCRIBE {name}").fetchall()
+            assert described[name] == [(column, kind) for column, kind, *_ in columns]
