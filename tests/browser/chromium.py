@@ -1,0 +1,71 @@
+"""Finds a Chromium for the browser tests, or gets one: run it to make sure that there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find() -> str | None:
+    """The path of a Chromium: the one named by hand, on the path, or Playwright's own."""
+    named = os.environ.get("WORKBENCH_CHROMIUM")
+    if named:
+        return named
+    for name in NAMES:
+        path = shutil.which(name)
+        if path:
+            return path
+    return _of_playwright()
+
+
+def _of_playwright() -> str | None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+def _install() -> None:
+    """Playwright's own download; where that fails and we are root, Debian's package."""
+    playwright = subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"])
+    if playwright.returncode != 0 and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=True
+        )
+
+
+def main() -> int:
+    """0 when a Chromium is there in the end."""
+    if find() is None:
+        print("no Chromium found: getting one", flush=True)
+        _install()
+    path = find()
+    if path is None:
+        print(
+            "no Chromium for the browser tests: install one (Debian: apt install chromium), "
+            "or name it with WORKBENCH_CHROMIUM=/path/to/chromium",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,101 @@
+"""A hub and a page of its own for browser tests, as a user starts them: by the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+START_S = 120.0
+
+
+class Served:
+    """One hub process and one page process on one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.log = folder / "log.txt"
+        self.url = ""
+        self._hub: subprocess.Popen[bytes] | None = None
+        self._page: subprocess.Popen[bytes] | None = None
+        shutil.copytree(ROOT / "data" / "samples", self.data / "samples")
+
+    def start_hub(self) -> None:
+        ports = ("--ws-port", "0", "--mesh-port", "0")
+        self._hub = self._run("hub", "--data", str(self.data), *ports)
+        self._until(lambda: (self.data / "hub.json").exists())
+
+    def stop_hub(self) -> None:
+        assert self._hub is not None
+        _end(self._hub)
+
+    def start_page(self, kind: str) -> None:
+        port = str(_free_port())
+        self._page = self._run(kind, "--data", str(self.data), "--port", port, "--no-browser")
+        address = re.compile(rf"http://\S+:{port}/\S+")
+        self._until(lambda: bool(address.search(self.log.read_text())))
+        found = address.search(self.log.read_text())
+        assert found is not None
+        self.url = found[0]
+
+    def stop(self) -> None:
+        for process in (self._page, self._hub):
+            if process is not None and process.poll() is None:
+                _end(process)
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "workbench.cli", *command],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "WORKBENCH_DATA": str(self.data), "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+
+    def _until(self, ready: object) -> None:
+        deadline = time.monotonic() + START_S
+        while not ready():  # type: ignore[operator]
+            running = [one for one in (self._hub, self._page) if one is not None]
+            ended = [one.returncode for one in running if one.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                raise AssertionError(f"not started ({ended}):\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def served(folder: Path, kind: str) -> Iterator[Served]:
+    """A running hub with its page (`app` or `lab`); both are ended afterwards."""
+    pair = Served(folder)
+    try:
+        pair.start_hub()
+        pair.start_page(kind)
+        yield pair
+    finally:
+        pair.stop()

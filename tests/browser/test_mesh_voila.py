@@ -1,0 +1,167 @@
+"""The page that `workbench app` opens, with a real hub behind it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Shot
+from tests.browser.serving import Served, served
+from tests.browser.visitor import Visitor
+from workbench.widgets.bundle import catalogue
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+SHARED = Path(os.environ.get("WORKBENCH_SHARED", "../shared")) / "data" / "runes" / "blocks"
+REAL_FEES_SAT = 5_026_183
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("voila"), "app") as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(new_page: Callable[..., Page]) -> Visitor:
+    return Visitor(new_page())
+
+
+def test_a_sample_is_submitted_watched_and_drawn(
+    site: Served, visitor: Visitor, shot: Shot
+) -> None:
+    visitor.open(site.url)
+    page = visitor.page
+    visitor.choose_model("cypher-v1")
+    visitor.choose_sample("large")
+    visitor.submit()
+    visitor.ends("done")
+    expect(page.locator(".wb-big")).to_have_attribute("aria-valuenow", "100")
+    visitor.drawn()
+    expect(page.locator(".wb-historytable tbody tr")).to_have_count(1)
+    shot(page, "voila-cypher-en")
+    visitor.is_clean()
+
+
+def test_a_task_is_cancelled_in_two_steps_and_outlives_the_hub(
+    site: Served, visitor: Visitor
+) -> None:
+    visitor.open(site.url)
+    page = visitor.page
+    visitor.choose_model("cypher-v1")
+    visitor.choose_sample("large")
+    page.get_by_label("Analysis depth").fill("5")
+    page.locator("#wb-cache").uncheck()
+    visitor.submit()
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Stop the work").click()
+    visitor.ends("cancelled")
+    site.stop_hub()
+    expect(page.locator('.wb-pill:not([data-state="connected"])')).to_be_visible()
+    site.start_hub()
+    page.reload()
+    visitor.connected()
+    states = page.locator(".wb-historytable .wb-state")
+    expect(states.filter(has_text="cancelled")).to_have_count(1)
+    expect(states.filter(has_text="done")).not_to_have_count(0)
+    visitor.is_clean()
+
+
+def test_a_refusal_of_the_node_stands_on_the_page(site: Served, visitor: Visitor) -> None:
+    visitor.open(site.url)
+    page = visitor.page
+    visitor.choose_model("cypher-v1")
+    page.locator('.wb-segment[data-mode="url"]').first.click()
+    page.get_by_label("Address of the input").fill("file:///etc/passwd")
+    page.locator(".wb-submit").click()
+    shown = page.locator(".wb-fault:visible, .wb-problem:visible").first
+    expect(shown).to_contain_text("passwd")
+    assert page.locator(".wb-historytable tbody tr", has_text="passwd").count() <= 1
+
+
+def test_the_portuguese_page_holds_no_english_sentence(
+    site: Served, visitor: Visitor, shot: Shot
+) -> None:
+    visitor.open(site.url, "pt-BR")
+    page = visitor.page
+    page.locator(".wb-pill").click()
+    english = {key for key, text in catalogue("pt-BR").items() if key != text}
+    said = page.evaluate(
+        """() => { const found = [];
+           const walk = document.createTreeWalker(document.querySelector(".wb"), 4);
+           while (walk.nextNode()) {
+             const { parentElement: at, textContent } = walk.currentNode;
+             if (at.offsetParent && !at.closest("code, option")) found.push(textContent.trim());
+           }
+           return found.filter(Boolean); }"""
+    )
+    assert len(said) > 20
+    assert [text for text in said if text in english] == []
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
+    page.keyboard.press("Escape")
+    shot(page, "voila-pt")
+
+
+def test_a_reload_shows_the_tasks_again_in_dark_too(
+    site: Served, new_page: Callable[..., Page], shot: Shot
+) -> None:
+    visitor = Visitor(new_page(color_scheme="dark"))
+    visitor.open(site.url)
+    visitor.page.reload()
+    visitor.connected()
+    expect(visitor.page.locator(".wb-historytable tbody tr")).not_to_have_count(0)
+    expect(visitor.page.locator('.wb[data-theme="dark"]')).to_be_visible()
+    visitor.page.locator(".wb-rowlink").last.click()
+    visitor.drawn()
+    shot(visitor.page, "voila-dark")
+    visitor.is_clean()
+
+
+def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) -> None:
+    visitor.open(site.url)
+    kernels = [
+        process
+        for process in psutil.process_iter(["cmdline", "environ", "create_time"])
+        if "ipykernel_launcher" in " ".join(process.info["cmdline"] or ())
+        and (process.info["environ"] or {}).get("WORKBENCH_DATA") == str(site.data)
+    ]
+    newest = max(kernels, key=lambda process: float(process.info["create_time"]))
+    parent = newest.parent()
+    newest.kill()
+    if parent is not None:
+        newest.wait(5)
+    expect(visitor.page.locator(".wb-gone")).to_be_visible(timeout=12_000)
+    expect(visitor.page.get_by_role("button", name="Reload the page")).to_be_visible()
+
+
+@pytest.mark.shared
+def test_the_real_block_is_decoded_stored_and_drawn(
+    site: Served, visitor: Visitor, shot: Shot
+) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("WORKBENCH_SHARED names no folder with the real block")
+    visitor.open(site.url)
+    page = visitor.page
+    visitor.choose_model("block-import")
+    visitor.choose_files([SHARED / "866342.bin.xz", SHARED / "866342_spent_utxos.json.gz"])
+    visitor.submit()
+    visitor.ends("done")
+    facts = page.locator(".wb-facts")
+    expect(facts).to_contain_text(f"{REAL_FEES_SAT:,}")
+    expect(facts).to_contain_text(re.compile(r"fees agree\s*yes", re.IGNORECASE))
+    visitor.drawn()
+    expect(page.locator(".wb-where code")).to_contain_text("b866342_")
+    shot(page, "voila-block")
+    page.get_by_role("button", name="Analyse this batch").click()
+    expect(page.locator("#wb-model")).to_have_value("cypher-v1")
+    visitor.submit()
+    visitor.ends("done")
+    expect(page.locator(".wb-taskhead")).to_contain_text("batch:b866342_")
+    visitor.drawn()
+    visitor.is_clean()

@@ -1,0 +1,299 @@
+"""The mesh widget drawn from a JSON file, without a kernel: what a reader sees and can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Shot
+from tests.browser.harness import BarePage, page_files
+from workbench.widgets.mesh import MeshWidget
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., BarePage]
+
+
+@pytest.fixture
+def draw(new_page: Callable[..., Page], mesh_state: dict[str, Any]) -> Open:
+    def open_page(query: str = "?lang=en", theme: str = "light", **options: Any) -> BarePage:
+        bare = BarePage(new_page(**options), page_files(MeshWidget(), mesh_state, theme))
+        bare.open(query)
+        return bare
+
+    return open_page
+
+
+def sent(page: Page, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(
+        "kind => model.sent.filter(one => one.kind === kind)", kind
+    )
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "pt-BR"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_running_task_and_a_result_are_drawn(
+    draw: Open, shot: Shot, theme: str, lang: str, width: int
+) -> None:
+    bare = draw(f"?lang={lang}", theme, viewport={"width": width, "height": 900})
+    page = bare.page
+    expect(page.locator(".wb-taskhead .wb-state")).to_have_text(
+        "running" if lang == "en" else "executando"
+    )
+    expect(page.locator(".wb-progressline strong")).to_have_text(re.compile(r"62\s?%"))
+    shot(page, f"mesh-{theme}-{lang}-{width}")
+    page.locator(".wb-rowlink").nth(2).click()
+    expect(page.locator(".wb-plot .main-svg").first).to_be_visible()
+    expect(page.locator(".wb-plot .bars path")).to_have_count(12)
+    facts = page.locator(".wb-facts")
+    expect(facts).to_contain_text("5,026,183" if lang == "en" else "5.026.183")
+    shot(page, f"mesh-{theme}-{lang}-{width}-result")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert bare.errors == []
+    assert bare.foreign == []
+
+
+def test_every_word_of_the_portuguese_page_is_portuguese(draw: Open) -> None:
+    english, portuguese = (draw(f"?lang={lang}").page for lang in ("en", "pt-BR"))
+    for page in (english, portuguese):
+        page.locator(".wb-pill").click()
+        expect(page.locator(".wb-popover")).to_be_visible()
+    parts = ["button", "label", "h2", "h3", "th", "dt", ".wb-hint", ".wb-state", "legend"]
+    words = "parts => [...document.querySelectorAll(parts)].map(e => e.textContent.trim())"
+    english_words, portuguese_words = (
+        set(page.evaluate(words, ",".join(f".wb {part}" for part in parts)))
+        for page in (english, portuguese)
+    )
+    same = english_words & portuguese_words
+    identifiers = {"kmeans", "anomalyThreshold", "clusteringMethod", "analysisDepth"}
+    assert same <= {"", "CSV", "EN", "PT"} | identifiers
+    expect(portuguese.locator(".wb")).to_have_attribute("lang", "pt-BR")
+
+
+def test_the_language_follows_the_browser_and_the_switch(draw: Open) -> None:
+    page = draw("", locale="pt-PT").page
+    expect(page.locator("h2")).to_have_text("Tarefas da malha")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("h2")).to_have_text("Mesh tasks")
+    assert "lang=en" in page.url
+
+
+def test_exact_128_bit_amounts_are_right_aligned(draw: Open) -> None:
+    page = draw().page
+    page.locator(".wb-rowlink").nth(2).click()
+    amount = page.locator(".wb-tablepart td").nth(8)
+    expect(amount).to_have_text("170,141,183,460,469,231,731,687,303,715,884,105,728")
+    assert amount.evaluate("e => getComputedStyle(e).textAlign") == "right"
+
+
+def test_a_parameter_out_of_range_is_said_at_its_field_and_not_sent(draw: Open) -> None:
+    page = draw().page
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.get_by_text("batch-small.json.gz").first.click()
+    depth = page.get_by_label("Analysis depth")
+    depth.fill("9")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_text("allowed: 1 to 5")).to_be_visible()
+    expect(depth).to_have_attribute("aria-invalid", "true")
+    expect(depth).to_be_focused()
+    assert sent(page, "submit") == []
+
+
+def test_enter_submits_what_was_chosen(draw: Open) -> None:
+    page = draw().page
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.get_by_text("batch-small.json.gz").first.click()
+    page.get_by_label("Analysis depth").fill("5")
+    page.get_by_label("Clustering method").select_option(label="dbscan")
+    page.get_by_label("Analysis depth").press("Enter")
+    page.wait_for_function("() => model.sent.some(one => one.kind === 'submit')")
+    [task] = sent(page, "submit")
+    assert task["model"] == "cypher-v1"
+    assert task["inputDataURL"] == "samples/batch-small.json.gz"
+    assert task["parameters"] == {
+        "analysisDepth": 5,
+        "includeHistorical": True,
+        "clusteringMethod": "dbscan",
+        "anomalyThreshold": 0.85,
+        "outputFormat": "full",
+    }
+    assert re.fullmatch(r"[0-9a-f]{32}", task["taskId"])
+
+
+def test_the_node_s_refusal_stands_at_the_field_that_it_names(draw: Open) -> None:
+    page = draw().page
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.get_by_text("batch-small.json.gz").first.click()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_function("() => model.sent.some(one => one.kind === 'submit')")
+    fault = {"field": "parameters.analysisDepth", "value": "3", "allowed": "integer from 1 to 2"}
+    page.evaluate(
+        """fault => model.say({ kind: "refused", faults: [fault], error: { text: "refused" },
+           taskId: model.sent.find(one => one.kind === "submit").taskId })""",
+        fault,
+    )
+    said = "parameters.analysisDepth is 3; allowed: integer from 1 to 2"
+    expect(page.locator(".wb-bad .wb-fault")).to_have_text(said)
+    expect(page.get_by_role("button", name="Submit", exact=True)).to_be_enabled()
+
+
+def test_cancelling_asks_once_more_and_escape_keeps_it_running(draw: Open) -> None:
+    page = draw().page
+    page.get_by_role("button", name="Cancel…").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Cancel…")).to_be_focused()
+    assert sent(page, "cancel") == []
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Stop the work").click()
+    page.wait_for_function("() => model.sent.some(one => one.kind === 'cancel')")
+    expect(page.locator(".wb-taskhead button")).to_be_disabled()
+
+
+def test_silence_about_a_running_task_is_said(draw: Open) -> None:
+    page = draw().page
+    expect(page.locator(".wb-progressline")).to_contain_text(re.compile(r"no news for \d+ s"))
+    expect(page.locator(".wb-progressline")).not_to_contain_text("left")
+    told = page.locator(".wb-big").get_attribute("aria-valuetext")
+    assert told is not None and "no news" in told
+
+
+def test_the_page_says_within_10_s_that_the_kernel_is_gone_and_takes_it_back(draw: Open) -> None:
+    page = draw().page
+    expect(page.locator(".wb-gone")).to_be_hidden()
+    page.evaluate("() => { model.mute = true; }")
+    expect(page.get_by_text("The kernel does not answer.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("button", name="Reload the page")).to_be_visible()
+    expect(page.locator(".wb-main")).to_have_class(re.compile("wb-stale"))
+    page.evaluate("() => { model.mute = false; }")
+    expect(page.locator(".wb-gone")).to_be_hidden()
+    expect(page.locator(".wb-main")).not_to_have_class(re.compile("wb-stale"))
+
+
+def test_a_lost_delta_is_noticed_and_asked_for_again(draw: Open) -> None:
+    page = draw().page
+    before = len(sent(page, "hello"))
+    page.evaluate('() => model.say({ kind: "delta", n: 7, tasks: [] })')
+    assert len(sent(page, "hello")) == before + 1
+
+
+def test_a_file_travels_in_slices_that_wait_for_their_acknowledgement(draw: Open) -> None:
+    page = draw().page
+    content = b"x" * (9 * 1024 * 1024 + 5)
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "batch.json", "mimeType": "application/json", "buffer": content}
+    )
+    slices = "() => model.sent.filter(one => one.step === 'slice').length"
+    page.wait_for_function(f"({slices})() === 4")
+    upload_id = sent(page, "upload")[0]["uploadId"]
+    for done in range(1, 11):
+        size = min(done * 1024 * 1024, len(content))
+        page.evaluate(
+            "([id, size]) => model.say({ kind: 'upload', uploadId: id, acknowledged: size })",
+            [upload_id, size],
+        )
+        page.wait_for_function(f"({slices})() === {min(10, 4 + done)}")
+    parts = [one for one in sent(page, "upload") if one["step"] == "slice"]
+    assert sum(one["bytes"] for one in parts) == len(content)
+    assert max(one["bytes"] for one in parts) == 1024 * 1024
+    page.evaluate(
+        "id => model.say({ kind: 'upload', uploadId: id, inputDataURL: 'upload:abc' })", upload_id
+    )
+    expect(page.locator(".wb-chosen")).to_contain_text("ready")
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(draw: Open) -> None:
+    page = draw().page
+    page.evaluate(
+        """() => { const files = new DataTransfer();
+           const file = new File(["x"], "huge.json");
+           Object.defineProperty(file, "size", { value: 200e6 });
+           files.items.add(file);
+           const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+           Object.defineProperty(event, "dataTransfer", { value: { files: [file] } });
+           document.querySelector(".wb-drop").dispatchEvent(event); }"""
+    )
+    expect(page.get_by_text("huge.json has 200 MB; at most 100 MB are taken")).to_be_visible()
+    assert sent(page, "upload") == []
+
+
+def test_the_log_is_searched_and_never_read_out(draw: Open) -> None:
+    page = draw().page
+    log = page.get_by_role("log")
+    expect(log).to_have_attribute("aria-live", "off")
+    expect(log.locator(".wb-line")).to_have_count(34)
+    page.get_by_label("Search the log").fill("dropped")
+    expect(log.locator(".wb-line:visible")).to_have_count(1)
+    expect(page.get_by_text("1 of 34 lines")).to_be_visible()
+
+
+def test_the_history_is_filtered_by_words_and_state(draw: Open) -> None:
+    page = draw().page
+    rows = page.locator(".wb-historytable tbody tr")
+    expect(rows).to_have_count(18)
+    page.get_by_label("State", exact=True).select_option("failed")
+    expect(rows).to_have_count(1)
+    page.get_by_label("State", exact=True).select_option("")
+    page.get_by_label("Filter the history").fill("866342")
+    expect(rows).to_have_count(1)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    lines = waiting.value.path().read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("task_id,model,state")
+
+
+def test_the_end_of_a_task_is_told_to_a_screen_reader(draw: Open) -> None:
+    page = draw().page
+    page.evaluate(
+        """() => { const [task] = FILE_TASKS(); model.say({ kind: "delta", n: 1,
+           now: task.startedAt + 30000,
+           tasks: [{ ...task, state: "done", finishedAt: task.startedAt + 30000 }] }); }"""
+    )
+    status = page.locator(".wb-task > [role=status]")
+    expect(status).to_have_text("Alike, rare and odd runes (cypher-v1): done")
+
+
+def test_the_endpoint_is_chosen_and_plain_ws_elsewhere_is_refused(draw: Open) -> None:
+    page = draw().page
+    page.locator(".wb-pill").click()
+    page.get_by_label("Custom address").check()
+    page.get_by_label("Address of the node").fill("ws://example.org/mesh")
+    page.get_by_role("button", name="Connect", exact=True).click()
+    expect(page.get_by_text("the address must start with wss://")).to_be_visible()
+    assert sent(page, "connect") == []
+    page.get_by_label("Address of the node").fill("wss://example.org/mesh")
+    page.get_by_role("button", name="Connect", exact=True).click()
+    [choice] = sent(page, "connect")
+    assert choice["endpoint"] == "custom"
+    assert choice["url"] == "wss://example.org/mesh"
+    expect(page.locator(".wb-popover")).to_be_hidden()
+
+
+def test_a_lost_connection_keeps_the_form_and_says_when_it_tries_again(draw: Open) -> None:
+    page = draw().page
+    page.evaluate(
+        """() => model.set("connection", { state: "reconnecting", endpoint: "local",
+           url: "ws://localhost:8081/mesh", attempt: 2, maxAttempts: 5,
+           retryAt: FILE_NOW() + 3000 })"""
+    )
+    expect(page.locator(".wb-pill")).to_contain_text("reconnecting…")
+    expect(page.get_by_role("button", name="Submit", exact=True)).to_be_disabled()
+    page.locator(".wb-pill").click()
+    expect(page.locator(".wb-popover")).to_contain_text("attempt 2 of 5")
+
+
+def test_the_details_name_the_task_and_every_parameter(draw: Open) -> None:
+    page = draw().page
+    page.get_by_role("tab", name="Details").click()
+    details = page.locator(".wb-details")
+    expect(details.locator("dt")).to_have_count(10)
+    expect(details).to_contain_text("01f3a9c1e7b24d60")
+    expect(details).to_contain_text("anomalyThreshold")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tab", name="Log", exact=True)).to_be_focused()

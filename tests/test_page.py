@@ -1,0 +1,72 @@
+"""The page's server: what it is told, and the sentences when it cannot start."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench import page
+from workbench.errors import SettingsError
+
+
+def configured(kind: page.Kind, **given: Any) -> Any:
+    usual = {"folder": Path("/n"), "port": 1, "exact_port": True, "token": "t", "browser": False}
+    return page.configuration(kind, **{**usual, **given})
+
+
+def test_the_page_asks_for_a_token_and_culls_what_a_dead_tab_left() -> None:
+    config = configured("app", token="secret")
+    assert config.IdentityProvider.token == "secret"
+    assert config.ServerApp.ip == "localhost"
+    kernels = config.MappingKernelManager
+    assert (kernels.cull_idle_timeout, kernels.cull_connected) == (120, False)
+    assert {"comm_open", "comm_msg", "status"} <= set(kernels.untracked_message_types)
+    assert kernels.buffer_offline_messages is False
+
+
+def test_jupyterlab_keeps_its_kernels_and_asks_nobody_for_news() -> None:
+    config = configured("lab")
+    assert "cull_idle_timeout" not in config.MappingKernelManager
+    assert config.LabApp.news_url is None
+    assert config.LabApp.check_for_updates_class == "jupyterlab.NeverCheckForUpdate"
+
+
+def test_the_policy_names_no_foreign_host() -> None:
+    words = page.CONTENT_SECURITY_POLICY.replace(";", " ").split()
+    hosts = [word for word in words if "//" in word or word == "*"]
+    assert hosts == ["ws://localhost:*", "ws://127.0.0.1:*"]
+
+
+def test_the_hook_touches_the_cookie_that_the_page_needs() -> None:
+    touched = []
+
+    class Request:
+        @property
+        def xsrf_token(self) -> bytes:
+            touched.append(True)
+            return b""
+
+    assert page.xsrf_hook(req=Request(), notebook=None, cwd="") is None
+    assert touched == [True]
+
+
+def test_a_taken_port_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError) as refusal:
+            page._refuse_taken(port)
+    assert str(refusal.value) == (
+        f"port {port} is taken by another program: stop it or choose another with --port"
+    )
+
+
+def test_the_template_loads_nothing_from_elsewhere() -> None:
+    for path in page.TEMPLATES.rglob("*"):
+        if path.is_file():
+            text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+            assert "//cdn" not in text
+            assert "https://" not in text
+            assert "http://" not in text

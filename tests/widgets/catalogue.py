@@ -1,0 +1,205 @@
+"""Collects every English template of the package: what the catalogues have to hold.
+
+`python -m tests.widgets.catalogue` brings both catalogues up to date, and prints the
+templates that still want a Portuguese sentence in pt-BR.json.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import workbench
+from workbench.core.model import MeshModel
+from workbench.widgets.bundle import CATALOGUES, catalogue
+
+PACKAGE = Path(workbench.__file__).parent
+STATIC = PACKAGE / "widgets" / "static"
+
+# A call whose first text argument is a sentence for people: our errors, and a task's words.
+SAYS = re.compile(r"(Error|Busy|Gone|Taken|Refused|Unavailable)$|^_?(fault|note|told|warning)$")
+TELLS = {
+    "log": 0,
+    "progress": 2,
+    "finish": 0,
+}  # context.log(template), context.progress(done, total, template)
+STRUCTS = {"Progress": 2, "Log": 1, "Failed": 0, "Lost": 0}
+TEXT = r'"((?:[^"\\]|\\.)*)"'
+IN_JS = re.compile(rf"\bt\(\s*{TEXT}|\btemplate:\s*{TEXT}")
+PLACE = re.compile(r"^[a-z{][^\n]*\{[a-zA-Z_]+\}|^\{[a-zA-Z_]+\}[^\n]*[a-z]{2}")
+
+
+def of_javascript() -> set[str]:
+    """The first argument of every t("...") and the text of every {template: "..."}."""
+    found = set()
+    for path in sorted(STATIC.glob("*.js")):
+        for match in IN_JS.finditer(path.read_text()):
+            found.add(json.loads(f'"{match[1] or match[2]}"'))
+    return found
+
+
+def of_python() -> set[str]:
+    """Every sentence that the package's Python code can say to a person."""
+    found: set[str] = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        found |= {*_sentences(tree), *_constants(tree, path)}
+    return {
+        text
+        for text in found
+        if re.search(r"[a-z]{2}", re.sub(r"\{\w+\}", "", text)) and " " in text
+    }
+
+
+def literals() -> set[str]:
+    """Every text constant of the package: what a catalogue's key has to be one of."""
+    trees = [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))]
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def _sentences(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield from _of_call(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node) & {
+            "template",
+            "TEMPLATE",
+        }:
+            yield from _texts(node.value)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "template":
+                    yield from _texts(value)
+
+
+def _constants(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Sentences that stand as constants: FULL = "...", with {values} or in the node's modules."""
+    whole = path.parent.name == "mesh" or path.stem == "task_sentences"
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        if any(name.lstrip("_").isupper() for name in _names(node)):
+            texts = (one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant))
+            for text in texts:
+                if isinstance(text, str) and (PLACE.search(text) or (whole and " " in text)):
+                    yield text
+
+
+def _of_call(node: ast.Call) -> Iterator[str]:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if hasattr(builtins, name) or (isinstance(node.func, ast.Attribute) and _is_logger(node.func)):
+        return
+    place = TELLS.get(name, STRUCTS.get(name, 0 if SAYS.search(name) else None))
+    if place is not None and len(node.args) > place:
+        yield from _texts(node.args[place])
+    for keyword in node.keywords:
+        if keyword.arg == "template":
+            yield from _texts(keyword.value)
+
+
+def _is_logger(function: ast.Attribute) -> bool:
+    return isinstance(function.value, ast.Name) and function.value.id in (
+        "log",
+        "logging",
+        "logger",
+    )
+
+
+def _names(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def _texts(node: ast.AST | None) -> Iterator[str]:
+    """The text of a constant, or of both arms of a condition."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body)
+        yield from _texts(node.orelse)
+
+
+def of_models() -> set[str]:
+    """Titles and descriptions of the installed models and their parameters."""
+    found = set()
+    for entry in importlib.metadata.entry_points(group="workbench.models"):
+        model: MeshModel = entry.load()
+        found |= {model.title, model.description}
+        for schema in _schemas(model.parameters_schema()):
+            found |= {schema[key] for key in ("title", "description") if key in schema}
+    return found - {"", "Parameters"}
+
+
+def of_figures() -> set[str]:
+    """Titles, axis titles and trace names of the models' figures, as far as they are literals."""
+    found: set[str] = set()
+    for path in sorted((PACKAGE / "runes" / "models").glob("*_figures.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value in ("text", "name"):
+                        found |= set(_texts(value))
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_figure":
+                found |= set(_texts(node.args[0]))
+    return found
+
+
+def _schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for parameter in schema["properties"].values():
+        yield parameter
+        yield from parameter.get("anyOf", ())
+
+
+def needed() -> set[str]:
+    """Everything that can be said."""
+    return of_javascript() | of_python() | of_models() | of_figures() | OF_DATA
+
+
+def names_in(template: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", template))
+
+
+OF_DATA = {
+    # levels of a log line
+    *("info", "warning", "error", "debug"),
+    # what a field allows, as wire.py and model.py put it together
+    *("integer", "number", "boolean", "missing", "absent", "a value, it is required"),
+    # facts of block-import's answer
+    *("height", "hash", "mined at", "transactions", "size bytes", "weight", "runestones"),
+    *("etchings", "mints", "edicts", "mint receivers", "subsidy sat", "coinbase sat"),
+    *("claimed fees sat", "fees sat", "runestone fees sat", "fees agree"),
+    # its figures
+    *("transfers", "cenotaphs"),
+    *("with a Runes message", "without a Runes message"),
+    *("share of transactions", "share of virtual size", "share of fees"),
+    # facts of cypher-v1, and the rest of the drivers in its figure
+    *("flagged", "other"),
+    # choices of its parameters that are words
+    *("full", "summary", "compact", "hierarchical"),
+}
+"""Words that reach the page as data, and are looked up there."""
+
+
+def main() -> None:
+    """Drop dead keys, sort, and print what is missing."""
+    wanted, portuguese = needed(), catalogue("pt-BR")
+    kept = {key: text for key, text in portuguese.items() if key in wanted | literals()}
+    for language, texts in (("en", {key: key for key in kept}), ("pt-BR", kept)):
+        text = json.dumps(texts, ensure_ascii=False, indent=1, sort_keys=True)
+        (CATALOGUES / f"{language}.json").write_text(text + "\n")
+    print(*sorted(wanted - kept.keys()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

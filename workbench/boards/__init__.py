@@ -1,0 +1,8 @@
+"""Boards: each wires a widget to the session, and shows it once."""
+
+from __future__ import annotations
+
+from workbench.boards.mesh import show_mesh
+from workbench.boards.workbench import show_workbench
+
+__all__ = ["show_mesh", "show_workbench"]

@@ -1,0 +1,399 @@
+"""show_mesh(): the mesh submitter on this process's session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.boards.home import Coalesced, Home
+from workbench.boards.machine import missing_here
+from workbench.boards.results import drawn
+from workbench.boards.uploads import Spooled, Uploads
+from workbench.clients.mesh import EVENTS, MeshClient
+from workbench.core.mesh_config import ENDPOINTS
+from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
+from workbench.runtime import Runtime, runtime
+from workbench.session import Workbench, connect
+from workbench.widgets.mesh import MeshWidget
+from workbench.widgets.mesh_events import fold, history_row
+from workbench.widgets.mesh_state import TERMINAL
+
+HISTORY_TASKS = 200
+REFRESH_S = 10.0
+QUEUE_REFRESH_S = 2.0
+RETRY_S = 10.0
+BLOCKS = (".bin", ".dat", ".blk", ".hex")
+
+log = logging.getLogger("workbench.boards")
+
+
+class MeshBoard:
+    """Wires one MeshWidget to one MeshClient. Everything of the widget happens at home, on
+    the kernel's loop; everything of the client on the runtime's thread."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        session: Callable[[], Workbench] = connect,
+        background: Runtime | None = None,
+    ) -> None:
+        self._home = home
+        self._runtime = background or runtime()
+        self._open_session = session
+        self._workbench: Workbench | None = None
+        self._mesh: MeshClient | None = None
+        self._inbox: deque[tuple[str, dict[str, Any]]] = deque()
+        self._labels: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._waiting = False
+        self._replayed: set[str] = set()
+        self._leave: list[Callable[[], None]] = []
+        self.widget = MeshWidget(dispatch=home.call)
+        self._drawing = Coalesced(home, self._draw)
+        self._uploads = Uploads(self.widget.reply, self._uploaded)
+        self.widget.on_intent(self._intent)
+        self._leave.append(self._runtime.watch(self._trouble))
+        self._follower = self._runtime.spawn(self._live(), "mesh board")
+
+    def close(self) -> None:
+        """Leave the client as it was; tasks go on."""
+        self._follower.cancel()
+        for leave in self._leave:
+            leave()
+        self._uploads.close()
+        self.widget.close()
+
+    # On the runtime's thread: the session, the client's events, what the node knows
+
+    async def _live(self) -> None:
+        self._workbench = await self._session()
+        mesh = self._mesh = self._workbench.mesh
+        for name in EVENTS:
+            if name not in ("message", "console"):
+                self._leave.append(mesh.on(name, self._hear(name)))
+        self._set("samples", await asyncio.to_thread(list_samples, self._workbench.data))
+        self._set("endpoints", self._endpoints())
+        mesh.configure(keep_trying=True)
+        if mesh.connected:
+            self._connected()
+        await mesh.connect(wait_s=0)
+        self._set("host", await asyncio.to_thread(missing_here))
+        await self._keep_fresh()
+
+    async def _session(self) -> Workbench:
+        """The session; a hub that cannot be had is said, and tried for again."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._open_session)
+            except WorkbenchError as error:
+                self._set("problem", _said(error))
+                self._set("connection", {"state": "failed", "endpoint": "local", "url": ""})
+                await asyncio.sleep(RETRY_S)
+
+    def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
+        def heard(data: dict[str, Any]) -> None:
+            self._inbox.append((name, data))
+            self._drawing.ask()
+            if name == "connected":
+                self._spawn(self._catch_up())
+
+        return heard
+
+    def _connected(self) -> None:
+        self._inbox.append(("connected", {}))
+        self._drawing.ask()
+        self._spawn(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """After each connection: what the node offers and what it knows of tasks."""
+        mesh = self._client()
+        models = await mesh.models()
+        self._set("models", sorted(models, key=lambda model: str(model.get("title"))))
+        self._set("endpoints", self._endpoints())
+        await self._refresh()
+        self._set("problem", None)
+
+    async def _refresh(self, before: int | None = None) -> None:
+        rows = await self._client().tasks(limit=HISTORY_TASKS, before=before)
+        shown = [history_row(row) for row in rows]
+        for row in shown:
+            known = self._names.get(str(row["inputDataURL"]))
+            row["input"] = self._labels.get(row["taskId"]) or known or row["input"]
+        full = len(rows) >= HISTORY_TASKS
+        self._home.call(lambda: self._merge(shown, full))
+        for row in shown:
+            if row["state"] not in TERMINAL and not self._client().is_task_pending(row["taskId"]):
+                await self._client().attach(row["taskId"], model=str(row["model"]))
+
+    async def _keep_fresh(self) -> None:
+        """Places in the queue, and tasks of other clients; only while a page looks."""
+        refreshed = time.monotonic()
+        while True:
+            await asyncio.sleep(QUEUE_REFRESH_S)
+            due = time.monotonic() - refreshed >= REFRESH_S
+            if self.widget.watched and self._client().connected and (self._waiting or due):
+                refreshed = time.monotonic()
+                with contextlib.suppress(WorkbenchError):  # the connection tells of it itself
+                    await self._refresh()
+
+    async def _submit(self, task: Mapping[str, Any]) -> None:
+        task_id = str(task["taskId"])
+        mesh = self._client()
+        try:
+            await mesh.send_task(
+                str(task["model"]),
+                task["inputDataURL"],
+                task.get("parameters"),
+                task_id=task_id,
+                use_cache=bool(task.get("useCache", True)),
+            )
+            await mesh.accepted(task_id)
+        except WorkbenchError as error:
+            self._home.call(partial(self._refused, task_id, error))
+        else:
+            self._home.call(lambda: self._submitted(task_id, task))
+
+    async def _cancel(self, task_id: str) -> None:
+        mesh = self._client()
+        if not mesh.is_task_pending(task_id):
+            await mesh.attach(task_id)
+        await mesh.cancel_task(task_id)
+
+    async def _fetch(self, task_id: str, model: str) -> None:
+        """Log and end of a task, known here or replayed by the node; then its result, drawn."""
+        mesh = self._client()
+        record = mesh.get_task(task_id)
+        if record is None or (record.state not in TERMINAL and not record.pending):
+            await mesh.attach(task_id, model=model)
+            record = None
+        if record is None or record.pending:
+            with contextlib.suppress(TaskError):
+                await mesh.result(task_id, timeout_s=60)
+            record = mesh.get_task(task_id)
+        if record is None or not isinstance(record.result, Mapping):
+            return
+        local = mesh.endpoint == "local" and self._workbench is not None
+        query = self._workbench.query if local and self._workbench else None
+        result = await asyncio.to_thread(drawn, record.result, query)
+        self._home.call(lambda: self._fetched(task_id, result))
+
+    async def _carry(self, spooled: Spooled) -> None:
+        def progress(done: int, size: int) -> None:
+            said = {"uploadId": spooled.upload_id, "phase": "storing", "done": done, "size": size}
+            self._home.call(lambda: self.widget.reply("upload", **said))
+
+        try:
+            url = await self._client().upload(spooled.path, name=spooled.name, progress=progress)
+        except WorkbenchError as error:
+            self._home.call(partial(self._uploads.fail, spooled.upload_id, error))
+            return
+        self._names[url] = spooled.name
+        self._home.call(lambda: self._carried(spooled, url))
+
+    async def _connect(self, choice: Mapping[str, Any]) -> None:
+        mesh, endpoint = self._client(), str(choice.get("endpoint"))
+        try:
+            if choice.get("url"):
+                mesh.configure(custom_endpoint=str(choice["url"]))
+            if choice.get("token"):
+                mesh.set_token(endpoint, str(choice["token"]))
+            await mesh.connect(endpoint, wait_s=0)
+        except WorkbenchError as error:
+            self._inbox.append(("reconnect_failed", _said(error)))
+            self._drawing.ask()
+
+    def _client(self) -> MeshClient:
+        if self._mesh is None:
+            raise WorkbenchError("the workbench is still starting: try again in a moment")
+        return self._mesh
+
+    def _endpoints(self) -> list[dict[str, str]]:
+        return [{"name": name, "url": self._url(name)} for name in ENDPOINTS]
+
+    def _url(self, endpoint: str) -> str:
+        """The address of an endpoint, without a token; the local one is where the hub is."""
+        if endpoint == "local" and self._workbench is not None:
+            with contextlib.suppress(LinkError):
+                return self._workbench.hub.mesh
+        return str(getattr(self._client().config, f"{endpoint}_endpoint") or "")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._runtime.spawn(work, "mesh board")
+
+    def _trouble(self, error: BaseException, _name: str) -> None:
+        """Work of the background failed: the page says so instead of standing still."""
+        if isinstance(error, WorkbenchError):
+            self._set("problem", _said(error))
+
+    # At home: the widget and its state
+
+    def _set(self, trait: str, value: Any) -> None:
+        self._home.call(lambda: setattr(self.widget, trait, value))
+
+    def _draw(self) -> None:
+        while self._inbox:
+            name, data = self._inbox.popleft()
+            if name in _LINK_STATES:
+                self._show_link(name, data)
+            else:
+                fold(self.widget.state, name, data)
+        self._flush()
+
+    def _flush(self) -> None:
+        state = self.widget.state
+        self._waiting = any(
+            (state.task(name) or {}).get("state") == "queued" for name in state.active
+        )
+        self.widget.flush()
+
+    def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
+        mesh = self._client()
+        wait_s = data.get("delayS", 60.0 if name == "reconnect_failed" else None)
+        now = self.widget.state.now_ms()
+        reason = data.get("reason")
+        self.widget.connection = {
+            "state": _LINK_STATES[name],
+            "endpoint": mesh.endpoint,
+            "url": self._url(mesh.endpoint),
+            "attempt": data.get("attempt"),
+            "maxAttempts": data.get("maxAttempts"),
+            "retryAt": None if wait_s is None else now + int(wait_s * 1000),
+            "error": {
+                "text": reason,
+                "template": data.get("template", ""),
+                "values": data.get("values") or {},
+            }
+            if reason
+            else None,
+        }
+
+    def _merge(self, rows: list[dict[str, Any]], full: bool) -> None:
+        self.widget.state.older = full
+        self.widget.state.merge_history(rows)
+        self._flush()
+
+    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        kind, task_id = content.get("kind"), str(content.get("taskId"))
+        if kind == "upload":
+            self._uploads.handle(content, buffers)
+        elif kind == "submit":
+            self._labels[task_id] = str(content.get("input") or "")
+            self._spawn(self._submit(content))
+        elif kind == "rerun":
+            self._rerun(str(content.get("of")), task_id)
+        elif kind == "cancel":
+            self.widget.state.update(task_id, state="cancelling")
+            self._drawing.ask()
+            self._spawn(self._cancel(task_id))
+        elif kind == "open":
+            self._open(task_id)
+        elif kind == "older":
+            self._spawn(self._refresh(self.widget.state.oldest_ms))
+        elif kind == "connect":
+            self._spawn(self._connect(content))
+
+    def _open(self, task_id: str) -> None:
+        task = self.widget.state.task(task_id)
+        self.widget.show_opened(task_id)
+        if task is None or task["state"] not in TERMINAL or task_id in self._replayed:
+            return
+        if task["state"] != "done":
+            self._replayed.add(task_id)
+        if self.widget.state.result(task_id) is None:
+            self._spawn(self._fetch(task_id, str(task.get("model") or "")))
+
+    def _rerun(self, earlier: str, task_id: str) -> None:
+        task = self.widget.state.task(earlier) or {}
+        if not task.get("inputDataURL"):
+            self.widget.problem = _said(
+                InputError("this task brought its input along: choose the file again and submit it")
+            )
+            return
+        self._labels[task_id] = str(task.get("input") or "")
+        again = {name: task.get(name) for name in ("model", "parameters", "inputDataURL", "input")}
+        self._spawn(self._submit({**again, "taskId": task_id, "useCache": False}))
+
+    def _submitted(self, task_id: str, task: Mapping[str, Any]) -> None:
+        self.widget.set_trait("problem", None)
+        names = ("model", "parameters", "inputDataURL", "input")
+        known = self.widget.state.task(task_id) or {}
+        submitted = known.get("submittedAt") or self.widget.state.now_ms()
+        fields = {name: task.get(name) for name in names}
+        shown = self.widget.state.update(task_id, submittedAt=submitted, **fields)
+        self.widget.flush()
+        self.widget.reply("submitted", taskId=task_id, task=shown)
+
+    def _refused(self, task_id: str, error: WorkbenchError) -> None:
+        values = error.values
+        faults = [values] if {"field", "value", "allowed"} <= values.keys() else []
+        self.widget.reply("refused", taskId=task_id, error=_said(error), faults=faults)
+
+    def _fetched(self, task_id: str, result: dict[str, Any]) -> None:
+        self.widget.state.set_result(task_id, result)
+        self.widget.show_opened(task_id)
+
+    def _uploaded(self, spooled: Spooled) -> None:
+        self._spawn(self._carry(spooled))
+
+    def _carried(self, spooled: Spooled, url: str) -> None:
+        self._uploads.forget(spooled.upload_id)
+        self.widget.reply("upload", uploadId=spooled.upload_id, inputDataURL=url)
+
+
+_LINK_STATES = {
+    "connected": "connected",
+    "disconnected": "disconnected",
+    "reconnecting": "reconnecting",
+    "reconnect_failed": "failed",
+}
+
+
+def _said(error: WorkbenchError) -> dict[str, Any]:
+    return {
+        "text": str(error),
+        "reason": str(error),
+        "template": error.template,
+        "values": error.values,
+    }
+
+
+def list_samples(data: Path) -> list[dict[str, Any]]:
+    """The sample files under the data folder of a hub of this machine."""
+    folder = data / "samples"
+    if not folder.is_dir():
+        return []
+    return [
+        {"path": f"samples/{path.name}", "bytes": path.stat().st_size, "kind": sample_kind(path)}
+        for path in sorted(folder.iterdir())
+        if path.is_file() and sample_kind(path)
+    ]
+
+
+def sample_kind(path: Path) -> str:
+    """batch, block, or spent (the outputs that a block spends); empty for anything else."""
+    name = path.name.lower().removesuffix(".gz").removesuffix(".xz")
+    if "spent" in name or "utxo" in name:
+        return "spent"
+    if name.endswith(BLOCKS):
+        return "block"
+    return "batch" if name.endswith((".json", ".ndjson")) else ""
+
+
+_board: MeshBoard | None = None
+
+
+def show_mesh() -> MeshWidget:
+    """The mesh submitter. Shown again, the board that was there is replaced."""
+    global _board
+    if _board is not None:
+        _board.close()
+    _board = MeshBoard(Home())
+    return _board.widget

@@ -1,0 +1,70 @@
+// One Plotly figure in the page's theme and language, drawn at most once per animation frame.
+import { currentLanguage, number, t } from "./language.js";
+
+// Okabe and Ito's colours that keep 3:1 on white and on dark, then the lighter two for fills.
+const COLOURWAY = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
+const TITLED = new Set(["title", "name", "hovertemplate", "text", "label"]);
+
+/** Titles, axis titles, trace names and notes are templates; data never is. */
+export function translated(part, key = "") {
+  if (typeof part === "string") return TITLED.has(key) ? t(part) : part;
+  if (Array.isArray(part)) return key === "annotations" || key === "data" ? part.map((one) => translated(one)) : part;
+  if (part === null || typeof part !== "object" || ArrayBuffer.isView(part)) return part;
+  return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, translated(value, name)]));
+}
+
+function ink(element) {
+  const style = getComputedStyle(element);
+  const of = (name) => style.getPropertyValue(name).trim();
+  return { text: of("--wb-ink"), quiet: of("--wb-quiet"), line: of("--wb-line"), font: style.fontFamily };
+}
+
+/** Words inside a hatched bar lie on the page, not on a colour. */
+const legible = (trace, text) =>
+  trace.marker?.pattern ? { insidetextfont: { color: text }, ...trace } : trace;
+
+/** Our layout under the figure's own: what it states itself wins, except the template's white. */
+export function themed(figure, element) {
+  const { text, quiet, line, font } = ink(element);
+  const { template, ...layout } = translated(figure.layout ?? {});
+  const axis = (own) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, tickfont: { color: quiet }, ...own });
+  const axes = Object.fromEntries(
+    Object.keys({ xaxis: 0, yaxis: 0, ...layout })
+      .filter((name) => /^[xy]axis\d*$/.test(name))
+      .map((name) => [name, axis(layout[name])]),
+  );
+  const named = layout.showlegend ?? (figure.data ?? []).length > 1;
+  const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
+  return {
+    data: translated(figure.data ?? [], "data").map((trace) => legible(trace, text)),
+    layout: {
+      colorway: COLOURWAY,
+      margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + (named ? 26 : 0), b: 48 },
+      height: named ? 350 : 330,
+      ...layout,
+      ...axes,
+      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", font: { color: text }, ...layout.legend },
+      title: title && { x: 0, xref: "paper", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 8 }, ...title, font: { size: 14, color: text, ...title.font } },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: font, size: 12, ...layout.font, color: text },
+      separators: currentLanguage() === "pt-BR" ? ",." : ".,",
+      autosize: true,
+      width: undefined,
+    },
+  };
+}
+
+const CONFIG = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+
+/** Draws `figure` into `element` and says in words what it shows. */
+export async function drawFigure(Plotly, element, figure) {
+  const { data, layout } = themed(figure, element);
+  await Plotly.react(element, data, layout, CONFIG);
+  const title = layout.title?.text;
+  element.setAttribute("role", "img");
+  element.setAttribute(
+    "aria-label",
+    t("Figure: {title}, {count} series", { title: (title ?? "").replace(/<[^>]*>/g, " "), count: number(data.length) }),
+  );
+}

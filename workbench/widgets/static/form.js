@@ -1,0 +1,195 @@
+// A form made from a model's JSON Schema: one field per parameter, bounds checked before sending.
+import { h, mark, say, show } from "./dom.js";
+import { number, t } from "./language.js";
+
+let serial = 0;
+const nextId = (name) => `wb-${name}-${(serial += 1)}`;
+
+/** The schema of one parameter with `$ref` and an optional null resolved. */
+export function plainSchema(schema, definitions = {}) {
+  const { $ref, anyOf, ...rest } = schema;
+  if ($ref) return { ...plainSchema(definitions[$ref.split("/").pop()] ?? {}, definitions), ...rest };
+  if (!anyOf) return schema;
+  const options = anyOf.filter((one) => one.type !== "null");
+  const optional = options.length < anyOf.length;
+  return { ...plainSchema(options[0] ?? {}, definitions), ...rest, optional };
+}
+
+/** What the schema allows, in words; empty where there is no bound. */
+export function rangeText(schema) {
+  const low = schema.minimum ?? schema.exclusiveMinimum;
+  const high = schema.maximum ?? schema.exclusiveMaximum;
+  const values = { low: low ?? 0, high: high ?? 0 };
+  if (low !== undefined && high !== undefined) return t("{low} to {high}", values);
+  if (low !== undefined) return t("at least {low}", values);
+  if (high !== undefined) return t("at most {high}", values);
+  return "";
+}
+
+/** The fault of a number as a sentence, or nothing. */
+export function numberFault(schema, value) {
+  if (Number.isNaN(value)) return t("this is not a number");
+  if (schema.type === "integer" && !Number.isInteger(value)) return t("a whole number is needed");
+  const outside =
+    value < schema.minimum ||
+    value > schema.maximum ||
+    value <= schema.exclusiveMinimum ||
+    value >= schema.exclusiveMaximum;
+  return outside ? t("allowed: {range}", { range: rangeText(schema) }) : "";
+}
+
+const parseNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN);
+
+/** Each kind of field gives {element, focus, read() -> value | undefined, fault() -> sentence}. */
+const KINDS = {
+  choice(schema, value, id) {
+    const options = schema.enum.map((one) =>
+      h("option", { value: JSON.stringify(one), selected: one === value }, one === null ? t("none") : t(String(one))),
+    );
+    const control = h("select.wb-input", { id }, options);
+    return { element: control, control, read: () => JSON.parse(control.value), fault: () => "" };
+  },
+  number(schema, value, id) {
+    const control = h("input.wb-input.wb-number", { id, type: "text", inputmode: "decimal", autocomplete: "off" });
+    control.value = value === null || value === undefined ? "" : String(value);
+    const empty = () => control.value.trim() === "";
+    return {
+      element: control,
+      control,
+      read: () => (empty() ? (schema.optional ? null : undefined) : parseNumber(control.value)),
+      fault: () => (empty() ? "" : numberFault(schema, parseNumber(control.value))),
+    };
+  },
+  boolean(schema, value, id) {
+    const control = h("input", { id, type: "checkbox", role: "switch" });
+    control.checked = Boolean(value);
+    const element = h("span.wb-switch", {}, control, h("span.wb-track", { "aria-hidden": "true" }));
+    return { element, control, read: () => control.checked, fault: () => "" };
+  },
+  text(schema, value, id) {
+    const control = h("input.wb-input", { id, type: "text", autocomplete: "off", spellcheck: false });
+    control.value = value ?? "";
+    const read = () => control.value || (schema.optional ? null : "");
+    const fault = () =>
+      control.value.length > (schema.maxLength ?? Infinity)
+        ? t("at most {count} characters are allowed", { count: schema.maxLength })
+        : "";
+    return { element: control, control, read, fault };
+  },
+  list(schema, value, id) {
+    const control = h("input.wb-input", { id, type: "text", autocomplete: "off", placeholder: t("separated by commas") });
+    control.value = (value ?? []).join(", ");
+    const read = () => control.value.split(",").map((one) => one.trim()).filter(Boolean);
+    return { element: control, control, read: () => (read().length || !schema.optional ? read() : null), fault: () => "" };
+  },
+  document(schema, value, id) {
+    const control = h("textarea.wb-input.wb-code", { id, rows: 3, spellcheck: false });
+    control.value = value === null || value === undefined ? "" : JSON.stringify(value, null, 1);
+    const read = () => (control.value.trim() ? JSON.parse(control.value) : null);
+    const fault = () => {
+      try {
+        read();
+        return "";
+      } catch {
+        return t("this is not valid JSON");
+      }
+    };
+    return { element: control, control, read, fault };
+  },
+};
+
+function kindOf(schema) {
+  if (schema.enum) return "choice";
+  if (schema.type === "integer" || schema.type === "number") return "number";
+  if (schema.type === "boolean") return "boolean";
+  if (schema.type === "array" && schema.items?.type === "string") return "list";
+  return schema.type === "string" || schema.type === undefined ? "text" : "document";
+}
+
+export class ParameterForm {
+  /** `given` are values to start from; `source(schema, name)` makes the chooser of a second input. */
+  constructor(model, given, { source, changed }) {
+    this.fields = new Map();
+    const { properties = {}, required = [], $defs } = model.parametersSchema ?? {};
+    for (const [name, raw] of Object.entries(properties)) {
+      const schema = plainSchema(raw, $defs);
+      const value = given?.[name] ?? schema.default;
+      this.fields.set(name, this.#field(name, schema, value, { source, changed, needed: required.includes(name) }));
+    }
+    this.element = h("div.wb-fields", {}, [...this.fields.values()].map((field) => field.row));
+  }
+
+  #field(name, schema, value, { source, changed, needed }) {
+    const id = nextId(name);
+    const title = h("label.wb-label", { for: id }, schema.title ? t(schema.title) : h("code", {}, name));
+    const range = h("span.wb-range", {}, rangeText(schema));
+    const hint = schema.description ? h("p.wb-hint", {}, t(schema.description)) : null;
+    const fault = h("p.wb-fault", { id: `${id}-fault`, hidden: true });
+    if (schema.format === "data-url") {
+      const chooser = source(name, id);
+      const row = h("div.wb-field.wb-wide", {}, h("div.wb-labelled", {}, title), chooser.element, hint, fault);
+      return { row, fault, schema, needed, control: chooser.control, read: () => chooser.value(), check: () => chooser.fault(), given: value };
+    }
+    const part = KINDS[kindOf(schema)](schema, value, id);
+    mark(part.control, "aria-describedby", `${id}-fault`);
+    part.control.addEventListener("input", () => {
+      this.#tell(name, part.fault());
+      changed?.();
+    });
+    part.control.addEventListener("change", () => changed?.());
+    const kind = kindOf(schema);
+    const row = h(
+      `div.wb-field.wb-is-${kind}`,
+      { title: name },
+      h("div.wb-labelled", {}, title, range),
+      part.element,
+      hint,
+      fault,
+    );
+    return { row, fault, schema, needed, control: part.control, read: part.read, check: part.fault };
+  }
+
+  #tell(name, sentence) {
+    const field = this.fields.get(name);
+    say(field.fault, sentence);
+    show(field.fault, Boolean(sentence));
+    mark(field.control, "aria-invalid", sentence ? "true" : null);
+    field.row.classList.toggle("wb-bad", Boolean(sentence));
+  }
+
+  /** The node's word about one parameter, shown where it was typed. False if it is not ours. */
+  refuse(name, sentence) {
+    if (!this.fields.has(name)) return false;
+    this.#tell(name, sentence);
+    this.fields.get(name).control.focus();
+    return true;
+  }
+
+  /** Parameters as the model takes them, or null after showing (and focusing) what is wrong. */
+  read() {
+    const values = {};
+    let first = null;
+    for (const [name, field] of this.fields) {
+      const missing = field.needed && [undefined, null, ""].includes(field.check() ? 0 : field.read());
+      const sentence = field.check() || (missing ? t("this is needed") : "");
+      this.#tell(name, sentence);
+      if (sentence) first ??= field.control;
+      else if (![undefined, null].includes(field.read())) values[name] = field.read();
+    }
+    first?.focus();
+    return first ? null : values;
+  }
+
+  /** What stands in the fields now, faulty ones left out: kept when the page is drawn anew. */
+  draft() {
+    const values = {};
+    for (const [name, field] of this.fields) {
+      if (field.schema.format !== "data-url" && !field.check()) values[name] = field.read();
+    }
+    return values;
+  }
+}
+
+/** A parameter's value as the history shows it. */
+export const parameterText = (value) =>
+  typeof value === "number" ? number(value, 4) : typeof value === "string" ? value : JSON.stringify(value);

@@ -1,0 +1,121 @@
+// Words, numbers, durations and dates in the reader's language. English templates are the keys.
+import { CATALOGUES } from "./catalogues.js";
+
+export const LANGUAGES = { en: "English", "pt-BR": "Português" };
+let language = "en";
+
+const exactly = (wanted) => Object.keys(LANGUAGES).find((known) => known === wanted);
+const nearest = (wanted) => (/^pt\b/i.test(wanted) ? "pt-BR" : /^en\b/i.test(wanted) ? "en" : null);
+
+/** `?lang=` first, then the first language of the browser that we speak, then English. */
+export function chooseLanguage(search = location.search, preferred = navigator.languages) {
+  const asked = new URLSearchParams(search).get("lang");
+  const wanted = [asked, ...(preferred ?? [])].filter(Boolean);
+  for (const one of wanted) {
+    const found = exactly(one) ?? nearest(one);
+    if (found) return found;
+  }
+  return "en";
+}
+
+export function setLanguage(chosen) {
+  language = chosen;
+  counts.clear();
+}
+
+export const currentLanguage = () => language;
+const lookup = (template) => CATALOGUES[language]?.[template];
+export const isKnown = (template) => lookup(template) !== undefined;
+
+const counts = new Map();
+function numberFormat(options) {
+  const key = JSON.stringify(options);
+  if (!counts.has(key)) counts.set(key, new Intl.NumberFormat(language, options));
+  return counts.get(key);
+}
+
+/** A number for people; decimal strings beyond 2^53 stay exact. */
+export function number(value, digits = 0) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "string") {
+    return /^-?\d+$/.test(value) ? numberFormat({}).format(BigInt(value)) : value;
+  }
+  return numberFormat({ maximumFractionDigits: digits }).format(value);
+}
+
+export const percent = (share, digits = 0) =>
+  share === null ? "–" : numberFormat({ style: "percent", maximumFractionDigits: digits }).format(share);
+
+/** Bytes in MB (10^6) below a GB, as the limits of the workbench are stated. */
+export function bytes(count) {
+  if (count < 1000) return `${number(count)} B`;
+  if (count < 1e6) return `${number(count / 1e3, 1)} kB`;
+  return `${number(count / 1e6, 1)} MB`;
+}
+
+/** Seconds as a duration: 820 ms, 4.2 s, 1 min 05 s, 2 h 03 min. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (seconds < 0.9995) return `${number(Math.max(0, seconds) * 1000)} ms`;
+  if (seconds < 9.95) return `${number(seconds, 1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${number(whole)} s`;
+  const two = (count) => String(count).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  return `${number(Math.floor(whole / 3600))} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
+
+export function moment(milliseconds) {
+  if (!milliseconds) return "–";
+  const date = new Date(milliseconds);
+  const today = date.toDateString() === new Date().toDateString();
+  const options = today ? { timeStyle: "medium" } : { dateStyle: "short", timeStyle: "short" };
+  return new Intl.DateTimeFormat(language, options).format(date);
+}
+
+export const clockTime = (milliseconds) =>
+  new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" }).format(new Date(milliseconds));
+
+function shown(value, name) {
+  if (typeof value === "number") {
+    return Number.isInteger(value) && /height|block|id|pid|port/i.test(name)
+      ? String(value)
+      : number(value, 3);
+  }
+  if (typeof value !== "string") return JSON.stringify(value);
+  return translateRule(value);
+}
+
+/** An English template with {names} in the reader's language, filled with its values. */
+export function t(template, values = {}) {
+  const text = lookup(template) ?? template;
+  return text.replace(/\{(\w+)(?:!r)?\}/g, (whole, name) =>
+    name in values ? shown(values[name], name) : whole,
+  );
+}
+
+/** A sentence from Python: {template, values}, or plain text where there is no template. */
+export function sentence(said) {
+  if (!said) return "";
+  if (typeof said === "string") return t(said);
+  return said.template && isKnown(said.template)
+    ? t(said.template, said.values ?? {})
+    : (said.text ?? t(said.template ?? "", said.values ?? {}));
+}
+
+// What a field allows travels as a value: "integer from 1 to 5". These are its shapes.
+const RULES = [
+  { shape: /^(\w+) from (\S+) to (\S+)$/, say: (m) => t("{kind} from {low} to {high}", { kind: m[1], low: m[2], high: m[3] }) },
+  { shape: /^(\w+) from (\S+)$/, say: (m) => t("{kind} from {low}", { kind: m[1], low: m[2] }) },
+  { shape: /^(\w+) to (\S+)$/, say: (m) => t("{kind} to {high}", { kind: m[1], high: m[2] }) },
+  { shape: /^one of (.+)$/, say: (m) => t("one of {names}", { names: m[1] }) },
+];
+
+function translateRule(text) {
+  if (isKnown(text)) return lookup(text);
+  for (const { shape, say } of RULES) {
+    const match = shape.exec(text);
+    if (match) return say(match);
+  }
+  return text;
+}

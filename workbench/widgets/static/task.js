@@ -1,0 +1,223 @@
+// One task in full: where it stands, its progress, and its result, log and details behind tabs.
+import { fill, h, icon, mark, say, show } from "./dom.js";
+import { parameterText } from "./form.js";
+import { duration, moment, number, percent, sentence, t } from "./language.js";
+import { LogPane } from "./log.js";
+import { ResultPane } from "./result.js";
+import { elapsed, isOver, quiet, remaining, stateBadge, stateWord } from "./states.js";
+
+export class TaskPanel {
+  constructor({ model, act, titleOf }) {
+    this.act = act;
+    this.titleOf = titleOf;
+    this.log = new LogPane();
+    this.result = new ResultPane(model, act);
+    this.details = h("dl.wb-details");
+    this.#head();
+    this.#tabs();
+    this.status = h("p.wb-sr", { role: "status", "aria-live": "polite" });
+    this.body = h("div.wb-taskbody", { hidden: true }, this.head, this.progress, this.waits, this.fault, this.tablist, ...Object.values(this.panes));
+    this.element = h("section.wb-card.wb-task", { "aria-label": t("Task") }, this.#empty(), this.body, this.status);
+  }
+
+  #empty() {
+    this.blank = h(
+      "div.wb-blank",
+      {},
+      h("h3", {}, t("No task yet")),
+      h("p", {}, t("Choose a model and a batch on the left, then submit: progress, log and result appear here, and stay when this page is closed.")),
+    );
+    return this.blank;
+  }
+
+  #head() {
+    this.badge = h("span");
+    this.title = h("h3");
+    this.subtitle = h("p.wb-quiet.wb-cut");
+    this.cancel = h("span.wb-actions");
+    this.head = h("div.wb-taskhead", {}, h("div.wb-grow", {}, h("div.wb-line1", {}, this.title, this.badge), this.subtitle), this.cancel);
+    this.bar = h("i");
+    this.track = h("div.wb-bar.wb-big", { role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": t("Progress of the task") }, this.bar);
+    this.share = h("strong.wb-tabular");
+    this.said = h("span.wb-grow.wb-cut");
+    this.times = h("span.wb-tabular.wb-quiet");
+    this.progress = h("div.wb-progress", {}, this.track, h("div.wb-progressline", {}, this.share, this.said, this.times));
+    this.waits = h("p.wb-notice", { hidden: true });
+    this.fault = h("p.wb-problem", { hidden: true });
+  }
+
+  #tabs() {
+    const names = { result: t("Result"), log: t("Log"), details: t("Details") };
+    this.tab = "log";
+    this.panes = {
+      result: h("div.wb-pane", {}, this.result.element),
+      log: h("div.wb-pane", {}, this.log.element),
+      details: h("div.wb-pane", {}, this.details),
+    };
+    this.buttons = Object.entries(names).map(([name, word]) =>
+      h("button.wb-tab", { type: "button", role: "tab", "data-tab": name, onclick: () => this.show(name) }, word),
+    );
+    this.tablist = h("div.wb-tabs", { role: "tablist", "aria-label": t("Parts of the task") }, this.buttons);
+    this.tablist.addEventListener("keydown", (event) => this.#step(event));
+    for (const [name, pane] of Object.entries(this.panes)) {
+      mark(pane, "role", "tabpanel");
+      mark(pane, "aria-label", names[name]);
+    }
+    this.show("log");
+  }
+
+  #step(event) {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    const at = this.buttons.findIndex((button) => button.dataset.tab === this.tab);
+    const next = this.buttons[(at + by + this.buttons.length) % this.buttons.length];
+    this.show(next.dataset.tab);
+    next.focus();
+  }
+
+  show(name) {
+    this.tab = name;
+    for (const button of this.buttons) {
+      const chosen = button.dataset.tab === name;
+      mark(button, "aria-selected", String(chosen));
+      mark(button, "tabindex", chosen ? 0 : -1);
+    }
+    for (const [key, pane] of Object.entries(this.panes)) show(pane, key === name);
+    if (name === "result") this.result.draw();
+  }
+
+  /** Another task is looked at: everything of it anew. */
+  open(task, { lines = [], dropped = 0, result = null } = {}) {
+    this.task = task;
+    this.confirming = false;
+    show(this.blank, !task);
+    show(this.body, Boolean(task));
+    if (!task) return;
+    this.log.open(task.taskId, lines, dropped);
+    this.setResult(result);
+    this.show(isOver(task) && task.state === "done" ? "result" : "log");
+    this.update(task);
+  }
+
+  addLines(lines) {
+    this.log.add(lines);
+  }
+
+  setResult(result) {
+    this.result.open(this.task, result);
+    this.result.draw();
+  }
+
+  update(task) {
+    const before = this.task?.taskId === task.taskId ? this.task.state : null;
+    this.task = task;
+    say(this.title, this.titleOf(task.model));
+    say(this.subtitle, [task.input, task.taskId.slice(0, 12)].filter(Boolean).join(" · "));
+    if (this.badge.dataset.state !== task.state) {
+      fill(this.badge, stateBadge(task.state));
+      this.badge.dataset.state = task.state;
+      this.#actions();
+    }
+    if (before && before !== task.state) this.#announce(task, before);
+    this.#fault(task);
+    this.#details(task);
+  }
+
+  #announce(task, before) {
+    if (isOver(task) || before === "queued" || before === "sending") {
+      say(this.status, `${this.titleOf(task.model)}: ${stateWord(task.state)}`);
+    }
+    if (task.state === "done") this.show("result");
+  }
+
+  #actions() {
+    const { task } = this;
+    if (isOver(task)) return fill(this.cancel, h("button.wb-button", { type: "button", onclick: () => this.act("rerun", task) }, icon("again"), t("Run again")));
+    if (task.state === "cancelling") return fill(this.cancel, h("button.wb-button", { type: "button", disabled: true }, t("cancelling…")));
+    if (!this.confirming) {
+      const ask = () => {
+        this.confirming = true;
+        this.#actions();
+        this.cancel.querySelector("button").focus();
+      };
+      return fill(this.cancel, h("button.wb-button", { type: "button", onclick: ask }, icon("stop"), t("Cancel…")));
+    }
+    const back = () => {
+      this.confirming = false;
+      this.#actions();
+      this.cancel.querySelector("button").focus();
+    };
+    const sure = () => {
+      this.confirming = false;
+      fill(this.cancel, h("button.wb-button", { type: "button", disabled: true }, t("cancelling…")));
+      this.act("cancel", task);
+    };
+    fill(
+      this.cancel,
+      h("button.wb-button.wb-danger", { type: "button", onclick: sure }, t("Stop the work")),
+      h("button.wb-button", { type: "button", onclick: back }, t("Keep it running")),
+    );
+    this.cancel.onkeydown = (event) => event.key === "Escape" && this.confirming && (event.stopPropagation(), back());
+  }
+
+  #fault(task) {
+    const text = task.error && task.state !== "cancelled" ? sentence(task.error) : "";
+    show(this.fault, Boolean(text));
+    if (this.fault.dataset.text === text) return;
+    this.fault.dataset.text = text;
+    fill(this.fault, icon("warning"), h("span", {}, text));
+  }
+
+  /** Called about four times a second: what depends on the clock. */
+  tick(now) {
+    const { task } = this;
+    if (!task) return;
+    const over = isOver(task);
+    const waiting = ["sending", "queued"].includes(task.state);
+    const share = task.state === "done" ? 1 : (task.progress ?? 0);
+    const stalled = quiet(task, now);
+    this.bar.style.width = `${share * 100}%`;
+    mark(this.track, "data-state", stalled !== null ? "quiet" : task.state);
+    mark(this.track, "aria-valuenow", waiting ? null : Math.round(share * 100));
+    say(this.share, percent(share));
+    show(this.share, !waiting);
+    say(this.said, this.#words(task, over, stalled));
+    say(this.times, this.#clock(task, now, over));
+    mark(this.track, "aria-valuetext", [percent(share), this.said.textContent].filter(Boolean).join(", "));
+    show(this.waits, waiting && Boolean(task.why || task.position));
+    if (waiting) say(this.waits, this.#why(task));
+  }
+
+  #words(task, over, stalled) {
+    if (stalled !== null) return t("no news for {seconds} s", { seconds: Math.floor(stalled) });
+    if (over) return task.state === "done" ? t("finished") : stateWord(task.state);
+    return sentence(task.status) || stateWord(task.state);
+  }
+
+  #clock(task, now, over) {
+    const parts = [t("{time} elapsed", { time: duration(elapsed(task, now)) })];
+    const left = over ? null : remaining(task, now);
+    if (left !== null) parts.push(t("about {time} left", { time: duration(Math.max(1, Math.round(left))) }));
+    if (task.attempt > 1) parts.push(t("attempt {attempt}", { attempt: task.attempt }));
+    return over ? duration(elapsed(task, now)) : parts.join(" · ");
+  }
+
+  #why(task) {
+    const place = task.position ? t("place {position} in the queue", { position: task.position }) : "";
+    return [place, sentence(task.why)].filter(Boolean).join(" · ");
+  }
+
+  #details(task) {
+    const rows = [
+      [t("Task"), h("code", {}, task.taskId)],
+      [t("Model"), h("code", {}, [task.model, task.version].filter(Boolean).join(" "))],
+      [t("Input"), h("span", {}, task.input || "–")],
+      [t("Submitted"), h("span.wb-tabular", {}, moment(task.submittedAt))],
+      [t("Started"), h("span.wb-tabular", {}, moment(task.startedAt))],
+      [t("Ended"), h("span.wb-tabular", {}, moment(task.finishedAt))],
+      [t("Attempt"), h("span.wb-tabular", {}, number(task.attempt ?? 1))],
+      ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("code", {}, name), h("span.wb-tabular", {}, parameterText(value))]),
+    ];
+    fill(this.details, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  }
+}
