@@ -1,6 +1,6 @@
 # Every way into the project. Each target sets up what it needs; run them in any order.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor run lab test check format bench docs lock browser clean
+.PHONY: help setup doctor run lab test faults check format bench docs lock browser clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -44,6 +44,9 @@ check: static  ## format, lint, types, imports and the fast tests, in seconds
 format: setup
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
+
+faults: setup  ## the long form of the fault tests
+	@FAULT_ROUNDS=20 $(PY) -m pytest tests/faults
 
 bench: setup  ## measure against limits, in the same run
 	@set -e; for file in benchmarks/[a-z]*.py; do echo; echo "== $$file"; $(PY) $$file; done

@@ -191,11 +191,11 @@ class UserSql:
                 started = time.monotonic()
                 kind, body = await self._receive(worker, left_s, limit_s)
                 left_s -= time.monotonic() - started
-                whole = kind != b"C"
                 if kind == b"F":
                     fault = json.loads(body)
                     whole = fault["kind"] != "memory"  # what it mapped may not come back
                     raise self._error(fault["kind"], fault["reason"], limit_s)
+                whole = kind == b"E"  # only now: a worker that got out of step is not used again
                 yield kind, body
         except (EOFError, BrokenPipeError):
             raise self._ended() from None
