@@ -27,9 +27,15 @@ lab: setup  ## open JupyterLab on the same hub
 browser: setup
 	@$(PY) tests/browser/chromium.py
 
-test: setup browser  ## pass every test, browser included
-	@$(MAKE) --no-print-directory static
-	@$(PY) -m pytest
+# The pages wait for a browser most of the time, so they run beside the rest.
+PAGES := tests/browser tests/javascript tests/notebooks
+PAGES_LOG := .pytest_cache/pages.log
+
+test: setup browser static  ## pass every test, browser included
+	@mkdir -p $(dir $(PAGES_LOG))
+	@$(PY) -m pytest -p no:cacheprovider $(PAGES) >$(PAGES_LOG) 2>&1 & pages=$$!; \
+	$(PY) -m pytest $(PAGES:%=--ignore=%); rest=$$?; \
+	wait $$pages; shown=$$?; cat $(PAGES_LOG); exit $$((rest | shown))
 
 .PHONY: static
 static: setup

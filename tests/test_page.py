@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def test_jupyterlab_keeps_its_kernels_and_asks_nobody_for_news() -> None:
     assert "cull_idle_timeout" not in config.MappingKernelManager
     assert config.LabApp.news_url is None
     assert config.LabApp.check_for_updates_class == "jupyterlab.NeverCheckForUpdate"
+
+
+@pytest.mark.parametrize("kind", ["app", "lab"])
+def test_the_page_gets_plotly_from_its_own_server(kind: page.Kind) -> None:
+    config = configured(kind)
+    told = config.VoilaConfiguration if kind == "app" else config.LabApp
+    (folder,) = told.extra_labextensions_path
+    assert (Path(folder) / "plotly.min.js").is_file()
+
+
+def test_jupyterlab_does_not_prompt_for_news() -> None:
+    (said,) = page.TEMPLATES.glob("labconfig/default_setting_overrides.json")
+    overrides = json.loads(said.read_text())
+    assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
 def test_the_policy_names_no_foreign_host() -> None:

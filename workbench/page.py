@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from workbench.errors import SettingsError
 from workbench.ports import LOOPBACK, PortTaken, bind
+from workbench.widgets.plotly import plotly_folder
 
 Kind = Literal["app", "lab"]
 
@@ -31,7 +32,10 @@ EXTENSIONS = (
     "@jupyter-widgets/jupyterlab-manager",
     "anywidget",
 )
-"""Of all installed JupyterLab extensions, those that widgets need: others only cost time."""
+"""Of all installed JupyterLab extensions, those that widgets need: others only cost time.
+
+Plotly's own (4.8 MB on each page) is among the others: a plot panel fetches plotly.min.js itself.
+"""
 
 # Nothing is fetched from elsewhere, whatever a notebook's output asks for.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -106,6 +110,7 @@ def configuration(
     else:
         server.jpserver_extensions = {"jupyterlab": True}
         server.default_url = "/lab"
+        config.LabApp.extra_labextensions_path = [str(plotly_folder())]
         config.LabApp.news_url = None
         config.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
         config.LabApp.extension_manager = "readonly"
@@ -121,6 +126,7 @@ def _configure_voila(config: Any) -> None:
     voila.page_config_hook = page_config_hook
     voila.show_tracebacks = True
     voila.extension_allowlist = list(EXTENSIONS)
+    voila.extra_labextensions_path = [str(plotly_folder())]
     voila.file_allowlist = [r".*\.(png|jpg|gif|svg)"]
 
 
@@ -152,6 +158,9 @@ def prepare_environment(kind: Kind, data: Path) -> None:
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # our kernel, not a namesake of the user's
     if kind == "app":
         os.environ["JUPYTER_NO_CONFIG"] = "1"  # the page is the same whatever Jupyter is set to
+    else:  # a default of JupyterLab's own, which the user's settings still overrule: no news prompt
+        ours = [str(TEMPLATES), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+        os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, ours))
 
 
 def run(

@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 120.0
@@ -21,8 +23,9 @@ START_S = 120.0
 class Served:
     """One hub process and one page process on one data folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.data = folder / "data"
+        self.settings = settings
         self.log = folder / "log.txt"
         self.url = ""
         self._hub: subprocess.Popen[bytes] | None = None
@@ -33,6 +36,12 @@ class Served:
         ports = ("--ws-port", "0", "--mesh-port", "0")
         self._hub = self._run("hub", "--data", str(self.data), *ports)
         self._until(lambda: (self.data / "hub.json").exists())
+
+    def engine_children(self) -> list[psutil.Process]:
+        """The processes that run models, busy or waiting."""
+        assert self._hub is not None
+        below = psutil.Process(self._hub.pid).children(recursive=True)
+        return [each for each in below if "workbench.engines.child" in each.cmdline()]
 
     def stop_hub(self) -> None:
         assert self._hub is not None
@@ -59,7 +68,12 @@ class Served:
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "WORKBENCH_DATA": str(self.data), "PYTHONUNBUFFERED": "1"},
+                env={
+                    **os.environ,
+                    "WORKBENCH_DATA": str(self.data),
+                    "PYTHONUNBUFFERED": "1",
+                    **self.settings,
+                },
                 start_new_session=True,
             )
 
@@ -90,9 +104,12 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(folder: Path, kind: str) -> Iterator[Served]:
-    """A running hub with its page (`app` or `lab`); both are ended afterwards."""
-    pair = Served(folder)
+def served(folder: Path, kind: str, **settings: str) -> Iterator[Served]:
+    """A running hub with its page (`app` or `lab`); both are ended afterwards.
+
+    `settings` go into the environment of both.
+    """
+    pair = Served(folder, settings)
     try:
         pair.start_hub()
         pair.start_page(kind)

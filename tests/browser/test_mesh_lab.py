@@ -41,6 +41,8 @@ def test_the_submitter_works_in_jupyterlab(
     visitor.submit()
     visitor.ends("done")
     visitor.drawn()
+    assert "GET lab/extensions/plotly.min.js" in visitor.answered
+    expect(visitor.page.get_by_text("get notified about official Jupyter news")).to_have_count(0)
     shot(visitor.page, "lab")
     visitor.is_clean()
 

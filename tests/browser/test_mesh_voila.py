@@ -45,6 +45,8 @@ def test_a_sample_is_submitted_watched_and_drawn(
     expect(page.locator(".wb-big")).to_have_attribute("aria-valuenow", "100")
     visitor.drawn()
     expect(page.locator(".wb-historytable tbody tr")).to_have_count(1)
+    assert "GET voila/labextensions/plotly.min.js" in visitor.answered
+    assert visitor.missing == []
     shot(page, "voila-cypher-en")
     visitor.is_clean()
 
@@ -80,8 +82,10 @@ def test_a_refusal_of_the_node_stands_on_the_page(site: Served, visitor: Visitor
     page.locator('.wb-segment[data-mode="url"]').first.click()
     page.get_by_label("Address of the input").fill("file:///etc/passwd")
     page.locator(".wb-submit").click()
-    shown = page.locator(".wb-fault:visible, .wb-problem:visible").first
-    expect(shown).to_contain_text("passwd")
+    expect(page.locator(".wb-fault:visible, .wb-problem:visible").first).to_have_text(
+        "inputDataURL is 'file:///etc/passwd'; allowed: https:, http:, upload:<sha256>, "
+        "batch:<alias>, or a file in the data folder"
+    )
     assert page.locator(".wb-historytable tbody tr", has_text="passwd").count() <= 1
 
 
@@ -117,10 +121,17 @@ def test_a_reload_shows_the_tasks_again_in_dark_too(
     visitor.connected()
     expect(visitor.page.locator(".wb-historytable tbody tr")).not_to_have_count(0)
     expect(visitor.page.locator('.wb[data-theme="dark"]')).to_be_visible()
+    assert brightness(visitor.page, "#main") < brightness(visitor.page, ".wb-card")
+    expect(visitor.page.locator("a.anchor-link:visible")).to_have_count(0)
     visitor.page.locator(".wb-rowlink").last.click()
     visitor.drawn()
     shot(visitor.page, "voila-dark")
     visitor.is_clean()
+
+
+def brightness(page: Page, selector: str) -> int:
+    colour = page.locator(selector).first.evaluate("at => getComputedStyle(at).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", colour)[:3]))
 
 
 def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) -> None:
@@ -136,7 +147,7 @@ def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) 
     newest.kill()
     if parent is not None:
         newest.wait(5)
-    expect(visitor.page.locator(".wb-gone")).to_be_visible(timeout=12_000)
+    expect(visitor.page.locator(".wb-gone")).to_be_visible(timeout=10_000)
     expect(visitor.page.get_by_role("button", name="Reload the page")).to_be_visible()
 
 

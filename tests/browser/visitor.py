@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Response, expect
 
 LOCAL = re.compile(r"^(https?|wss?)://(localhost|127\.0\.0\.1|\[::1\])[:/]|^(data|blob|about):")
 
@@ -18,12 +19,21 @@ class Visitor:
         self.page = page
         self.errors: list[str] = []
         self.foreign: list[str] = []
+        self.answered: set[str] = set()
+        self.missing: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", self._watch)
+        page.on("response", self._note)
 
     def _watch(self, request: Request) -> None:
         if not LOCAL.match(request.url):
             self.foreign.append(request.url)
+
+    def _note(self, response: Response) -> None:
+        what = f"{response.request.method} {urlsplit(response.url).path.lstrip('/')}"
+        self.answered.add(what)
+        if response.status >= 400:
+            self.missing.append(f"{response.status} {what}")
 
     def open(self, url: str, lang: str = "en") -> None:
         self.page.goto(f"{url}&lang={lang}")

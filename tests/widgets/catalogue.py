@@ -185,6 +185,13 @@ OF_DATA = {
     *("share of transactions", "share of virtual size", "share of fees"),
     # facts of cypher-v1, and the rest of the drivers in its figure
     *("flagged", "other"),
+    # the drivers in its figure are features
+    *("cap", "mint amount", "premine", "premine share", "divisibility", "name length", "spacers"),
+    *("mint window blocks", "open mint", "mint progress", "mint receivers", "mint concentration"),
+    *("mints repeated share", "mint fee sat", "burns", "outputs", "receivers per output"),
+    *("holders", "holder concentration", "top share", "lots per holder", "active blocks"),
+    *("first seen share", "last seen share", "activity centre", "activity spread"),
+    "edict size log10",
     # choices of its parameters that are words
     *("full", "summary", "compact", "hierarchical"),
 }

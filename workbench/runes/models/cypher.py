@@ -44,6 +44,7 @@ def cypher_v1(
     ] = "full",
 ) -> Result:
     """Groups the runes of a batch, ranks their rarity and names the odd ones with the reasons."""
+    context.log("reading the batch")
     # A hub reads this signature at its start; only the process that runs it needs scikit-learn.
     from workbench.runes.models.cypher_analysis import analyse
 

@@ -51,6 +51,7 @@ def analyse(
 ) -> Result:
     """One run: see `cypher_v1` for the parameters."""
     batch = load_batch(context.inputs["batch"], rune_limit=context.rune_limit)
+    context.log("the batch holds {runes} runes", runes=len(batch.rune_ids()))
     found = extract(batch, depth=depth, include_historical=include_historical)
     _enough(found)
     scaled = scaled_features(found.table)

@@ -70,7 +70,7 @@ def oddest(answer: pd.DataFrame) -> dict[str, Any]:
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": feature,
+                "name": feature.replace("_", " "),  # as the page's catalogue has it
                 "x": [round(w * s, 9) for w, s in zip(part, top["anomaly_score"], strict=True)],
                 "y": _labels(top),
                 "marker": {"color": colour, "pattern": {"shape": pattern}},

@@ -109,6 +109,11 @@ export class ResultPane {
     return h("div.wb-where", {}, isBatch ? use : null, h("span.wb-quiet", {}, t("In a notebook:")), h("code", {}, line), copied);
   }
 
+  /** Work under way may end in figures: by then the page has what draws them. */
+  prepare() {
+    this.prepared ??= plotly(this.model, this.model.get("plotly_version")).catch(() => null);
+  }
+
   /** Figures are drawn when they can be seen, and again in another theme or width: once per frame. */
   draw() {
     cancelAnimationFrame(this.frame);

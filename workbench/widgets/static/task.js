@@ -119,6 +119,7 @@ export class TaskPanel {
       this.#actions();
     }
     if (before && before !== task.state) this.#announce(task, before);
+    if (!isOver(task)) this.result.prepare();
     this.#fault(task);
     this.#details(task);
   }
