@@ -1,6 +1,6 @@
 # Every way into the project. Each target sets up what it needs; run them in any order.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor run lab test faults check format bench docs lock browser clean
+.PHONY: help setup doctor run lab stop test faults check format bench docs lock browser clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -50,6 +50,9 @@ check: static  ## format, lint, types, imports and the fast tests, in seconds
 format: setup
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
+
+stop: setup  ## drain the running hub and stop it
+	@$(VENV)/bin/workbench stop
 
 faults: setup  ## the long form of the fault tests
 	@FAULT_ROUNDS=20 $(PY) -m pytest tests/faults

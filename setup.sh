@@ -15,7 +15,7 @@ fi
 
 # The interpreter's own path, so that a version manager's choice of today does not matter tomorrow.
 python=$("$python" -c 'import sys; print(sys.executable)')
-echo "setting up $venv with $("$python" --version)"
+echo "setting up $venv with $("$python" --version): one to three minutes and 1.5 GB, the first time only"
 rm -rf "$venv"
 if command -v uv >/dev/null 2>&1; then
   uv venv --quiet --seed --python "$python" "$venv"

@@ -34,4 +34,7 @@ async def test_a_batch_that_is_not_there_is_named(tmp_path: Path) -> None:
         task = await client.send_task("cypher-v1", "batch:b1_00000000")
         with pytest.raises(Exception, match="there is no batch 'b1_00000000': import its block"):
             await client.result(task, timeout_s=30)
+        (listed,) = await client.tasks()
+        assert listed["errorTemplate"].startswith("there is no batch {alias}")
+        assert listed["errorValues"] == {"alias": "'b1_00000000'"}
         await client.disconnect()

@@ -22,6 +22,14 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path / "cwd")
 
 
+def test_a_clone_keeps_its_data_to_itself_and_a_package_uses_the_users_folder(
+    tmp_path: Path,
+) -> None:
+    assert default_data() == Path(__file__).parent.parent / "data"
+    assert default_data(tmp_path).name == "runes-workbench"
+    assert not default_data(tmp_path).is_relative_to(tmp_path)
+
+
 def test_without_anything_said_the_defaults_hold() -> None:
     settings = load_settings()
     assert settings.data == default_data()

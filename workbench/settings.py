@@ -28,8 +28,13 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-def default_data() -> Path:
-    """The user's data folder, as the operating system places it."""
+def default_data(source: Path = Path(__file__).parent.parent) -> Path:
+    """A clone's own `data/`, so that `make`, the command and a notebook meet at one hub.
+
+    An installed package has the user's data folder, as the operating system places it.
+    """
+    if (source / "pyproject.toml").is_file() and (source / "data" / "samples").is_dir():
+        return source / "data"
     return platformdirs.user_data_path("runes-workbench", appauthor=False)
 
 

@@ -50,6 +50,14 @@ def test_a_bar_that_stands_still_keeps_the_time_of_its_last_step() -> None:
     assert task(state)["heardAt"] == 1_009_000
 
 
+def test_the_pace_counts_from_the_first_finished_unit() -> None:
+    clock = Clock()
+    state = running(clock)
+    clock.now += 7
+    fold(state, "task_progress", {"taskId": "a", "progress": 0.5, "state": "running"})
+    assert task(state)["progressFrom"] == {"at": 1_002_000, "share": 0.25}
+
+
 def test_another_attempt_starts_its_clock_anew() -> None:
     clock = Clock()
     state = running(clock)

@@ -119,6 +119,7 @@ class History:
         self, row: Mapping[str, Any], places: Mapping[str, int], wall_ms: int
     ) -> dict[str, Any]:
         task_id, state = row["task_id"], row["state"]
+        ending = msgspec.json.decode(row["ending"]) if row.get("ending") else {}
         started, finished = _ms(row["started_at"]), _ms(row["finished_at"])
         listed: dict[str, Any] = {
             "taskId": task_id,
@@ -132,6 +133,8 @@ class History:
             "finishedAt": finished,
             "durationMs": None if started is None else (finished or wall_ms) - started,
             "error": row["error"],
+            "errorTemplate": ending.get("template"),
+            "errorValues": ending.get("values"),
             "parameters": msgspec.json.decode(row["parameters"]),
             "inputDataURL": row["input_url"],
             "alias": row["alias"],

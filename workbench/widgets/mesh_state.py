@@ -115,6 +115,9 @@ class MeshState:
             changes["startedAt"] = now
         if share != task.get("progress") or "progressAt" not in task:
             changes["progressAt"] = now
+        if share > 0 and ("progressFrom" not in task or self._is_new_attempt(task, changes)):
+            # The pace counts from the first finished unit: a process has to start before it.
+            changes["progressFrom"] = {"at": now, "share": share}
         self.update(task_id, progress=share, heardAt=now, **changes)
 
     def _is_new_attempt(self, task: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:

@@ -30,10 +30,11 @@ export function elapsed(task, now) {
  * start, and while there is no news.
  */
 export function remaining(task, now) {
-  if (task.state !== "running" || !(task.progress > 0.02) || !task.progressAt || !task.startedAt) return null;
-  const worked = (task.progressAt - task.startedAt) / 1000;
-  if (worked < 1 || quiet(task, now) !== null) return null;
-  return Math.max(0, (worked / task.progress) * (1 - task.progress) - (now - task.progressAt) / 1000);
+  if (task.state !== "running" || !task.progressAt || !task.progressFrom) return null;
+  const worked = (task.progressAt - task.progressFrom.at) / 1000;
+  const gained = task.progress - task.progressFrom.share;
+  if (worked < 1 || !(gained > 0.02) || quiet(task, now) !== null) return null;
+  return Math.max(0, (worked / gained) * (1 - task.progress) - (now - task.progressAt) / 1000);
 }
 
 export const NEWS_S = 5;
