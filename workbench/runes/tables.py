@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
+from workbench.core.rune import Network
+from workbench.core.runestone import Flaw
 from workbench.runes.amounts import AMOUNT_RULE, MAX_AMOUNT
 
 SCHEMA_NAME = "runes-batch/1"
-NETWORKS = ("mainnet", "testnet3", "testnet4", "signet", "regtest")
+NETWORKS = get_args(Network)
 COMPLETENESS = ("runestone", "state")
-FLAWS = (
-    "opcode",
-    "invalid-script",
-    "varint",
-    "edict-output",
-    "edict-rune-id",
-    "trailing-integers",
-    "truncated-field",
-    "supply-overflow",
-    "unrecognized-flag",
-    "unrecognized-even-tag",
-)
+FLAWS = get_args(Flaw)
 BURN_CAUSES = ("cenotaph", "op-return", "no-output")
 MAX_U64 = 2**64 - 1
 MAX_U32 = 2**32 - 1
