@@ -109,6 +109,9 @@ class MemoryJournal:
 
     def _of(self, table: str, task_id: str, after: int = -1) -> list[dict[str, Any]]:
         rows = [row for row in self.durable[table] if row["task_id"] == task_id]
+        if table == "task_events":  # the acceptance is the row in tasks
+            accepted = self._of("tasks", task_id)
+            rows += [dict(zip(EVENTS, _acceptance(row), strict=True)) for row in accepted]
         return sorted((row for row in rows if row.get("seq", 0) > after), key=_seq)
 
     def _task_events(self, task_id: str, after: int) -> list[dict[str, Any]]:
@@ -177,6 +180,10 @@ class MemoryJournal:
     def kinds(self, task_id: str) -> list[str]:
         """The durable events of a task."""
         return [row["kind"] for row in self._of("task_events", task_id)]
+
+
+def _acceptance(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (row["task_id"], 1, 1, "accepted", "{}", row["submitted_at"])
 
 
 def _seq(row: dict[str, Any]) -> int:

@@ -64,7 +64,7 @@ def rows_of(record: Record, wall_ms: int) -> Rows:
     for note in record.notes:
         if note.kind == "log":
             rows.setdefault("task_logs", []).append(_log_row(task_id, note, at))
-        else:
+        elif note.kind != "accepted":  # its row in `tasks` says it: one table less to commit
             body = encode(note.body)
             row = (task_id, note.seq, note.attempt, note.kind, body, at)
             rows.setdefault("task_events", []).append(row)

@@ -13,7 +13,7 @@ WITH ended AS (
     FROM task_logs SEMI JOIN open USING (task_id) GROUP BY task_id
 )
 SELECT open.*, coalesce(events.attempt, 1) AS attempt, events.kind AS kind,
-    greatest(coalesce(events.seq, 0), coalesce(logs.seq, 0)) AS max_seq,
+    greatest(coalesce(events.seq, 1), coalesce(logs.seq, 1)) AS max_seq,
     coalesce(logs.logs, 0) AS logs
 FROM open LEFT JOIN events USING (task_id) LEFT JOIN logs USING (task_id)
 ORDER BY submitted_at, task_id
