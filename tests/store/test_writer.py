@@ -27,7 +27,7 @@ async def test_one_bad_append_does_not_fail_its_neighbours(store: Store) -> None
     nowhere = store.append({"no_such_table": [(1,)]})
     good += [store.append({"metrics": [metric(n)]}) for n in range(50)]
     await asyncio.gather(*good)
-    for failing, words in ((bad, "not a number"), (short, "3 values"), (nowhere, "no_such_table")):
+    for failing, words in ((bad, "not a number"), (short, "3 columns"), (nowhere, "no_such_table")):
         with pytest.raises(StoreError, match=words):
             await failing
     await store.append({"metrics": [metric(0)]})

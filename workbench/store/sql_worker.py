@@ -27,6 +27,7 @@ import duckdb
 import pyarrow as pa
 
 CHUNK_ROWS = 16_000
+IOV_MAX = 1024
 READ_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s", re.IGNORECASE)
 
@@ -40,13 +41,13 @@ class Sink(io.RawIOBase):
 
     def __init__(self, out: int) -> None:
         self._out = out
-        self._parts: list[bytes] = []
+        self._parts: list[Any] = []
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        self._parts.append(bytes(data))
+        self._parts.append(data)  # bytes, or a buffer that this keeps alive: no copy
         return len(data)
 
     def send(self) -> None:
@@ -55,11 +56,16 @@ class Sink(io.RawIOBase):
             send(self._out, b"C", *parts)
 
 
-def send(out: int, kind: bytes, *parts: bytes) -> None:
-    """One frame. Blocks while the owner does not read."""
-    whole = memoryview(b"".join((kind, struct.pack("<Q", sum(map(len, parts))), *parts)))
-    while whole:
-        whole = whole[os.write(out, whole) :]
+def send(out: int, kind: bytes, *parts: Any) -> None:
+    """One frame of bytes or buffers. Blocks while the owner does not read."""
+    head = kind + struct.pack("<Q", sum(map(len, parts)))
+    waiting = [memoryview(part) for part in (head, *parts) if len(part)]
+    while waiting:
+        written = os.writev(out, waiting[:IOV_MAX])
+        while waiting and written >= len(waiting[0]):
+            written -= len(waiting.pop(0))
+        if written:
+            waiting[0] = waiting[0][written:]
 
 
 def main() -> None:

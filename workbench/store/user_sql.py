@@ -38,6 +38,8 @@ WORKERS = 2
 WAITING = 32
 MAX_SQL_CHARS = 1_000_000
 MAX_SIDE_FILES = 64
+PIPE_BYTES = 1024 * 1024
+"""As much as any user of Linux may ask for: a whole chunk crosses without a wait."""
 START_S = 60.0
 STALL_FACTOR = 10
 """A reader may hold a worker for this many times the limit on work, not longer."""
@@ -59,6 +61,7 @@ class Worker:
             [sys.executable, "-P", str(Path(__file__).with_name("sql_worker.py")), str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pipesize=PIPE_BYTES,
             stderr=subprocess.DEVNULL,
             env={**environment, "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"},
         )
