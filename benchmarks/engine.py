@@ -34,7 +34,7 @@ SLOTS = 2
 IN_FLIGHT = 50
 ROUNDS = 5
 CANCELS = 15
-MODELS = "benchmarks.engine_models"
+MODELS = "benchmarks._engine_models"
 
 keys = (f"bench{number}.1" for number in itertools.count())
 

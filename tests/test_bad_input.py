@@ -161,7 +161,7 @@ REFUSED_BY_THE_NODE: list[tuple[Said | str | bytes, str, str]] = [
     (
         task(parameters={"unitz": 1}),
         "invalid",
-        "parameters.unitz is 1; allowed: one of units, unit_s",
+        "unknown parameter 'unitz' of steady; did you mean 'units'? allowed: units, unit_s",
     ),
     (task(timeoutMs=600_001), "invalid", "timeoutMs is 600001; allowed: int <= 600000"),
     (

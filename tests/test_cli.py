@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,39 @@ def test_faulty_sql_in_an_export_is_a_sentence(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    target = tmp_path / "n.parquet"
+    done = run("export", "nosuch", str(target), "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith("workbench: there is no table nosuch; tables: audit, batches, ")
+    assert done.stderr.endswith("; newest aliases, as alias.table: none\n")
+    done = run("export", "task_histori", str(target), "--data", str(tmp_path))
+    assert "did you mean task_history?" in done.stderr
+    assert not target.exists()
+
+
+def test_fetching_without_a_network_says_what_helps(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = run(
+            *("runes", "fetch", "--height", "840000", "--source", away, "--data", str(tmp_path))
+        )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0] == "  0 %  asking for block 840000"
+    assert len(lines) == 2
+    assert "Check the network, or name another Esplora server" in lines[1]
+    assert "--source URL; the sample block samples/block-sim.bin" in lines[1]
+
+
+@pytest.mark.parametrize("source", ["foo", "ftp://host/x", "http://", "http://host:port"])
+def test_a_source_that_is_no_address_is_refused_with_what_is(tmp_path: Path, source: str) -> None:
+    done = run("runes", "fetch", "--height", "1", "--source", source, "--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "workbench: --source is no address; allowed: http(s)://host/path" in done.stderr
+
+
 @pytest.mark.faults
 def test_a_running_hub_is_exported_from_refuses_a_second_and_is_stopped(tmp_path: Path) -> None:
     with HubProcess(tmp_path) as hub:
@@ -95,6 +129,9 @@ def test_a_running_hub_is_exported_from_refuses_a_second_and_is_stopped(tmp_path
         assert second.returncode == 1
         assert hub.process is not None
         assert f"PID {hub.process.pid}" in second.stderr
+        assert f"`workbench stop --data {tmp_path}`" in second.stderr
+        misspelt = run("export", "task_histori", str(target), "--data", str(tmp_path))
+        assert "did you mean task_history?" in misspelt.stderr
         assert "Traceback" not in second.stderr
         done = run("stop", "--data", str(tmp_path))
         assert (done.returncode, done.stdout) == (0, "the hub has stopped\n")

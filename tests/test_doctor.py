@@ -97,7 +97,8 @@ def test_no_language_model_server_is_said_with_the_remedy(
     monkeypatch.setattr(doctor, "LLM_SERVERS", {1: "Ollama"})
     found = doctor.language_models()
     assert found.state == "missing"
-    assert found.remedy.startswith("start LM Studio, Ollama")
+    assert "usual ports: 1 (Ollama);" in found.detail
+    assert "`ollama run " in found.remedy
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:

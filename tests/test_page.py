@@ -85,3 +85,22 @@ def test_the_template_loads_nothing_from_elsewhere() -> None:
             assert "//cdn" not in text
             assert "https://" not in text
             assert "http://" not in text
+
+
+def test_a_page_that_is_open_already_is_found_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        url = page.address(server.getsockname()[1], "/voila", "token")
+        assert page.open_page("app", tmp_path) is None
+        with page.noted("app", tmp_path, url):
+            assert page.open_page("app", tmp_path) == url
+            assert page.open_page("lab", tmp_path) is None
+            assert (tmp_path / "app.json").stat().st_mode & 0o077 == 0
+            server.close()
+            assert page.open_page("app", tmp_path) is None
+    assert page.open_page("app", tmp_path) is None
+
+
+def test_a_note_that_is_no_page_counts_as_none(tmp_path: Path) -> None:
+    for text in ("", "[]", '{"pid": 1}', '{"pid": "x", "url": "http://localhost:1/"}'):
+        (tmp_path / "app.json").write_text(text)
+        assert page.open_page("app", tmp_path) is None

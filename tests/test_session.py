@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import workbench
 from tests.hub_process import test_environment
 from workbench.clients.discovery import read_hub_file, stop_hub
-from workbench.errors import InputError, LinkError, TaskError
+from workbench.errors import Fault, InputError, LinkError, TaskError
 from workbench.session import Figure, Run, RunResult, Workbench
 from workbench.session.run import PLOTLY
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,11 @@ def test_a_query_is_answered_as_of_a_moment(bench: Workbench) -> None:
     assert result.as_of is not None
     with pytest.raises(InputError, match="the query failed: "):
         bench.query("SELEC 1")
+    with pytest.raises(InputError, match="sql is ''; allowed: a SELECT"):
+        bench.query("")
+    summed = bench.query("SELECT sum(n) AS total FROM range(5) AS t(n)")
+    assert str(summed.df().total.dtype) == "int64"
+    assert "  total\n  10" in str(summed)
 
 
 @pytest.mark.parametrize("kind", ["path", "text", "bytes", "dictionary"])
@@ -125,9 +136,32 @@ def test_a_run_of_an_earlier_kernel_is_found_again(bench: Workbench, folder: Pat
     assert run.result(60).data["units"] == 2
 
 
+def test_an_unknown_task_is_refused_at_once(bench: Workbench) -> None:
+    for _ in range(2):  # the second time it is one that this kernel has heard of
+        with pytest.raises(InputError, match=r"no task nope on this hub: bench\.tasks\(\) lists"):
+            bench.run("nope")
+    with pytest.raises(InputError) as refused:
+        bench.run("stedy")
+    assert "did you mean bench.submit('steady', ...)? models: " in str(refused.value)
+
+
+def test_misspelt_names_are_refused_with_the_nearest_right_one(bench: Workbench) -> None:
+    with pytest.raises(InputError, match=r"no model stedy; did you mean steady\? known: block-"):
+        bench.submit("stedy", {"a": 1})
+    with pytest.raises(InputError) as refused:
+        bench.submit("steady", {"a": 1}, unitz=2)
+    assert str(refused.value) == (
+        "unknown parameter 'unitz' of steady; did you mean 'units'? allowed: units, unit_s"
+    )
+    assert refused.value.faults == (Fault("parameters.unitz", "2", "units, unit_s"),)
+
+
 def test_a_wrong_parameter_is_refused_at_once(bench: Workbench, batch: Path) -> None:
     with pytest.raises(InputError, match=r"parameters\.units is 0; allowed: integer from 1 to "):
         bench.submit("steady", batch, units=0)
+    with pytest.raises(InputError) as refused:
+        bench.submit("steady", batch, units=0)
+    assert [each.field for each in refused.value.faults] == ["parameters.units"]
     with pytest.raises(InputError, match=r"nowhere\.json is no file here: give a path"):
         bench.submit("steady", "nowhere.json")
 
@@ -193,7 +227,8 @@ def test_a_figure_is_drawn_by_plotly_or_as_a_table() -> None:
         layout={"title": {"text": "Mints"}},
     )
     bundle = figure._repr_mimebundle_()
-    assert bundle[PLOTLY] == dict(figure)
+    assert bundle[PLOTLY]["data"] == figure["data"]
+    assert bundle[PLOTLY]["layout"]["title"] == {"text": "Mints"}
     json.dumps(bundle[PLOTLY])
     assert "&lt;i&gt;mints&lt;/i&gt;" in bundle["text/html"]
     assert repr(figure) == "Figure('Mints', 1 traces)"
@@ -201,15 +236,47 @@ def test_a_figure_is_drawn_by_plotly_or_as_a_table() -> None:
 
 def test_a_result_is_drawn_with_every_text_escaped() -> None:
     result = RunResult(
-        data={"name": "<script>x</script>", "n": [1, 2], "none": None},
-        tables={"mints": {"rows": 3, "columns": ["a"]}},
-        figures=[{"data": [], "layout": {}}],
+        {
+            "data": {"name": "<script>x</script>", "n": [1, 2], "none": None},
+            "tables": {"mints": {"rows": 3, "columns": ["a"]}},
+            "figures": [{"data": [], "layout": {}}],
+        }
     )
     html = result._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "mints" in html
     assert [type(figure) for figure in result.figures] == [Figure]
+
+
+def test_a_result_is_drawn_in_words_with_rows_and_figures(
+    bench: Workbench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(SAMPLES, folder / "samples", dirs_exist_ok=True)
+    spent = "samples/block-sim.spent.json.gz"
+    run = bench.submit(
+        "block-import", "samples/block-sim.bin", network="regtest", spentOutputsURL=spent
+    )
+    result = run.result(100)
+    shown: list[Any] = []
+    monkeypatch.setattr("IPython.display.display", lambda one, **_: shown.append(one))
+    result._ipython_display_()
+    html = shown[0]["text/html"]
+    assert "size bytes" in html
+    assert "130,265" in html
+    assert "sizeBytes" not in html
+    assert "1 etchings cannot be honoured" in html
+    assert "{count}" not in html
+    assert "first 10 of 412 rows" in html
+    assert [type(one) for one in shown[1:]] == [Figure] * len(result["figures"])
+    assert json.loads(json.dumps(result)) == result
+    assert copy.deepcopy(result) == pickle.loads(pickle.dumps(result)) == result
+
+    summary = repr(result)
+    assert summary.startswith("block-import, batch b1211_")
+    assert "  note: 1 etchings cannot be honoured" in summary
+    assert "mints (412 rows)" in summary
+    assert len(summary) < 3000
 
 
 def test_a_run_that_nobody_follows_says_how_to_follow_it(bench: Workbench) -> None:

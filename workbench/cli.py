@@ -9,17 +9,22 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import InputError, SettingsError, WorkbenchError
+from workbench.errors import InputError, SettingsError, StoreError, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.settings import Settings
 
 STOP_S = 60.0
 """A drain lets running tasks end for 10 s and stops them then."""
+RUNNING = (
+    "a hub runs on {folder} already (PID {pid}): notebooks and the page use that one; "
+    "`workbench stop --data {folder}`, or `make stop` in a clone, stops it"
+)
 DATA_HELP = "the data folder (WORKBENCH_DATA)"
 
 
@@ -117,7 +122,11 @@ def hub(given: argparse.Namespace) -> int:
     """Run a hub until it is told to stop."""
     settings = _settings(given, ws_port=given.ws_port, mesh_port=given.mesh_port, token=given.token)
     from workbench import serve
+    from workbench.clients.discovery import hub_process
 
+    running = hub_process(settings.data)
+    if running is not None:
+        raise StoreError(RUNNING, folder=str(settings.data), pid=running.pid)
     serve.main(settings, free_ports=given.free_ports, print_urls=given.print_urls)
     return 0
 
@@ -130,8 +139,15 @@ def page(given: argparse.Namespace) -> int:
 
     asyncio.run(find_or_start(settings.data))
 
+    name = "the workbench" if given.command == "app" else "JupyterLab"
+    already = None if given.port else pages.open_page(given.command, settings.data)
+    if already:
+        print(f"{name} is open already, at {already}")
+        if not given.no_browser:
+            webbrowser.open(already)
+        return 0
+
     def ready(url: str) -> None:
-        name = "the workbench" if given.command == "app" else "JupyterLab"
         print(f"{name} is at {url}")
         print(
             "Ctrl-C closes the page; the hub goes on with its tasks until `workbench stop`.",

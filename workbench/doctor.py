@@ -222,8 +222,12 @@ def language_models() -> Finding:
     ]
     if found:
         return Finding("language models", "ok", ", ".join(found))
-    detail = "no server on " + ", ".join(map(str, LLM_SERVERS)) + ": reports come from templates"
-    remedy = "start LM Studio, Ollama or llama.cpp's server on this machine"
+    usual = ", ".join(f"{port} ({name})" for port, name in LLM_SERVERS.items())
+    detail = f"no server answers on this machine's usual ports: {usual}; all else works"
+    remedy = (
+        "for a local model, install Ollama (https://ollama.com) and run `ollama run llama3.2`, "
+        "or start the server of LM Studio, llama.cpp or vLLM"
+    )
     return Finding("language models", "missing", detail, remedy)
 
 

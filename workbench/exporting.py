@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
 import io
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from workbench.clients.discovery import HubFile, find_hub
 from workbench.clients.hub import HubClient
+from workbench.errors import InputError
 from workbench.settings import Settings
 from workbench.store import Exported, QueryEnd, QueryFrame, QueryHead, Store
-from workbench.store.export import export
+from workbench.store.export import Query, export, sql_for
 
 LIMIT_S = 600.0
+SHOWN_ALIASES = 10
+TABLES = "SELECT table_name FROM information_schema.tables ORDER BY table_name"
+ALIASES = "SELECT alias, tables FROM side_files ORDER BY created_at DESC LIMIT 1000"
+NO_TABLE = "there is no table {name}; tables: {tables}; newest aliases, as alias.table: {aliases}"
+MISSPELT = (
+    "there is no table {name}; did you mean {nearest}? tables: {tables}; "
+    "newest aliases, as alias.table: {aliases}"
+)
 
 
 async def export_from(settings: Settings, what: str, target: Path) -> Exported:
@@ -28,7 +41,10 @@ async def export_from(settings: Settings, what: str, target: Path) -> Exported:
         query_memory_mb=settings.query_memory_mb,
         query_limit_s=settings.query_limit_s,
     ) as store:
-        return await store.export(what, target)
+        try:
+            return await store.export(what, target)
+        except InputError as error:
+            raise await _explained(what, error, partial(store.query, fresh=True)) from None
 
 
 async def _from_hub(running: HubFile, what: str, target: Path) -> Exported:
@@ -51,8 +67,33 @@ async def _from_hub(running: HubFile, what: str, target: Path) -> Exported:
 
     try:
         return await export(what, target, ask)
+    except InputError as error:
+        raise await _explained(what, error, ask) from None
     finally:
         await client.disconnect()
+
+
+async def _explained(what: str, error: InputError, ask: Query) -> InputError:
+    """For a name that there is not, what there is; any other refusal as it stands."""
+    name = what.strip()
+    if sql_for(name) == name:
+        return error
+    tables = [row["table_name"] for row in await _rows(ask, TABLES)]
+    kept = {row["alias"]: json.loads(row["tables"]) for row in await _rows(ask, ALIASES)}
+    known = [*tables, *(f"{alias}.{table}" for alias, inside in kept.items() for table in inside)]
+    if name in known:
+        return error
+    aliases = ", ".join(list(kept)[:SHOWN_ALIASES]) or "none"
+    values: dict[str, Any] = {"name": name, "tables": ", ".join(tables), "aliases": aliases}
+    for nearest in difflib.get_close_matches(name, known, n=1):
+        return InputError(MISSPELT, nearest=nearest, **values)
+    return InputError(NO_TABLE, **values)
+
+
+async def _rows(ask: Query, sql: str) -> list[dict[str, Any]]:
+    stream = b"".join([frame async for frame in ask(sql) if isinstance(frame, bytes)])
+    rows: list[dict[str, Any]] = pa.ipc.open_stream(stream).read_all().to_pylist()
+    return rows
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -7,13 +7,19 @@ the culling of kernels that Voilà alone lacks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import secrets
+import socket
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import psutil
 
 from workbench.errors import SettingsError
 from workbench.ports import LOOPBACK, PortTaken, bind
@@ -193,11 +199,41 @@ def run(
     )
     app = ServerApp.instance(config=config)
     app.initialize(argv=[])
-    ready(address(app.port, app.default_url, token))
+    url = address(app.port, app.default_url, token)
+    with noted(kind, data, url), contextlib.suppress(asyncio.CancelledError):
+        ready(url)
+        app.start()  # a CancelledError is how its loop says that it was stopped
+
+
+@contextlib.contextmanager
+def noted(kind: Kind, data: Path, url: str) -> Iterator[None]:
+    """Note in the data folder, for its owner's eyes, that this process serves a page there."""
+    note = _note(kind, data)
+    data.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)
+    descriptor = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"pid": os.getpid(), "url": url}, file)
     try:
-        app.start()
-    except asyncio.CancelledError:  # how the server's loop says that it was stopped
-        return
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def open_page(kind: Kind, data: Path) -> str | None:
+    """The address of a page that is served on this data already, if it lives and answers."""
+    try:
+        said = json.loads(_note(kind, data).read_text())
+        url = str(said["url"])
+        psutil.Process(int(said["pid"]))
+        socket.create_connection(("localhost", urlsplit(url).port or 0), timeout=2).close()
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    return url
+
+
+def _note(kind: Kind, data: Path) -> Path:
+    return data / f"{kind}.json"
 
 
 def _refuse_taken(port: int) -> None:

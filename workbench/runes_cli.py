@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from workbench.errors import InputError, SettingsError
+from workbench.errors import InputError, LinkError, ProtocolError, SettingsError
 
 if TYPE_CHECKING:
     from workbench.http import Http
@@ -22,10 +22,27 @@ ESPLORA = "https://mempool.space/api"
 RPC_PORTS = frozenset({8332, 18332, 18443, 38332, 48332})
 """Bitcoin Core's ports for RPC, one for each network."""
 
+NO_ADDRESS = (
+    "--source is no address; allowed: http(s)://host/path of an Esplora server, or "
+    "http://user:password@host:8332 of a Bitcoin node's RPC"
+)
+AWAY = (
+    "{reason}. Check the network, or name another Esplora server or a Bitcoin node's RPC with "
+    "--source URL; the sample block samples/block-sim.bin in the data folder needs no network"
+)
+
 
 def fetch(given: Namespace, settings: Settings) -> int:
     """Get one block with the outputs that it spends; say where it lies."""
-    stored = asyncio.run(_fetch(given, settings))
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([])  # a sentence at the end says more than each try
+    try:
+        stored = asyncio.run(_fetch(given, settings))
+    except ProtocolError:
+        raise
+    except LinkError as error:
+        raise LinkError(AWAY, reason=str(error)) from None
     print(f"block {given.height} is at {stored.block}")
     if stored.spent is not None:
         print(f"the outputs that it spends are at {stored.spent}")
@@ -59,7 +76,9 @@ def source(url: str, http: Http) -> Source:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise SettingsError("--source is no address: http://host/path is one") from None
+        raise SettingsError(NO_ADDRESS) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(NO_ADDRESS)
     if parts.password is not None or port in RPC_PORTS:
         return NodeRpc(http, url)
     return Esplora(http, url)

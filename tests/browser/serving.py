@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
+
+from workbench.clients.discovery import stop_hub
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 120.0
@@ -33,8 +36,7 @@ class Served:
         shutil.copytree(ROOT / "data" / "samples", self.data / "samples")
 
     def start_hub(self) -> None:
-        ports = ("--ws-port", "0", "--mesh-port", "0")
-        self._hub = self._run("hub", "--data", str(self.data), *ports)
+        self._hub = self._run("hub", "--data", str(self.data))
         self._until(lambda: (self.data / "hub.json").exists())
 
     def engine_children(self) -> list[psutil.Process]:
@@ -46,6 +48,11 @@ class Served:
     def stop_hub(self) -> None:
         assert self._hub is not None
         _end(self._hub)
+
+    def kill_hub(self) -> None:
+        assert self._hub is not None
+        self._hub.kill()
+        self._hub.wait(10)
 
     def start_page(self, kind: str) -> None:
         port = str(_free_port())
@@ -60,6 +67,7 @@ class Served:
         for process in (self._page, self._hub):
             if process is not None and process.poll() is None:
                 _end(process)
+        asyncio.run(stop_hub(self.data))  # one that the page started
 
     def _run(self, *command: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -71,6 +79,8 @@ class Served:
                 env={
                     **os.environ,
                     "WORKBENCH_DATA": str(self.data),
+                    "WORKBENCH_WS_PORT": "0",
+                    "WORKBENCH_MESH_PORT": "0",
                     "PYTHONUNBUFFERED": "1",
                     **self.settings,
                 },

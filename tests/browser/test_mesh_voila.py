@@ -75,6 +75,20 @@ def test_a_task_is_cancelled_in_two_steps_and_outlives_the_hub(
     visitor.is_clean()
 
 
+def test_a_killed_hub_is_said_and_started_again_from_the_page(
+    site: Served, visitor: Visitor
+) -> None:
+    visitor.open(site.url)
+    page = visitor.page
+    visitor.connected()
+    site.kill_hub()
+    gone = page.locator(".wb-absent")
+    expect(gone).to_contain_text("The hub is not running.", timeout=10_000)
+    gone.get_by_role("button", name="Start the hub").click()
+    visitor.connected()
+    expect(gone).to_be_hidden()
+
+
 def test_a_refusal_of_the_node_stands_on_the_page(site: Served, visitor: Visitor) -> None:
     visitor.open(site.url)
     page = visitor.page

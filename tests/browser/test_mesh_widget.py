@@ -71,8 +71,7 @@ def test_every_word_of_the_portuguese_page_is_portuguese(draw: Open) -> None:
         for page in (english, portuguese)
     )
     same = english_words & portuguese_words
-    identifiers = {"kmeans", "anomalyThreshold", "clusteringMethod", "analysisDepth"}
-    assert same <= {"", "CSV", "EN", "PT"} | identifiers
+    assert same <= {"", "CSV", "EN", "PT", "kmeans"}
     expect(portuguese.locator(".wb")).to_have_attribute("lang", "pt-BR")
 
 
@@ -138,7 +137,7 @@ def test_the_node_s_refusal_stands_at_the_field_that_it_names(draw: Open) -> Non
            taskId: model.sent.find(one => one.kind === "submit").taskId })""",
         fault,
     )
-    said = "parameters.analysisDepth is 3; allowed: integer from 1 to 2"
+    said = "Analysis depth is 3; allowed: integer from 1 to 2"
     expect(page.locator(".wb-bad .wb-fault")).to_have_text(said)
     expect(page.get_by_role("button", name="Submit", exact=True)).to_be_enabled()
 
@@ -207,19 +206,41 @@ def test_a_file_travels_in_slices_that_wait_for_their_acknowledgement(draw: Open
     expect(page.locator(".wb-chosen")).to_contain_text("ready")
 
 
+def drop(page: Page, **sizes: float) -> None:
+    """Files of these names (`a` is a.json) and sizes, dropped at once on the first zone."""
+    page.evaluate(
+        """sizes => { const files = Object.entries(sizes).map(([name, size]) =>
+             Object.defineProperty(new File(["x"], `${name}.json`), "size", { value: size }));
+           const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+           Object.defineProperty(event, "dataTransfer", { value: { files } });
+           document.querySelector(".wb-drop").dispatchEvent(event); }""",
+        sizes,
+    )
+
+
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(draw: Open) -> None:
     page = draw().page
-    page.evaluate(
-        """() => { const files = new DataTransfer();
-           const file = new File(["x"], "huge.json");
-           Object.defineProperty(file, "size", { value: 200e6 });
-           files.items.add(file);
-           const event = new DragEvent("drop", { bubbles: true, cancelable: true });
-           Object.defineProperty(event, "dataTransfer", { value: { files: [file] } });
-           document.querySelector(".wb-drop").dispatchEvent(event); }"""
-    )
+    drop(page, huge=200e6)
     expect(page.get_by_text("huge.json has 200 MB; at most 100 MB are taken")).to_be_visible()
     assert sent(page, "upload") == []
+
+
+def test_of_two_files_dropped_at_once_none_is_taken_and_the_field_says_so(draw: Open) -> None:
+    page = draw().page
+    drop(page, first=1, second=1)
+    expect(page.locator(".wb-source [role=alert]")).to_have_text(
+        "2 files were given, and a task takes one: give a single one"
+    )
+    assert sent(page, "upload") == []
+    drop(page, first=1)
+    expect(page.locator(".wb-chosen")).to_contain_text("first.json")
+    expect(page.locator(".wb-source [role=alert]")).to_have_count(0)
+
+
+def test_a_page_without_a_hub_says_how_to_start_one(draw: Open) -> None:
+    page = draw().page
+    page.evaluate("() => model.set('connection', { state: 'failed', endpoint: 'local', url: '' })")
+    expect(page.locator(".wb-submitline")).to_contain_text("make run, or workbench hub")
 
 
 def test_the_log_is_searched_and_never_read_out(draw: Open) -> None:
@@ -294,6 +315,104 @@ def test_the_details_name_the_task_and_every_parameter(draw: Open) -> None:
     details = page.locator(".wb-details")
     expect(details.locator("dt")).to_have_count(10)
     expect(details).to_contain_text("01f3a9c1e7b24d60")
-    expect(details).to_contain_text("anomalyThreshold")
+    expect(details).to_contain_text("Anomaly threshold")
+    expect(details.get_by_title("anomalyThreshold")).to_be_visible()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("tab", name="Log", exact=True)).to_be_focused()
+
+
+CONTRASTS = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const over = ([r, g, b, a = 1], below) => [r, g, b].map((one, i) => one * a + below[i] * (1 - a));
+  const behind = (element) => {
+    if (!element) return [255, 255, 255];
+    const own = parts(getComputedStyle(element).backgroundColor);
+    return own[3] === 0 ? behind(element.parentElement) : over(own, behind(element.parentElement));
+  };
+  const light = (colour) => colour.map((one) => one / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const own = (node) => node.nodeType === 3 && node.textContent.trim();
+  return [...document.querySelectorAll(".wb *")]
+    .filter((e) => [...e.childNodes].some(own) && e.checkVisibility())
+    .filter((e) => !e.closest(":disabled, svg"))
+    .map((e) => {
+      const ground = behind(e), ink = over(parts(getComputedStyle(e).color), ground);
+      const [low, high] = [light(ground), light(ink)].sort((a, b) => a - b);
+      return [(high + 0.05) / (low + 0.05), `${e.tagName}.${e.className}: ${e.textContent}`];
+    })
+    .filter(([contrast]) => contrast < 4.5);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_word_can_be_read_against_its_ground(draw: Open, theme: str) -> None:
+    page = draw(theme=theme).page
+    page.locator(".wb-rowlink").nth(2).click()
+    expect(page.locator(".wb-tablepart")).to_be_visible()
+    assert page.evaluate(CONTRASTS) == []
+
+
+def test_the_oddest_rows_come_first_and_a_heading_sorts(
+    draw: Open, mesh_state: dict[str, Any]
+) -> None:
+    columns = [
+        ("rune_id", "text"),
+        ("anomaly_score", "number"),
+        ("mint_fee_sat", "integer"),
+        ("drivers", "text"),
+    ]
+    driver = {"feature": "premine_share", "weight": 0.25}
+    rows = [
+        ["840000:10", 0.2, 7, []],
+        ["840000:9", 0.91, None, [driver, driver]],
+        ["840000:11", 0.5, str(2**60), []],
+    ]
+    [finished] = [one for one in mesh_state["opened"].values() if one.get("result")]
+    finished["result"]["tables"] = [
+        {
+            "name": "runes",
+            "total": 1,
+            "columns": [{"name": name, "kind": kind} for name, kind in columns],
+            "rows": rows,
+        }
+    ]
+    page = draw("?lang=pt-BR").page
+    page.locator(".wb-rowlink").nth(2).click()
+    table = page.locator(".wb-tablepart")
+    ids = table.locator("tbody td:first-child")
+    expect(ids).to_have_text(["840000:9", "840000:11", "840000:10"])
+    expect(table.locator("th").nth(1)).to_have_attribute("aria-sort", "descending")
+    expect(table.locator("th")).to_have_text(
+        ["Id da runa", "Pontuação de anomalia", "Taxa da cunhagem (sat)", "Causas"]
+    )
+    expect(table.locator("tbody tr").first).to_contain_text("0,91")
+    expect(table.locator("tbody tr").first).to_contain_text(
+        re.compile(r"parcela da pré-mineração 25\s?% · parcela")
+    )
+    expect(table.locator(".wb-toolbar")).to_contain_text(
+        "primeiras 3 de 1 linha" if 0 else "1 linha"
+    )
+    table.get_by_role("button", name="Taxa da cunhagem (sat)").click()
+    expect(ids).to_have_text(["840000:11", "840000:10", "840000:9"])
+    table.get_by_role("button", name="Id da runa").click()
+    expect(ids).to_have_text(["840000:9", "840000:10", "840000:11"])
+    table.get_by_role("button", name="Id da runa").click()
+    expect(ids).to_have_text(["840000:11", "840000:10", "840000:9"])
+
+
+def test_the_tiles_count_what_ran_and_unknown_progress_is_not_zero(
+    draw: Open, mesh_state: dict[str, Any]
+) -> None:
+    one = {"model": "cypher-v1", "attempt": 1, "submittedAt": 1789999000000}
+    states = ["done", "cancelled", "rejected", "rejected"]
+    mesh_state["tasks"] = [
+        {**one, "taskId": f"{place:016x}", "state": state} for place, state in enumerate(states)
+    ]
+    page = draw().page
+    tile = page.locator(".wb-tile").nth(2)
+    expect(tile).to_contain_text("100%")
+    expect(tile).to_contain_text("of 1 that ran")
+    page.locator(".wb-rowlink").nth(1).click()
+    expect(page.locator(".wb-taskhead .wb-state")).to_have_text("cancelled")
+    expect(page.locator(".wb-progressline strong")).to_have_text("–")

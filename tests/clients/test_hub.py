@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import polars
@@ -136,8 +137,40 @@ def test_a_result_draws_itself_escaped_and_says_what_is_left_out() -> None:
     assert "<b>" not in html
     assert html.count("<tr>") == 21
     assert "25 rows, the first 20 shown, cut off at the limit: more rows exist, 1,234 ms" in html
-    assert repr(result).startswith("QueryResult(25 rows")
+    assert str(result).startswith("QueryResult: 25 rows, the first 10 shown, cut off")
+    assert len(str(result).splitlines()) == 12
     assert set(result._repr_mimebundle_()) == {"text/html", "text/plain"}
+
+
+def test_a_terminal_shows_the_first_rows() -> None:
+    table = pyarrow.table({"n": [1, None], "word": ["a\nb", "x" * 99]})
+    result = QueryResult(table, truncated=False, elapsed_ms=3, as_of=None)
+    assert repr(result).splitlines() == [
+        "QueryResult: 2 rows, 3 ms",
+        "  n  word",
+        "  1  a b",
+        f"  –  {'x' * 23}…",
+    ]
+
+
+def test_a_sum_of_integers_is_an_integer_in_pandas_where_it_fits() -> None:
+    huge = pyarrow.decimal128(38, 0)
+    columns: dict[str, list[int | None]] = {
+        "fits": [1, 2],
+        "huge": [1, 2**100],
+        "partly": [1, None],
+    }
+    table = pyarrow.table(
+        {name: pyarrow.array(map(_decimal, each), huge) for name, each in columns.items()}
+    )
+    frame = QueryResult(table, truncated=False, elapsed_ms=0, as_of=None).df()
+    assert str(frame.fits.dtype) == "int64"
+    assert frame.huge.tolist() == [1, 2**100]
+    assert frame.partly.tolist() == [1, None]
+
+
+def _decimal(value: int | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
 
 
 def test_an_empty_answer_is_an_empty_table() -> None:

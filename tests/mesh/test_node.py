@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,22 @@ async def test_accepts_only_what_is_durable_and_runs_only_what_is_accepted(bench
     assert (accepted["seq"], accepted["attempt"], accepted["duplicate"]) == (1, 1, False)
     (await bench.engine.attempt("t.1")).end()
     assert (await peer.end("t"))["result"]["data"] == {"answer": 42}
+
+
+async def test_the_log_says_what_was_accepted_and_how_it_ended(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "workbench.mesh")
+    peer = bench.peer()
+    peer.say(task(parameters={"units": 3}))
+    attempt = await bench.engine.attempt("t.1")
+    bench.clock += 2.5
+    attempt.end()
+    await peer.end("t")
+    assert [each.message for each in caplog.records] == [
+        "task.accepted task='t' model=steady",
+        "task.ended task='t' model=steady state=done duration_s=2.5",
+    ]
 
 
 async def test_fifty_tasks_in_flight_need_no_fifty_commits(bench: Bench) -> None:
@@ -538,7 +555,21 @@ async def test_a_heartbeat_comes_in_time_and_silence_disconnects(bench: Bench) -
             "invalid",
             "parameters.units is 99; allowed: integer from 1 to 9",
         ),
-        (task(parameters={"x": 1}), "invalid", "parameters.x is 1; allowed: one of units"),
+        (
+            task(parameters={"x": 1}),
+            "invalid",
+            "unknown parameter 'x' of steady; allowed: units",
+        ),
+        (
+            task(parameters={"unit": 1}),
+            "invalid",
+            "unknown parameter 'unit' of steady; did you mean 'units'? allowed: units",
+        ),
+        (
+            task(model="stedy"),
+            "unknown-model",
+            "there is no model stedy; did you mean steady? known: once, steady",
+        ),
         (
             task(inputDataURL="file:///etc/passwd"),
             "invalid",

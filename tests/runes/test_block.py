@@ -230,3 +230,18 @@ def test_a_file_that_unpacks_beyond_any_block_is_refused(pack: Any) -> None:
 def test_broken_packing_says_so(body: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         raw_block(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a shopping list",
+        b'{"schema": "runes-batch/1", "id": "made"}' + b" " * 80,
+        gzip.compress(b"x" * 999),
+        "não é um bloco, mas um texto em UTF-8 ".encode() * 9,
+        b"\xff" * 200,
+    ],
+)
+def test_what_is_no_block_is_told_what_to_give(body: bytes) -> None:
+    with pytest.raises(InputError, match=r"this is no Bitcoin block.*give a raw block.*cypher-v1"):
+        raw_block(body)

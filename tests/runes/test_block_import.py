@@ -130,3 +130,11 @@ def test_its_parameters_are_a_network_and_a_second_input() -> None:
     assert block_import.validate({}) == {"spentOutputsURL": None, "network": "auto"}
     with pytest.raises(InputError, match=r"parameters\.network is 'moon'; allowed: auto, mainnet"):
         block_import.validate({"network": "moon"})
+
+
+@pytest.mark.parametrize(
+    ("counts", "title"), [((90, 1), "mints (logarithmic scale)"), ((9, 1), "mints")]
+)
+def test_a_logarithmic_axis_says_that_it_is_one(counts: tuple[int, int], title: str) -> None:
+    figure = block_figures.top_mints([("1:0", counts[0]), ("2:1", counts[1])])
+    assert figure["layout"]["xaxis"]["title"]["text"] == title

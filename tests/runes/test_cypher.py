@@ -166,7 +166,7 @@ def test_progress_is_finished_work_over_all_work(made: Path, depth: int, method:
     bench = Bench(made)
     cypher_v1(bench, analysisDepth=depth, clusteringMethod=method)
     assert bench.shares == sorted(bench.shares)
-    assert bench.shares[0] > 0 and bench.shares[-1] == 1
+    assert bench.shares[0] == 0 < bench.shares[1] and bench.shares[-1] == 1
 
 
 def test_depth_five_adds_stability_and_importance(made: Path) -> None:
@@ -205,3 +205,17 @@ def test_too_few_runes_are_refused_with_the_number(tmp_path: Path) -> None:
     assert str(refused.value) == (
         "the batch holds 4 runes; allowed: at least 10, fewer cannot be grouped"
     )
+
+
+def test_the_table_begins_with_the_oddest_runes(made: Path) -> None:
+    scores = cypher_v1(Bench(made)).tables["runes"]["anomaly_score"].to_pylist()
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_oddest_bars_are_parted_among_named_drivers_alone(made: Path) -> None:
+    result = cypher_v1(Bench(made))
+    bars = result.figures[1]["data"]
+    assert [bar["name"] for bar in bars] == ["strongest driver", "second driver", "third driver"]
+    highest = max(rune["anomalyScore"] for rune in result.data["runes"])
+    assert sum(bar["x"][-1] for bar in bars) == pytest.approx(highest)
+    assert bars[0]["text"][-1].islower()

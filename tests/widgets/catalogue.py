@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import errno
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 
 import workbench
 from workbench.core.model import MeshModel
+from workbench.runes.models.cypher_figures import words
+from workbench.runes.tables import ARROW
 from workbench.widgets.bundle import CATALOGUES, catalogue
 
 PACKAGE = Path(workbench.__file__).parent
@@ -163,12 +167,34 @@ def _schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def needed() -> set[str]:
     """Everything that can be said."""
-    return of_javascript() | of_python() | of_models() | of_figures() | OF_DATA
+    return of_javascript() | of_python() | of_models() | of_figures() | of_tables() | OF_DATA
+
+
+def of_tables() -> set[str]:
+    """The headings of a batch's tables; two halves of an amount are one column on the page."""
+    names = {name for schema in ARROW.values() for name in schema.names}
+    return {words(re.sub(r"_(high|low)$", "", name)) for name in names}
 
 
 def names_in(template: str) -> set[str]:
-    return set(re.findall(r"\{(\w+)\}", template))
+    return set(re.findall(r"\{(\w+)[}:]", template))
 
+
+COUNTED = re.compile(r"\{\w+:[^|}]*\|([^}]*)\}")
+
+
+def many(text: str) -> str:
+    """A sentence that counts, as it is for many: the English key."""
+    return COUNTED.sub(r"\1", text)
+
+
+REASONS = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOMEM),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT, errno.EHOSTUNREACH),
+    *(errno.ENETUNREACH, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EPIPE),
+)
+"""Why an operating system refuses, as far as a person meets it."""
 
 OF_DATA = {
     # levels of a log line
@@ -176,33 +202,42 @@ OF_DATA = {
     # what a field allows, as wire.py and model.py put it together
     *("integer", "number", "boolean", "missing", "absent", "a value, it is required"),
     # facts of block-import's answer
-    *("height", "hash", "mined at", "transactions", "size bytes", "weight", "runestones"),
-    *("etchings", "mints", "edicts", "mint receivers", "subsidy sat", "coinbase sat"),
-    *("claimed fees sat", "fees sat", "runestone fees sat", "fees agree"),
+    *("height", "hash", "mined at", "transactions", "size (bytes)", "weight", "runestones"),
+    *("etchings", "mints", "edicts", "mint receivers", "subsidy (sat)", "coinbase (sat)"),
+    *("claimed fees (sat)", "fees (sat)", "runestone fees (sat)", "fees agree"),
     # its figures
     *("transfers", "cenotaphs"),
     *("with a Runes message", "without a Runes message"),
     *("share of transactions", "share of virtual size", "share of fees"),
-    # facts of cypher-v1, and the rest of the drivers in its figure
-    *("flagged", "other"),
+    # facts of every answer
+    *("computing time", "device"),
+    # facts of cypher-v1, the columns of its tables, and the parts of its figure
+    *("flagged", "cluster", "anomaly score", "rarity rank", "rarity (bits)", "drivers", "size"),
+    *("typical", "centre", "strongest driver", "second driver", "third driver"),
     # the drivers in its figure are features
     *("cap", "mint amount", "premine", "premine share", "divisibility", "name length", "spacers"),
     *("mint window blocks", "open mint", "mint progress", "mint receivers", "mint concentration"),
-    *("mints repeated share", "mint fee sat", "burns", "outputs", "receivers per output"),
+    *("mints repeated share", "mint fee (sat)", "burns", "outputs", "receivers per output"),
     *("holders", "holder concentration", "top share", "lots per holder", "active blocks"),
     *("first seen share", "last seen share", "activity centre", "activity spread"),
-    "edict size log10",
-    # choices of its parameters that are words
-    *("full", "summary", "compact", "hierarchical"),
+    "edict size (log10)",
+    # choices of parameters that are words
+    *("full", "summary", "compact", "hierarchical", "auto"),
+    # what a node fetches
+    *("batch", "spentOutputsURL"),
+    # reasons of an operating system
+    *(os.strerror(code) for code in REASONS),
 }
 """Words that reach the page as data, and are looked up there."""
 
 
 def main() -> None:
     """Drop dead keys, sort, and print what is missing."""
-    wanted, portuguese = needed(), catalogue("pt-BR")
-    kept = {key: text for key, text in portuguese.items() if key in wanted | literals()}
-    for language, texts in (("en", {key: key for key in kept}), ("pt-BR", kept)):
+    wanted, portuguese, english = needed(), catalogue("pt-BR"), catalogue("en")
+    known = wanted | literals()
+    kept = {key: text for key, text in portuguese.items() if key in known}
+    own = {key: english.get(key, key) for key in kept}
+    for language, texts in (("en", own), ("pt-BR", kept)):
         text = json.dumps(texts, ensure_ascii=False, indent=1, sort_keys=True)
         (CATALOGUES / f"{language}.json").write_text(text + "\n")
     print(*sorted(wanted - kept.keys()), sep="\n")

@@ -11,6 +11,7 @@ import pytest
 from tests.widgets.catalogue import (
     STATIC,
     literals,
+    many,
     names_in,
     needed,
 )
@@ -27,8 +28,8 @@ def test_the_catalogue_holds_nothing_that_is_never_said(language: str) -> None:
     assert sorted(catalogue(language).keys() - needed() - literals()) == []
 
 
-def test_english_is_its_own_catalogue() -> None:
-    assert [key for key, text in catalogue("en").items() if key != text] == []
+def test_english_is_its_own_catalogue_except_where_it_counts() -> None:
+    assert [key for key, text in catalogue("en").items() if key != many(text)] == []
 
 
 def test_a_translation_uses_exactly_the_values_of_its_template() -> None:

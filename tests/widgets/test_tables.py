@@ -55,3 +55,9 @@ def test_a_document_keeps_its_integers() -> None:
         "cap": str(2**128 - 1),
         "list": [1, str(2**60)],
     }
+
+
+def test_a_document_that_came_as_text_is_a_document_however_long() -> None:
+    centre = {f"feature_{number}": number / 7 for number in range(60)}
+    table = pa.table({"centre": [json.dumps(centre)], "name": ["[not a list"]})
+    assert table_view("clusters", table)["rows"] == [[centre, "[not a list"]]

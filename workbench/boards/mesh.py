@@ -16,6 +16,7 @@ from workbench.boards.home import Coalesced, Home
 from workbench.boards.machine import missing_here
 from workbench.boards.results import drawn
 from workbench.boards.uploads import Spooled, Uploads
+from workbench.clients.discovery import HubFile, find_or_start, hub_process
 from workbench.clients.mesh import EVENTS, MeshClient
 from workbench.core.mesh_config import ENDPOINTS
 from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
@@ -54,6 +55,8 @@ class MeshBoard:
         self._labels: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._waiting = False
+        self._tried_hub: HubFile | None = None
+        self._hub = ""
         self._replayed: set[str] = set()
         self._leave: list[Callable[[], None]] = []
         self.widget = MeshWidget(dispatch=home.call)
@@ -134,15 +137,44 @@ class MeshBoard:
                 await self._client().attach(row["taskId"], model=str(row["model"]))
 
     async def _keep_fresh(self) -> None:
-        """Places in the queue, and tasks of other clients; only while a page looks."""
+        """Places in the queue, tasks of other clients, a hub that went; while a page looks."""
         refreshed = time.monotonic()
         while True:
             await asyncio.sleep(QUEUE_REFRESH_S)
             due = time.monotonic() - refreshed >= REFRESH_S
-            if self.widget.watched and self._client().connected and (self._waiting or due):
+            if not self.widget.watched:
+                continue
+            if not self._client().connected:
+                await self._look_for_hub()
+            elif self._waiting or due:
                 refreshed = time.monotonic()
                 with contextlib.suppress(WorkbenchError):  # the connection tells of it itself
                     await self._refresh()
+
+    async def _look_for_hub(self) -> None:
+        """A new hub is not kept waiting for the next attempt; that there is none is said."""
+        mesh = self._client()
+        if self._workbench is None or mesh.endpoint != "local" or self._hub == "starting":
+            return
+        found = await asyncio.to_thread(hub_process, self._workbench.data)
+        if found is None:
+            self._home.call(partial(self._show_hub, "absent"))
+        elif found != self._tried_hub:
+            self._tried_hub = found
+            self._home.call(partial(self._show_hub, ""))
+            await mesh.connect("local", wait_s=0)
+
+    async def _start_hub(self) -> None:
+        if self._workbench is None:
+            return
+        try:
+            await find_or_start(self._workbench.data)
+        except WorkbenchError as error:
+            self._set("problem", _said(error))
+            self._home.call(partial(self._show_hub, "absent"))
+            return
+        self._home.call(partial(self._show_hub, ""))
+        await self._client().connect("local", wait_s=0)
 
     async def _submit(self, task: Mapping[str, Any]) -> None:
         task_id = str(task["taskId"])
@@ -256,6 +288,8 @@ class MeshBoard:
 
     def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
         mesh = self._client()
+        if name == "connected":
+            self._hub = ""
         wait_s = data.get("delayS", 60.0 if name == "reconnect_failed" else None)
         now = self.widget.state.now_ms()
         reason = data.get("reason")
@@ -273,7 +307,13 @@ class MeshBoard:
             }
             if reason
             else None,
+            "hub": self._hub,
         }
+
+    def _show_hub(self, state: str) -> None:
+        """`absent`, `starting`, or nothing to be said of it."""
+        self._hub = state
+        self.widget.connection = {**self.widget.connection, "hub": state}
 
     def _merge(self, rows: list[dict[str, Any]], full: bool) -> None:
         self.widget.state.older = full
@@ -297,6 +337,9 @@ class MeshBoard:
             self._open(task_id)
         elif kind == "older":
             self._spawn(self._refresh(self.widget.state.oldest_ms))
+        elif kind == "startHub":
+            self._show_hub("starting")
+            self._spawn(self._start_hub())
         elif kind == "connect":
             self._spawn(self._connect(content))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 40
+TEXT_ROWS, TEXT_COLUMNS, TEXT_CHARS = 10, 8, 24
+"""What a terminal shows of it."""
 
 
 class QueryResult:
@@ -42,7 +45,8 @@ class QueryResult:
         return self._table
 
     def df(self) -> pandas.DataFrame:
-        frame: pandas.DataFrame = self._table.to_pandas()
+        """As pandas. Sums of integers, which SQL makes 128 bits wide, are int64 where they fit."""
+        frame: pandas.DataFrame = _narrowed(self._table).to_pandas()
         return frame
 
     def pl(self) -> polars.DataFrame:
@@ -63,30 +67,61 @@ class QueryResult:
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
-        return f"QueryResult({self._caption()}; columns: {', '.join(self.columns)})"
+        names = self.columns[:TEXT_COLUMNS]
+        head = self._table.slice(0, TEXT_ROWS).select(range(len(names)))
+        cells = [
+            [name, *map(_text, each.to_pylist())]
+            for name, each in zip(names, head.columns, strict=True)
+        ]
+        lines = [f"QueryResult: {self._caption(TEXT_ROWS, TEXT_COLUMNS)}"]
+        widths = [max(map(len, column)) for column in cells]
+        for row in zip(*cells, strict=True):
+            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append(f"  {'  '.join(padded).rstrip()}")
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         names = self.columns[:SHOWN_COLUMNS]
         head = self._table.slice(0, SHOWN_ROWS).select(range(len(names)))
         cells = [column.to_pylist() for column in head.columns]
-        return markup.table(names, zip(*cells, strict=True), self._caption())
+        return markup.table(
+            names, zip(*cells, strict=True), self._caption(SHOWN_ROWS, SHOWN_COLUMNS)
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
 
-    def _caption(self) -> str:
+    def _caption(self, rows: int, columns: int) -> str:
         count = len(self)
         parts = [f"{count:,} row{'' if count == 1 else 's'}"]
-        if count > SHOWN_ROWS:
-            parts.append(f"the first {SHOWN_ROWS} shown")
-        if len(self.columns) > SHOWN_COLUMNS:
-            parts.append(f"{SHOWN_COLUMNS} of {len(self.columns)} columns shown")
+        if count > rows:
+            parts.append(f"the first {rows} shown")
+        if len(self.columns) > columns:
+            parts.append(f"{columns} of {len(self.columns)} columns shown")
         if self.truncated:
             parts.append("cut off at the limit: more rows exist")
         if self.as_of is not None:
             parts.append(f"as of {self.as_of:%Y-%m-%d %H:%M:%S} UTC")
         parts.append(f"{self.elapsed_ms:,.0f} ms")
         return ", ".join(parts)
+
+
+def _text(value: Any) -> str:
+    """A cell of a terminal: one line, cut short."""
+    text = "–" if value is None else " ".join(str(value).split())
+    return text if len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
+
+
+def _narrowed(table: pyarrow.Table) -> pyarrow.Table:
+    """Whole decimals as int64 where all of a column's values are there and fit."""
+    import pyarrow
+
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pyarrow.types.is_decimal(field.type) and field.type.scale == 0 and not column.null_count:
+            with contextlib.suppress(pyarrow.ArrowInvalid):  # a value beyond 64 bits stays exact
+                table = table.set_column(index, field.name, column.cast(pyarrow.int64()))
+    return table
 
 
 def read_stream(content: bytes) -> pyarrow.Table:

@@ -58,6 +58,12 @@ def read_hub_file(folder: Path) -> HubFile | None:
         return None
 
 
+def hub_process(folder: Path) -> HubFile | None:
+    """The hub of this folder whose process lives, whether it answers already or not."""
+    found = read_hub_file(folder)
+    return found if found and _alive(found.pid) and _is_hub(found.pid) else None
+
+
 async def find_hub(folder: Path, *, answer_s: float = ANSWER_S) -> HubFile | None:
     """The hub of this folder when it is alive, answers, and speaks our wire version.
 
@@ -109,8 +115,8 @@ async def find_or_start(
 
 async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> bool:
     """Ask the hub of this folder to drain and wait until it is gone; False where none runs."""
-    found = read_hub_file(folder)
-    if found is None or not _alive(found.pid) or not _is_hub(found.pid):
+    found = hub_process(folder)
+    if found is None:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)

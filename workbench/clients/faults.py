@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import (
+    Fault,
     InputError,
     LinkError,
     ProtocolError,
@@ -34,7 +35,17 @@ _PLAIN = re.compile(r"(?:[^{}]|\{[A-Za-z_]\w*\}|\{\{|\}\})*")
 def fault(message: Mapping[str, Any], key: str = "error") -> WorkbenchError:
     """The error of an error message; its sentence stands under `key`."""
     template, values = sentence(message, key)
-    return _BY_CODE.get(str(message.get("code")), WorkbenchError)(template, **values)
+    kind = _BY_CODE.get(str(message.get("code")), WorkbenchError)
+    if kind is InputError:
+        return InputError(template, faults=_faults(values), **values)
+    return kind(template, **values)
+
+
+def _faults(values: Mapping[str, Any]) -> list[Fault]:
+    """The first fault: of several a wire carries the others only in its sentence."""
+    if not {"field", "value", "allowed"} <= values.keys():
+        return []
+    return [Fault(*(str(values[name]) for name in ("field", "value", "allowed")))]
 
 
 def sentence(message: Mapping[str, Any], key: str = "error") -> tuple[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,10 +13,13 @@ from workbench.core.model import MeshModel
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import INLINE_KEPT, Task
 from workbench.core.wire import encode
-from workbench.errors import InputError
+from workbench.errors import Fault, InputError, shown
 from workbench.mesh.content import canonical, content_hash
 from workbench.mesh.inputs import Inputs
 from workbench.mesh.models import Models, validated
+
+UNKNOWN = "unknown parameter {name} of {model}; allowed: {allowed}"
+MISSPELT = "unknown parameter {name} of {model}; did you mean {nearest}? allowed: {allowed}"
 
 OVERHEAD_BYTES = 2048
 """What a waiting task costs besides its parameters and its small inline input."""
@@ -68,6 +73,7 @@ class Asking:
             raise InputError.field(
                 "inputData", f"{size} bytes of JSON", f"at most {FRAME_BYTES} bytes"
             )
+        _check_names(model, given)
         parameters = validated(model, given)
         if message.input_url is not None:
             self._inputs.check(message.input_url, "inputDataURL")
@@ -75,3 +81,17 @@ class Asking:
             if parameters.get(name):
                 self._inputs.check(parameters[name], f"parameters.{name}")
         return parameters
+
+
+def _check_names(model: MeshModel, given: Mapping[str, Any]) -> None:
+    """A misspelt parameter is refused with the nearest right one."""
+    known = model.parameters.__struct_fields__
+    for name in given:
+        if name in known:
+            continue
+        fault = Fault(f"parameters.{name}", shown(given[name]), ", ".join(known) or "none")
+        values = {"name": shown(name), "model": model.name}
+        values |= {"field": fault.field, "value": fault.value, "allowed": fault.allowed}
+        for nearest in difflib.get_close_matches(name, known, n=1, cutoff=0.7):
+            raise InputError(MISSPELT, faults=[fault], nearest=shown(nearest), **values)
+        raise InputError(UNKNOWN, faults=[fault], **values)

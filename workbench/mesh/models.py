@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +15,8 @@ from workbench.errors import InputError
 
 GROUP = "workbench.models"
 BROKEN = "model {model} could not be loaded: {reason}"
+UNKNOWN = "there is no model {model}; known: {known}"
+MISSPELT = "there is no model {model}; did you mean {nearest}? known: {known}"
 NO_MODEL = "its entry point {target} is no function made with @model"
 
 log = logging.getLogger("workbench.mesh")
@@ -51,11 +54,10 @@ class Models(Mapping[str, MeshModel]):
         if name in self.problems:
             problem = self.problems[name]
             raise UnknownModel(problem.template, **problem.values)
-        raise UnknownModel(
-            "there is no model {model}; known: {known}",
-            model=name,
-            known=", ".join(sorted(self._found)) or "none",
-        )
+        known = ", ".join(sorted(self._found)) or "none"
+        for nearest in difflib.get_close_matches(name, self._found, n=1, cutoff=0.7):
+            raise UnknownModel(MISSPELT, model=name, nearest=nearest, known=known)
+        raise UnknownModel(UNKNOWN, model=name, known=known)
 
     def extra_inputs(self, name: str) -> tuple[str, ...]:
         """The parameters of a model that name an input of their own."""

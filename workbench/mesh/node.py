@@ -150,6 +150,7 @@ class Node:
         self._carrier = Carrier(
             self._append, self._shown, self._do, self._lost_acceptance, self._wall_ms
         )
+        self._accepted_at: dict[str, float] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -327,12 +328,23 @@ class Node:
         notes = [note for note in record.notes if _numbered(note.kind, record.logs)]
         self._connections.show(task_id, notes, at_ms)
         last = record.notes[-1]
+        if record.task is not None:
+            self._accepted_at[task_id] = self._now()
+            log.info("task.accepted task=%r model=%s", task_id, record.task.model)
         if last.kind in TERMINAL:
+            self._log_end(task_id, last.kind)
             self._work.over(task_id)
             if last.kind == "done":
                 self._work.cache.add(last.body["cacheKey"], task_id, last.seq, at_ms)
         if last.kind != "log":
             self.tasks.changed(task_id)
+
+    def _log_end(self, task_id: str, state: str) -> None:
+        """Never what went in or came out: logs are shown around."""
+        past, began = self._book.past(task_id), self._accepted_at.pop(task_id, None)
+        model = past.model if past is not None else ""
+        took = f"{self._now() - began:.1f}" if began is not None else "unknown"
+        log.info("task.ended task=%r model=%s state=%s duration_s=%s", task_id, model, state, took)
 
     def _lost_acceptance(self, record: Record, error: BaseException) -> None:
         """Not durable, so not accepted: the client is told, and may send it again."""

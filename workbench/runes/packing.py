@@ -80,7 +80,10 @@ def parsed(body: bytes) -> Any:
 
 def not_json(error: Exception) -> InputError:
     """The error for a body that is no JSON at all."""
-    return InputError("the batch is not valid JSON: {reason}", reason=str(error))
+    return InputError(
+        "the batch is not valid JSON: {reason}; a raw block becomes a batch with block-import",
+        reason=str(error),
+    )
 
 
 def ndjson_bytes(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> bytes:

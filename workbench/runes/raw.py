@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import string
 import zlib
 from pathlib import Path
 
@@ -15,7 +16,10 @@ _XZ = b"\xfd7zXZ\x00"
 _GZIP = b"\x1f\x8b"
 _XZ_MEMORY = 128 * 1024 * 1024
 _HEX = frozenset(b"0123456789abcdefABCDEF")
-_HEX_PROBE = 160  # a header in hexadecimal; in raw bytes it never looks like text
+_TEXT = frozenset(string.printable.encode())
+_HEADER = 80
+_HEX_PROBE = 2 * _HEADER  # in raw bytes a header never looks like text
+_TARGET_SIZE = 75  # the place in the header of the byte that says how long its target is
 
 
 def read_raw_block(path: Path) -> bytes:
@@ -40,7 +44,17 @@ def raw_block(body: bytes) -> bytes:
         block = body
     if len(block) > MAX_BLOCK_BYTES:
         raise _too_large()
+    if _is_text(block) or block[_TARGET_SIZE : _TARGET_SIZE + 1] > b"\x20":
+        raise InputError(
+            "this is no Bitcoin block: its header names an impossible target; give a raw block "
+            "(bytes, xz, gzip or hexadecimal text) here, and a batch to cypher-v1"
+        )
     return block
+
+
+def _is_text(block: bytes) -> bool:
+    head = block[:_HEADER]
+    return bool(head) and _TEXT.issuperset(head)
 
 
 def _unpacked(unpacker: lzma.LZMADecompressor | zlib._Decompress, body: bytes) -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from workbench.clients.answer import QueryResult
@@ -12,6 +11,7 @@ from workbench.clients.mesh import MeshClient
 from workbench.core import markup
 from workbench.core.mesh_record import TaskRecord
 from workbench.errors import InputError, LinkError
+from workbench.session import drawing
 
 T = TypeVar("T")
 
@@ -19,6 +19,9 @@ PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_LOGS = 10
 SHOWN_POINTS = 20
 QUIET_S = 10.0
+_WHOLE = {"automargin": True}
+DEFAULTS = {"layout": {"xaxis": _WHOLE, "yaxis": _WHOLE}}
+"""Plotly cuts long names off at the edge unless an axis makes room for them."""
 
 
 class Host(Protocol):
@@ -34,7 +37,9 @@ class Figure(dict[str, Any]):
     """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a table."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {PLOTLY: dict(self), "text/html": self._repr_html_(), "text/plain": repr(self)}
+        layout = {"template": DEFAULTS, **(self.get("layout") or {})}
+        drawn = {PLOTLY: {**self, "layout": layout}, "text/html": self._repr_html_()}
+        return {**drawn, "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
         rows = [(*row,) for trace in self.get("data") or () for row in _points(trace)]
@@ -53,7 +58,19 @@ class Figure(dict[str, Any]):
 
 
 class RunResult(dict[str, Any]):
-    """The result of a task, keys as on the wire: `data`, `tables`, `figures`, `alias`, ..."""
+    """The result of a task, keys as on the wire: `data`, `tables`, `figures`, `alias`, ...
+
+    As the last line of a cell it is drawn; `query` is what its tables' rows are asked with.
+    """
+
+    def __init__(
+        self, found: Mapping[str, Any], query: Callable[[str], QueryResult] | None = None
+    ) -> None:
+        super().__init__(found)
+        self._query = query
+
+    def __reduce__(self) -> tuple[type[RunResult], tuple[dict[str, Any]]]:
+        return RunResult, (dict(self),)  # a copy in a file or another process has no hub
 
     @property
     def data(self) -> Any:
@@ -63,16 +80,19 @@ class RunResult(dict[str, Any]):
     def figures(self) -> list[Figure]:
         return [Figure(each) for each in self.get("figures") or ()]
 
+    def __repr__(self) -> str:
+        return drawing.summary(self)
+
     def _repr_html_(self) -> str:
-        data = self.data if isinstance(self.data, dict) else {"result": self.data}
-        shown = markup.table(("result", ""), [(name, _brief(each)) for name, each in data.items()])
-        tables: dict[str, Any] = self.get("tables") or {}
-        sizes = [(name, each.get("rows")) for name, each in tables.items()]
-        caption = "run.table(name) gives one of them"
-        return shown + (markup.table(("table", "rows"), sizes, caption) if sizes else "")
+        from workbench.boards.results import drawn  # brings the widgets, which no shell needs
+
+        return drawing.html(self, drawn(self, self._query))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": dict.__repr__(self)}
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        _display(self._repr_mimebundle_(), self.figures)
 
 
 class Run:
@@ -112,7 +132,7 @@ class Run:
         Ctrl-C, and the time limit with a LinkError, end the waiting and not the task.
         """
         found = self._host.block_on(self._host.mesh.result(self.task_id, timeout_s))
-        return RunResult(found if isinstance(found, dict) else {"data": found})
+        return self._result(found)
 
     def cancel(self) -> bool:
         """Stop the work itself; False when it had ended already."""
@@ -129,8 +149,7 @@ class Run:
     @property
     def figures(self) -> list[Figure]:
         """The figures of the result; none before the end."""
-        result = self._record().result
-        return RunResult(result).figures if isinstance(result, dict) else []
+        return self._result(self._record().result).figures
 
     def __repr__(self) -> str:
         return f"Run({self.task_id!r}, {self._record().state})"
@@ -141,8 +160,8 @@ class Run:
             markup.heading(record.model or "task", f"{record.state}, {record.elapsed_s:.1f} s")
         ]
         parts += self._drawn_state(record)
-        if record.state == "done" and isinstance(record.result, dict):
-            parts.append(RunResult(record.result)._repr_html_())
+        if record.state == "done":
+            parts.append(self._result(record.result)._repr_html_())
         lines = list(self._lines())
         if lines:
             parts.append(markup.block("\n".join(lines[-SHOWN_LOGS:])))
@@ -153,11 +172,10 @@ class Run:
 
     def _ipython_display_(self) -> None:
         """The run, and below it each of its figures."""
-        from IPython.display import display
+        _display(self._repr_mimebundle_(), self.figures)
 
-        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
-        for figure in self.figures:
-            display(figure)  # type: ignore[no-untyped-call]
+    def _result(self, found: Any) -> RunResult:
+        return RunResult(found if isinstance(found, dict) else {"data": found}, self._host.query)
 
     def _drawn_state(self, record: TaskRecord) -> list[str]:
         if record.error:
@@ -206,8 +224,13 @@ def _points(trace: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
         yield kind, x, y
 
 
-def _brief(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+def _display(bundle: dict[str, str], figures: Sequence[Figure]) -> None:
+    """One output of a cell, and below it each figure."""
+    from IPython.display import display
+
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    for figure in figures:
+        display(figure)  # type: ignore[no-untyped-call]
 
 
 def _quoted(name: Any) -> str:

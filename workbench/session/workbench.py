@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from workbench.clients.answer import QueryResult
+from workbench.clients.answers import ANSWER_S
 from workbench.clients.discovery import START_S, HubFile, find_or_start, read_hub_file
 from workbench.clients.hub import QUERY_S, HubClient, Parameters
 from workbench.clients.inputs import Batch, Inputs
 from workbench.clients.mesh import MeshClient
 from workbench.core import markup
-from workbench.errors import LinkError, ProtocolError
+from workbench.core.mesh_record import TaskRecord
+from workbench.errors import InputError, LinkError, ProtocolError
 from workbench.runtime import Runtime, runtime
 from workbench.session.run import Run
 from workbench.settings import load_settings
 
 T = TypeVar("T")
+
+FIRST_WORDS = ("accepted", "progress", "completed", "error")
+NO_TASK = "there is no task {task} on this hub: bench.tasks() lists the newest"
+NOT_A_TASK = (
+    "there is no task {task}, and run() takes a task's id; did you mean "
+    "bench.submit('{model}', ...)? models: {known}"
+)
 
 _open: dict[Path, Workbench] = {}
 _guard = threading.Lock()
@@ -118,6 +128,8 @@ class Workbench:
         timeout_s: float = QUERY_S,
     ) -> QueryResult:
         """A read-only question in SQL; `fresh` wants all that was written up to now."""
+        if not sql.strip():
+            raise InputError.field("sql", sql, "a SELECT")
         return self.block_on(self._query(sql, params, fresh, max_rows, timeout_s))
 
     def submit(
@@ -145,7 +157,10 @@ class Workbench:
         return Run(self, self.block_on(self._submit(model, batch, parameters, options)))
 
     def run(self, task_id: str) -> Run:
-        """A task sent earlier, by whatever kernel: followed from now on."""
+        """A task sent earlier, by whatever kernel: followed from now on.
+
+        Raises InputError for a task that the hub does not know.
+        """
         self.block_on(self._attach(task_id))
         return Run(self, task_id)
 
@@ -259,8 +274,38 @@ class Workbench:
 
     async def _attach(self, task_id: str) -> None:
         await self._ready()
-        if self.mesh.get_task(task_id) is None:
+        known = self.mesh.get_task(task_id)
+        if known is None or _unheard_of(known):
+            await self._first_word(task_id)
+            known = self.mesh.get_task(task_id)
+        if known is not None and _unheard_of(known):
+            names = [str(each.get("name")) for each in await self.mesh.models()]
+            for nearest in difflib.get_close_matches(task_id, names, n=1, cutoff=0.7):
+                raise InputError(NOT_A_TASK, task=task_id, model=nearest, known=", ".join(names))
+            raise InputError(NO_TASK, task=task_id)
+
+    async def _first_word(self, task_id: str) -> None:
+        """Attach to a task and wait for what the node says about it first."""
+        heard = asyncio.Event()
+
+        def hear(data: Mapping[str, Any]) -> None:
+            if data.get("taskId") == task_id:
+                heard.set()
+
+        ends = [self.mesh.on(f"task_{kind}", hear) for kind in FIRST_WORDS]
+        try:
             await self.mesh.attach(task_id)
+            async with asyncio.timeout(ANSWER_S):
+                await heard.wait()
+        except TimeoutError:
+            raise LinkError(
+                "no word about task {task} within {limit_s} s; it goes on at its node",
+                task=task_id,
+                limit_s=ANSWER_S,
+            ) from None
+        finally:
+            for end in ends:
+                end()
 
     async def _models(self) -> Models:
         await self._ready()
@@ -283,3 +328,8 @@ class Workbench:
             return None
         found = self.hub
         return found.mesh, found.token
+
+
+def _unheard_of(record: TaskRecord) -> bool:
+    """Whether the node, asked about the task, had nothing of it to send."""
+    return record.state == "lost" and record.seq == 0

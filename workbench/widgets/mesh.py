@@ -28,7 +28,7 @@ class MeshWidget(LinkedWidget):
     _css = style("mesh.css")
 
     connection = traitlets.Dict(
-        help="{state, endpoint, url, attempt, maxAttempts, retryAt, error}"
+        help="{state, endpoint, url, attempt, maxAttempts, retryAt, error, hub: absent | starting}"
     ).tag(sync=True)
     endpoints: Any = traitlets.List(help="[{name: local | remote | custom, url}]").tag(sync=True)
     models: Any = traitlets.List(

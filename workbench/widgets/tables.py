@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
+import json
 import math
 from decimal import Decimal
 from typing import Any
@@ -73,6 +75,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | dict):
         return nested(value)
     text = str(value)
+    if text.startswith(("[", "{")):  # SQL has no type for a document: it comes as its JSON
+        with contextlib.suppress(ValueError, RecursionError):
+            return nested(json.loads(text))
     return text if len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
 
 

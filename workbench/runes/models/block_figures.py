@@ -32,7 +32,7 @@ def transaction_kinds(counts: Mapping[str, int]) -> dict[str, Any]:
             name,
             x=[counts[name]],
             y=[name],
-            text=[f"{counts[name]:,}"],
+            texttemplate="%{x:,}",
             marker=marker,
             orientation="h",
         )
@@ -49,18 +49,22 @@ def transaction_kinds(counts: Mapping[str, int]) -> dict[str, Any]:
 def top_mints(ranking: Sequence[tuple[str, int]]) -> dict[str, Any]:
     """The most minted runes: (rune id, mints), the largest first."""
     counts = [count for _, count in ranking]
+    logarithmic = _spread(counts)
     bars = _bar(
         "mints",
         x=counts,
         y=[rune for rune, _ in ranking],
-        text=[f"{count:,}" for count in counts],
+        texttemplate="%{x:,}",
         marker={"color": BLUE},
         orientation="h",
     )
     return _figure(
         "The most minted runes of the block",
         [bars],
-        xaxis={"title": {"text": "mints"}, "type": "log" if _spread(counts) else "linear"},
+        xaxis={
+            "title": {"text": "mints (logarithmic scale)" if logarithmic else "mints"},
+            "type": "log" if logarithmic else "linear",
+        },
         yaxis={"title": {"text": "rune"}, "type": "category", "autorange": "reversed"},
         showlegend=False,
     )
@@ -82,7 +86,7 @@ def shares(percents: Mapping[str, float | None]) -> dict[str, Any]:
             ("with a Runes message", percent, {"color": BLUE}),
             ("without a Runes message", 100 - percent, {"color": GREEN, "pattern": {"shape": "/"}}),
         ):
-            one = _bar(trace, x=[0], y=[round(value, 2)], text=[f"{value:.1f} %"], marker=marker)
+            one = _bar(trace, x=[0], y=[round(value, 2)], texttemplate="%{y:.1f} %", marker=marker)
             bars.append(
                 {**one, "xaxis": f"x{number}", "showlegend": place == 0, "legendgroup": trace}
             )
@@ -101,7 +105,9 @@ def _spread(counts: Sequence[int]) -> bool:
 
 
 def _bar(name: str, **traits: Any) -> dict[str, Any]:
-    return {"type": "bar", "name": name, "textposition": "auto", "hoverinfo": "name+text", **traits}
+    # The page writes the numbers: how they are grouped is the reader's language.
+    told = {"textposition": "auto", "hovertemplate": f"{traits['texttemplate']}<extra></extra>"}
+    return {"type": "bar", "name": name, **told, **traits}
 
 
 def _figure(title: str, traces: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:

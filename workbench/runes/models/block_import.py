@@ -43,6 +43,7 @@ def block_import(
     transaction and as coinbase - subsidy, and held against each other. `auto` takes a block
     of the least possible work for regtest's and any other for mainnet's.
     """
+    context.progress(0, 1, "reading the block")
     raw = read_raw_block(context.inputs["batch"])
     context.log("the block has {size} bytes", size=len(raw))
     known = _network_of(raw) if network == "auto" else network

@@ -44,7 +44,7 @@ def cypher_v1(
     ] = "full",
 ) -> Result:
     """Groups the runes of a batch, ranks their rarity and names the odd ones with the reasons."""
-    context.log("reading the batch")
+    context.progress(0, 1, "starting the analysis")  # the import alone may take seconds
     # A hub reads this signature at its start; only the process that runs it needs scikit-learn.
     from workbench.runes.models.cypher_analysis import analyse
 

@@ -192,12 +192,14 @@ def _cluster_rows(found: Features, scaled: Matrix, clusters: Labels) -> list[dic
 
 
 def _table(answer: pd.DataFrame, found: Features) -> pa.Table:
+    """The oddest runes first: a reader of the first rows sees those that matter."""
     flat = answer.assign(
         cluster=answer["cluster"].where(answer["cluster"] >= 0).astype("Int64"),
         drivers=answer["drivers"].map(json.dumps),
     )
+    ordered = flat.sort_values("anomaly_score", ascending=False, kind="stable")
     return pa.Table.from_pandas(
-        flat.join(found.table.round(DIGITS)).reset_index(), preserve_index=False
+        ordered.join(found.table.round(DIGITS)).reset_index(), preserve_index=False
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 """A shape beside each colour, because colour alone is no sign."""
 
-PATTERNS = ("", "/", ".", "x")
-"""The same for bars."""
+DRIVERS = ("strongest driver", "second driver", "third driver")
+"""The parts of a bar, each with the name of its feature in it."""
 
 ODDEST = 15
 
@@ -56,38 +56,53 @@ def rune_map(answer: pd.DataFrame, axes: npt.NDArray[np.float64]) -> dict[str, A
 
 
 def oddest(answer: pd.DataFrame) -> dict[str, Any]:
-    """The runes with the highest anomaly scores, each score parted among its drivers."""
+    """The runes with the highest anomaly scores, each parted among the drivers that are named.
+
+    They carry about half of a score; the rest is spread thin over all other features.
+    """
     top = answer.sort_values("anomaly_score", ascending=False, kind="stable").head(ODDEST)[::-1]
-    shares = [{row["feature"]: row["weight"] for row in drivers} for drivers in top["drivers"]]
-    weights = Counter[str]()
-    for share in shares:
-        weights.update(share)
-    leading = [feature for feature, _ in weights.most_common(len(COLOURS) - 1)]
-    parts = {feature: [share.get(feature, 0.0) for share in shares] for feature in leading}
-    parts["other"] = [1.0 - sum(share.get(name, 0.0) for name in leading) for share in shares]
     return {
         "data": [
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": feature.replace("_", " "),  # as the page's catalogue has it
-                "x": [round(w * s, 9) for w, s in zip(part, top["anomaly_score"], strict=True)],
+                "name": name,
+                **_parts(top, place),
                 "y": _labels(top),
-                "marker": {"color": colour, "pattern": {"shape": pattern}},
-                "hovertemplate": "%{y}: %{x:.3f}",
+                "marker": {"color": colour},
+                "textposition": "inside",
+                "insidetextanchor": "middle",
+                "textangle": 0,
+                "hovertemplate": "%{y}: %{text} (%{customdata:.0%})<extra></extra>",
             }
-            for (feature, part), colour, pattern in zip(
-                parts.items(), COLOURS, PATTERNS, strict=False
-            )
+            for place, (name, colour) in enumerate(zip(DRIVERS, COLOURS, strict=False))
         ],
         "layout": {
             "barmode": "stack",
+            "uniformtext": {"minsize": 9, "mode": "hide"},
             "title": {"text": "Oddest runes and what drives them"},
             "xaxis": {"title": {"text": "anomaly score"}, "range": [0, 1]},
             "yaxis": {"automargin": True, "type": "category"},
-            "legend": {"title": {"text": "driver"}},
         },
     }
+
+
+def _parts(top: pd.DataFrame, place: int) -> dict[str, list[Any]]:
+    """What the driver at a place adds to each rune's bar, its name, and its share of the score."""
+    parts: dict[str, list[Any]] = {"x": [], "text": [], "customdata": []}
+    for score, drivers in zip(top["anomaly_score"], top["drivers"], strict=True):
+        none: dict[str, Any] = {"feature": "", "weight": 0.0}
+        driver = drivers[place] if place < len(drivers) else none
+        named = sum(one["weight"] for one in drivers) or 1.0
+        parts["x"].append(round(score * driver["weight"] / named, 9))
+        parts["text"].append(words(driver["feature"]))
+        parts["customdata"].append(driver["weight"])
+    return parts
+
+
+def words(feature: str) -> str:
+    """A feature as the page's catalogue has it: "mint fee (sat)"."""
+    return re.sub(r" (sat|bits|bytes|log10)$", r" (\1)", feature.replace("_", " "))
 
 
 def sizes(clusters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ export class Connection {
       this.where,
       icon("chevron"),
     );
+    this.absence = h("div.wb-problem.wb-absent", { role: "alert", hidden: true });
     this.panel = h("form.wb-popover", { hidden: true, role: "dialog", "aria-label": t("Connection") });
     this.panel.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -87,8 +88,18 @@ export class Connection {
     return this.toggle(false);
   }
 
+  /** No hub runs on this machine: what that means, and the way back. */
+  #miss(hub) {
+    if (hub === this.absence.dataset.hub) return;
+    mark(this.absence, "data-hub", hub);
+    show(this.absence, Boolean(hub));
+    const start = h("button.wb-button", { type: "button", disabled: hub === "starting", onclick: () => this.act("startHub") }, icon("play"), hub === "starting" ? t("Starting…") : t("Start the hub"));
+    fill(this.absence, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The hub is not running.")), " ", t("Tasks wait until it is back, and what you see may be old. Start it here, or with make run or workbench hub.")), start);
+  }
+
   update() {
-    const { state, endpoint, url, error } = this.model.get("connection");
+    const { state, endpoint, url, error, hub } = this.model.get("connection");
+    this.#miss(state === "connected" || endpoint !== "local" ? "" : (hub ?? ""));
     if (this.pill.dataset.state !== state) {
       mark(this.pill, "data-state", state);
       fill(this.sign, icon(SIGN[state] ?? "question"));

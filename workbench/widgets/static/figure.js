@@ -5,10 +5,13 @@ import { currentLanguage, number, t } from "./language.js";
 const COLOURWAY = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
 const TITLED = new Set(["title", "name", "hovertemplate", "text", "label"]);
 
-/** Titles, axis titles, trace names and notes are templates; data never is. */
+/** Titles, axis titles, the names of traces and of their points, and notes are templates; data never is. */
 export function translated(part, key = "") {
   if (typeof part === "string") return TITLED.has(key) ? t(part) : part;
-  if (Array.isArray(part)) return key === "annotations" || key === "data" ? part.map((one) => translated(one)) : part;
+  if (Array.isArray(part)) {
+    if (key === "text") return part.map((one) => (typeof one === "string" ? t(one) : one)); // a name is no key and stays
+    return key === "annotations" || key === "data" ? part.map((one) => translated(one)) : part;
+  }
   if (part === null || typeof part !== "object" || ArrayBuffer.isView(part)) return part;
   return Object.fromEntries(Object.entries(part).map(([name, value]) => [name, translated(value, name)]));
 }

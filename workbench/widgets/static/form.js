@@ -1,6 +1,6 @@
 // A form made from a model's JSON Schema: one field per parameter, bounds checked before sending.
 import { h, mark, say, show } from "./dom.js";
-import { number, t } from "./language.js";
+import { currentLanguage, number, t } from "./language.js";
 
 let serial = 0;
 const nextId = (name) => `wb-${name}-${(serial += 1)}`;
@@ -38,6 +38,8 @@ export function numberFault(schema, value) {
   return outside ? t("allowed: {range}", { range: rangeText(schema) }) : "";
 }
 
+/** As it is typed: the reader's decimal sign, nothing grouped or rounded away. */
+const plainNumber = (value) => (currentLanguage() === "pt-BR" ? String(value).replace(".", ",") : String(value));
 const parseNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN);
 
 /** Each kind of field gives {element, focus, read() -> value | undefined, fault() -> sentence}. */
@@ -51,7 +53,7 @@ const KINDS = {
   },
   number(schema, value, id) {
     const control = h("input.wb-input.wb-number", { id, type: "text", inputmode: "decimal", autocomplete: "off" });
-    control.value = value === null || value === undefined ? "" : String(value);
+    control.value = value === null || value === undefined ? "" : plainNumber(value);
     const empty = () => control.value.trim() === "";
     return {
       element: control,
@@ -190,6 +192,13 @@ export class ParameterForm {
   }
 }
 
+/** A parameter's name as its model titles it, for a reader; else as it is. */
+export function parameterWord(models, model, name) {
+  const schema = models.find((one) => one.name === model)?.parametersSchema;
+  const title = plainSchema(schema?.properties?.[name] ?? {}, schema?.$defs).title;
+  return title ? t(title) : name;
+}
+
 /** A parameter's value as the history shows it. */
 export const parameterText = (value) =>
-  typeof value === "number" ? number(value, 4) : typeof value === "string" ? value : JSON.stringify(value);
+  typeof value === "number" ? number(value) : typeof value === "string" ? t(value) : typeof value === "boolean" ? (value ? t("yes") : t("no")) : JSON.stringify(value);

@@ -1,6 +1,6 @@
 // All tasks in a table: filtered, opened, run again, exported; and the tiles that sum them up.
 import { download, fill, h, icon, keyed, mark, say, show } from "./dom.js";
-import { parameterText } from "./form.js";
+import { parameterText, parameterWord } from "./form.js";
 import { duration, moment, number, percent, t } from "./language.js";
 import { elapsed, isOver, stateBadge, STATES, stateWord, summary } from "./states.js";
 
@@ -8,12 +8,12 @@ const SHOWN_ROWS = 50;
 
 export class Tiles {
   constructor() {
-    const tile = (word) => {
+    const tile = (word, more) => {
       const value = h("span.wb-value.wb-tabular");
       const note = h("span.wb-tilenote");
-      return { value, note, element: h("div.wb-tile", {}, h("dt", {}, word), h("dd", {}, value, note)) };
+      return { value, note, element: h("div.wb-tile", { title: more }, h("dt", {}, word), h("dd", {}, value, note)) };
     };
-    this.parts = { active: tile(t("Active")), done: tile(t("Done")), success: tile(t("Success rate")), median: tile(t("Median duration")), p95: tile(t("95th percentile")) };
+    this.parts = { active: tile(t("Active")), done: tile(t("Done")), success: tile(t("Success rate"), t("Cancelled tasks and refused inputs are not counted.")), median: tile(t("Median duration")), p95: tile(t("95th percentile")) };
     this.element = h("dl.wb-tiles", {}, Object.values(this.parts).map((part) => part.element));
   }
 
@@ -22,15 +22,15 @@ export class Tiles {
     say(this.parts.active.value, number(sum.active));
     say(this.parts.done.value, number(sum.done));
     say(this.parts.success.value, percent(sum.success));
-    say(this.parts.success.note, sum.judged ? t("of {count} ended", { count: sum.judged }) : "");
+    say(this.parts.success.note, sum.judged ? t("of {count} that ran", { count: sum.judged }) : "");
     say(this.parts.median.value, duration(sum.median));
     say(this.parts.p95.value, duration(sum.p95));
   }
 }
 
 export class History {
-  constructor({ act, titleOf, kept }) {
-    Object.assign(this, { act, titleOf, kept });
+  constructor({ act, models, titleOf, kept }) {
+    Object.assign(this, { act, models, titleOf, kept });
     this.kept.rows ??= SHOWN_ROWS;
     this.search = h("input.wb-input.wb-search", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter the history") });
     this.search.value = kept.text ?? "";
@@ -95,7 +95,7 @@ export class History {
   }
 
   #parameters(task) {
-    return Object.entries(task.parameters ?? {}).map(([name, value]) => `${name} ${parameterText(value)}`).join(", ");
+    return Object.entries(task.parameters ?? {}).map(([name, value]) => `${parameterWord(this.models(), task.model, name)}: ${parameterText(value)}`).join(" · ");
   }
 
   #make(task) {

@@ -25,7 +25,6 @@ export function setLanguage(chosen) {
 
 export const currentLanguage = () => language;
 const lookup = (template) => CATALOGUES[language]?.[template];
-export const isKnown = (template) => lookup(template) !== undefined;
 
 const counts = new Map();
 function numberFormat(options) {
@@ -34,17 +33,18 @@ function numberFormat(options) {
   return counts.get(key);
 }
 
-/** A number for people; decimal strings beyond 2^53 stay exact. */
-export function number(value, digits = 0) {
+/** A number for people, three digits behind the point or (below 1) in all; strings of digits stay exact. */
+export function number(value, digits = 3) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") {
     return /^-?\d+$/.test(value) ? numberFormat({}).format(BigInt(value)) : value;
   }
-  return numberFormat({ maximumFractionDigits: digits }).format(value);
+  const small = digits > 0 && Math.abs(value) < 1;
+  return numberFormat(small ? { maximumSignificantDigits: digits } : { maximumFractionDigits: digits }).format(value);
 }
 
 export const percent = (share, digits = 0) =>
-  share === null ? "–" : numberFormat({ style: "percent", maximumFractionDigits: digits }).format(share);
+  (share ?? null) === null ? "–" : numberFormat({ style: "percent", maximumFractionDigits: digits }).format(share);
 
 /** Bytes in MB (10^6) below a GB, as the limits of the workbench are stated. */
 export function bytes(count) {
@@ -56,7 +56,7 @@ export function bytes(count) {
 /** Seconds as a duration: 820 ms, 4.2 s, 1 min 05 s, 2 h 03 min. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
-  if (seconds < 0.9995) return `${number(Math.max(0, seconds) * 1000)} ms`;
+  if (seconds < 0.9995) return `${number(Math.max(0, seconds) * 1000, 0)} ms`;
   if (seconds < 9.95) return `${number(seconds, 1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${number(whole)} s`;
@@ -76,32 +76,48 @@ export function moment(milliseconds) {
 export const clockTime = (milliseconds) =>
   new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" }).format(new Date(milliseconds));
 
+/** Whole numbers that are names rather than amounts are not grouped. */
+const NAMING = /height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$/i;
+export const quantity = (value, name) => (Number.isInteger(value) && NAMING.test(name) ? String(value) : number(value));
+
 function shown(value, name) {
-  if (typeof value === "number") {
-    return Number.isInteger(value) && /height|block|id|pid|port/i.test(name)
-      ? String(value)
-      : number(value, 3);
-  }
+  if (typeof value === "number") return quantity(value, name);
   if (typeof value !== "string") return JSON.stringify(value);
   return translateRule(value);
 }
 
-/** An English template with {names} in the reader's language, filled with its values. */
+/** `one` or `many` of a thing, as the language counts: Portuguese says "0 linha". */
+const counted = (count, one, many) => (new Intl.PluralRules(language).select(count) === "one" ? one : many);
+
+/**
+ * An English template with {names} in the reader's language, filled with its values.
+ * A sentence of a catalogue may count: "{count} {count:line|lines}".
+ */
 export function t(template, values = {}) {
   const text = lookup(template) ?? template;
-  return text.replace(/\{(\w+)(?:!r)?\}/g, (whole, name) =>
-    name in values ? shown(values[name], name) : whole,
-  );
+  return text.replace(/\{(\w+)(?:!r|:([^|}]*)\|([^}]*))?\}/g, (whole, name, one, many) => {
+    if (!(name in values)) return whole;
+    return one === undefined ? shown(values[name], name) : counted(values[name], one, many);
+  });
 }
 
 /** A sentence from Python: {template, values}, or plain text where there is no template. */
 export function sentence(said) {
   if (!said) return "";
   if (typeof said === "string") return t(said);
-  return said.template && isKnown(said.template)
-    ? t(said.template, said.values ?? {})
-    : (said.text ?? t(said.template ?? "", said.values ?? {}));
+  return said.template ? t(said.template, said.values ?? {}) : (said.text ?? "");
 }
+
+const UNIT = / (sat|bits|bytes|log10)$/; // the same as in cypher_figures.py
+const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
+
+/** A key of data in words: mint_fee_sat and mintFeeSat are "mint fee (sat)". */
+export function term(name) {
+  const parts = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase();
+  return t(parts.replace(UNIT, " ($1)"));
+}
+
+export const heading = (name) => capital(term(name));
 
 // What a field allows travels as a value: "integer from 1 to 5". These are its shapes.
 const RULES = [
@@ -109,10 +125,12 @@ const RULES = [
   { shape: /^(\w+) from (\S+)$/, say: (m) => t("{kind} from {low}", { kind: m[1], low: m[2] }) },
   { shape: /^(\w+) to (\S+)$/, say: (m) => t("{kind} to {high}", { kind: m[1], high: m[2] }) },
   { shape: /^one of (.+)$/, say: (m) => t("one of {names}", { names: m[1] }) },
+  { shape: /^\[Errno \d+\] ([^:]+)(.*)$/s, say: (m) => t(m[1]) + m[2] }, // how Python says an OSError
 ];
 
 function translateRule(text) {
-  if (isKnown(text)) return lookup(text);
+  const known = lookup(text);
+  if (known !== undefined) return known;
   for (const { shape, say } of RULES) {
     const match = shape.exec(text);
     if (match) return say(match);

@@ -66,12 +66,12 @@ class Page {
     this.tiles = new Tiles();
     this.form = new SubmitForm({ model: this.model, link: this.link, uploads: this.uploads, kept: this.kept.form, act });
     this.panel = new TaskPanel({ model: this.model, act, titleOf: this.titleOf });
-    this.history = new History({ act, titleOf: this.titleOf, kept: this.kept.history });
+    this.history = new History({ act, models: () => this.model.get("models"), titleOf: this.titleOf, kept: this.kept.history });
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.host = h("div.wb-host");
     this.main = h("div.wb-main", {}, h("div.wb-columns", {}, this.form.element, this.panel.element), this.history.element);
-    fill(this.root, this.#header(), this.gone, this.trouble, this.tiles.element, this.main, this.host);
+    fill(this.root, this.#header(), this.gone, this.connection.absence, this.trouble, this.tiles.element, this.main, this.host);
     this.strip();
     this.problem();
     this.#redraw();
@@ -116,6 +116,7 @@ class Page {
       rerun: (task) => this.#rerun(task),
       submit: (task) => this.mine.add(task.taskId) && this.link.send({ kind: "submit", ...task }),
       connect: (choice) => this.link.send({ kind: "connect", ...choice }),
+      startHub: () => this.link.send({ kind: "startHub" }),
       use: (url) => this.form.use(url),
       older: () => this.link.send({ kind: "older" }),
     };

@@ -1,28 +1,57 @@
 // What a finished task gave: facts, figures through the plot panel, tables with exact numbers.
-import { copy, fill, h, icon } from "./dom.js";
+import { copy, fill, h, icon, mark } from "./dom.js";
 import { drawFigure } from "./figure.js";
-import { duration, moment, number, sentence, t } from "./language.js";
+import { currentLanguage, duration, heading, moment, number, percent, quantity, sentence, t, term } from "./language.js";
 import { plotly } from "./plotly.js";
 
 const NUMERIC = new Set(["integer", "number"]);
+const FIRST_BY = "anomaly_score"; // a table that has it begins with its oddest rows
 
-/** Integers that are names rather than amounts are not grouped. */
-const GROUPED = /^(?!.*(height|index|block|time|bits|nonce|pointer|output$|cluster$|version)).*$/i;
+/** A document in a cell, in words: a rune's drivers with their weights, a cluster's centre. */
+function inWords(value) {
+  if (Array.isArray(value)) return value.map(inWords).join(" · ");
+  if (typeof value === "number") return number(value);
+  if (value === null || typeof value !== "object") return String(value ?? "–");
+  if ("feature" in value) return `${term(value.feature)} ${percent(value.weight)}`;
+  return Object.entries(value).map(([name, one]) => `${term(name)} ${inWords(one)}`).join(" · ");
+}
 
 function cell(column, value) {
   if (value === null || value === undefined) return h("td.wb-null", {}, "–");
-  if (NUMERIC.has(column.kind)) {
-    const text = GROUPED.test(column.name) ? number(value, 4) : String(value);
-    return h("td.wb-right", {}, text);
-  }
+  if (NUMERIC.has(column.kind)) return h("td.wb-right", {}, quantity(value, column.name));
   if (column.kind === "boolean") return h("td", {}, value ? t("yes") : t("no"));
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = inWords(value);
   return h("td", text.length > 24 ? { title: text } : {}, h("span.wb-cut", {}, text));
 }
 
+/** Below, at or above: digits as exact integers, text as a reader orders it. What is unknown comes last. */
+function compared(one, other, down) {
+  const blank = (value) => value === null || value === undefined;
+  if (blank(one) || blank(other)) return blank(one) - blank(other);
+  const exact = (value) => (/^-?\d+$/.test(value) ? BigInt(value) : value);
+  const [a, b] = [exact(one), exact(other)];
+  const order = [a, b].every((value) => typeof value !== "string" && typeof value !== "object")
+    ? (a > b) - (a < b)
+    : inWords(one).localeCompare(inWords(other), currentLanguage(), { numeric: true });
+  return down ? -order : order;
+}
+
 export function tableView(table) {
-  const head = h("tr", {}, table.columns.map((column) => h(`th${NUMERIC.has(column.kind) ? ".wb-right" : ""}`, { scope: "col" }, column.name)));
-  const rows = table.rows.map((row) => h("tr", {}, row.map((value, at) => cell(table.columns[at], value))));
+  const rows = table.rows.map((values) => ({ values, element: h("tr", {}, values.map((value, at) => cell(table.columns[at], value))) }));
+  const body = h("tbody", {}, rows.map((row) => row.element));
+  const sort = (at, down) => {
+    rows.sort((a, b) => compared(a.values[at], b.values[at], down));
+    body.append(...rows.map((row) => row.element));
+    heads.forEach((head, place) => mark(head, "aria-sort", place === at ? (down ? "descending" : "ascending") : null));
+  };
+  const heads = table.columns.map(({ name, kind }, at) => {
+    const numeric = NUMERIC.has(kind);
+    // Numbers begin with the largest: that is what one looks for.
+    const other = () => sort(at, heads[at].hasAttribute("aria-sort") ? heads[at].getAttribute("aria-sort") === "ascending" : numeric);
+    return h(`th${numeric ? ".wb-right" : ""}`, { scope: "col", title: name }, h("button.wb-sort", { type: "button", onclick: other }, heading(name), icon("chevron")));
+  });
+  const first = table.columns.findIndex(({ name }) => name === FIRST_BY);
+  if (first >= 0) sort(first, true);
   const told =
     table.total > table.rows.length
       ? t("first {shown} of {total} rows", { shown: table.rows.length, total: table.total })
@@ -31,7 +60,7 @@ export function tableView(table) {
     "section.wb-tablepart",
     { "aria-label": table.name },
     h("div.wb-toolbar", {}, h("h4", {}, h("code", {}, table.name)), h("span.wb-quiet.wb-tabular", {}, told)),
-    h("div.wb-scroll", { tabindex: "0", role: "region", "aria-label": t("Table {name}", { name: table.name }) }, h("table.wb-table", {}, h("thead", {}, head), h("tbody", {}, rows))),
+    h("div.wb-scroll", { tabindex: "0", role: "region", "aria-label": t("Table {name}", { name: table.name }) }, h("table.wb-table", {}, h("thead", {}, h("tr", {}, heads)), body)),
   );
 }
 
@@ -44,7 +73,7 @@ const LONG = 22;
 const INSTANT = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/;
 
 function factText(name, value) {
-  if (typeof value === "number") return GROUPED.test(name) ? number(value, 4) : String(value);
+  if (typeof value === "number") return quantity(value, name);
   if (typeof value === "boolean") return value ? t("yes") : t("no");
   if (value === null) return "–";
   if (INSTANT.test(value)) return moment(Date.parse(value));
@@ -52,9 +81,8 @@ function factText(name, value) {
 }
 
 function factView([name, value]) {
-  const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/_/g, " ").toLowerCase();
   const text = factText(name, value);
-  return h("div.wb-fact", {}, h("dt", { title: name }, t(words)), h("dd", { title: String(value) }, text));
+  return h("div.wb-fact", {}, h("dt", { title: name }, heading(name)), h("dd", { title: String(value) }, text));
 }
 
 export class ResultPane {
@@ -87,8 +115,8 @@ export class ResultPane {
 
   #facts(result, list) {
     const own = [
-      h("div.wb-fact", {}, h("dt", {}, t("computing time")), h("dd", {}, duration((result.elapsedMs ?? 0) / 1000))),
-      h("div.wb-fact", {}, h("dt", {}, t("device")), h("dd", {}, result.device ?? "–")),
+      h("div.wb-fact", {}, h("dt", {}, heading("computingTime")), h("dd", {}, duration((result.elapsedMs ?? 0) / 1000))),
+      h("div.wb-fact", {}, h("dt", {}, heading("device")), h("dd", {}, result.device ?? "–")),
     ];
     return h("dl.wb-facts", {}, list.map(factView), own);
   }

@@ -121,9 +121,10 @@ export class Source {
   }
 
   #dropped(files) {
-    const rest = [...files];
-    const mine = this.many ? this.many(rest) : rest[0];
-    if (mine) this.take(mine);
+    const mine = this.many ? this.many([...files]) : [...files];
+    if (mine.length === 1) return this.take(mine[0]);
+    this.problem = mine.length ? t("{count} files were given, and a task takes one: give a single one", { count: mine.length }) : "";
+    return this.#redraw();
   }
 
   #chosen(upload) {

@@ -46,11 +46,14 @@ export function quiet(task, now) {
   return seconds >= NEWS_S ? seconds : null;
 }
 
-/** done, share of successes, median and p95 of the durations (s) of tasks that ended well. */
+/**
+ * Done, share of successes, median and p95 of the durations (s) of tasks that ended well. A task
+ * that was called off, or whose input was refused, did not run: it is no success and no failure.
+ */
 export function summary(tasks) {
   const over = tasks.filter(isOver);
   const well = over.filter((task) => task.state === "done");
-  const judged = over.filter((task) => task.state !== "cancelled");
+  const judged = over.filter((task) => !["cancelled", "rejected"].includes(task.state));
   const times = well.map((task) => elapsed(task, 0)).filter((one) => one !== null).sort((a, b) => a - b);
   const quantile = (share) => (times.length ? times[Math.min(times.length - 1, Math.ceil(share * times.length) - 1)] : null);
   return {

@@ -1,6 +1,6 @@
 // The form of a new task: model, input, parameters, submit; refusals are shown where they belong.
 import { fill, h, icon, mark, say, show } from "./dom.js";
-import { ParameterForm } from "./form.js";
+import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { Source } from "./source.js";
 import { randomId } from "./upload.js";
@@ -102,7 +102,7 @@ export class SubmitForm {
     const [second] = this.seconds.values();
     const spare = second && files.length > 1 ? files.find((file) => SECOND_INPUT.test(file.name)) : null;
     if (spare) second.take(spare);
-    return files.find((file) => file !== spare);
+    return files.filter((file) => file !== spare);
   }
 
   #second(parameter, id) {
@@ -114,7 +114,7 @@ export class SubmitForm {
   enable() {
     const connected = this.model.get("connection").state === "connected";
     this.button.disabled = !connected || !this.models.length || Boolean(this.busy);
-    say(this.note, connected ? (this.busy ?? "") : t("Not connected: what you entered stays here."));
+    say(this.note, connected ? (this.busy ?? "") : t("Not connected: what you entered stays here. Start the hub with make run, or workbench hub."));
   }
 
   #inputFault(sentenceShown) {
@@ -171,8 +171,9 @@ export class SubmitForm {
   }
 
   #place({ field, value, allowed }) {
-    const words = t("{field} is {value}; allowed: {allowed}", { field, value, allowed });
-    if (field.startsWith("parameters.")) return this.form.refuse(field.slice("parameters.".length), words);
+    const name = field.replace(/^parameters\./, "");
+    const words = t("{field} is {value}; allowed: {allowed}", { field: parameterWord(this.models, this.kept.model, name), value, allowed });
+    if (name !== field) return this.form.refuse(name, words);
     return field.startsWith("input") && !this.#inputFault(words);
   }
 

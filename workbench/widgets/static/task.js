@@ -1,6 +1,6 @@
 // One task in full: where it stands, its progress, and its result, log and details behind tabs.
 import { fill, h, icon, mark, say, show } from "./dom.js";
-import { parameterText } from "./form.js";
+import { parameterText, parameterWord } from "./form.js";
 import { duration, moment, number, percent, sentence, t } from "./language.js";
 import { LogPane } from "./log.js";
 import { ResultPane } from "./result.js";
@@ -9,6 +9,7 @@ import { elapsed, isOver, quiet, remaining, stateBadge, stateWord } from "./stat
 export class TaskPanel {
   constructor({ model, act, titleOf }) {
     this.act = act;
+    this.models = () => model.get("models");
     this.titleOf = titleOf;
     this.log = new LogPane();
     this.result = new ResultPane(model, act);
@@ -175,11 +176,12 @@ export class TaskPanel {
     if (!task) return;
     const over = isOver(task);
     const waiting = ["sending", "queued"].includes(task.state);
-    const share = task.state === "done" ? 1 : (task.progress ?? 0);
+    // The node keeps no progress of what has ended: how far it came may be unknown.
+    const share = task.state === "done" ? 1 : (task.progress ?? (over ? null : 0));
     const stalled = quiet(task, now);
     this.bar.style.width = `${share * 100}%`;
     mark(this.track, "data-state", stalled !== null ? "quiet" : task.state);
-    mark(this.track, "aria-valuenow", waiting ? null : Math.round(share * 100));
+    mark(this.track, "aria-valuenow", waiting || share === null ? null : Math.round(share * 100));
     say(this.share, percent(share));
     show(this.share, !waiting);
     say(this.said, this.#words(task, over, stalled));
@@ -217,7 +219,7 @@ export class TaskPanel {
       [t("Started"), h("span.wb-tabular", {}, moment(task.startedAt))],
       [t("Ended"), h("span.wb-tabular", {}, moment(task.finishedAt))],
       [t("Attempt"), h("span.wb-tabular", {}, number(task.attempt ?? 1))],
-      ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("code", {}, name), h("span.wb-tabular", {}, parameterText(value))]),
+      ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("span", { title: name }, parameterWord(this.models(), task.model, name)), h("span.wb-tabular", {}, parameterText(value))]),
     ];
     fill(this.details, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   }
