@@ -79,6 +79,7 @@ def oddest(answer: pd.DataFrame) -> dict[str, Any]:
         ],
         "layout": {
             "barmode": "stack",
+            "legend": {"traceorder": "normal"},  # of a stack it would be turned round
             "uniformtext": {"minsize": 9, "mode": "hide"},
             "title": {"text": "Oddest runes and what drives them"},
             "xaxis": {"title": {"text": "anomaly score"}, "range": [0, 1]},
