@@ -47,6 +47,8 @@ def test_a_sample_is_submitted_watched_and_drawn(
     expect(page.locator(".wb-historytable tbody tr")).to_have_count(1)
     assert "GET voila/labextensions/plotly.min.js" in visitor.answered
     assert visitor.missing == []
+    drivers = page.locator(".js-plotly-plot .bartext:visible")
+    expect(drivers).not_to_have_count(0)  # each names itself in its part of a bar
     shot(page, "voila-cypher-en")
     visitor.is_clean()
 

@@ -79,6 +79,7 @@ def oddest(answer: pd.DataFrame) -> dict[str, Any]:
         ],
         "layout": {
             "barmode": "stack",
+            "height": 120 + 26 * len(top),  # pixels: room for a name in each bar
             "legend": {"traceorder": "normal"},  # of a stack it would be turned round
             "uniformtext": {"minsize": 9, "mode": "hide"},
             "title": {"text": "Oddest runes and what drives them"},
