@@ -70,7 +70,7 @@ export class LogPane {
       : this.dropped
         ? t("{count} lines, {dropped} earlier ones left out", { count: this.lines.length, dropped: this.dropped })
         : t("{count} lines", { count: this.lines.length });
-    say(this.count, this.lines.length ? told : t("no lines yet"));
+    say(this.count, this.lines.length ? told : t("no lines"));
     mark(this.list, "data-empty", this.lines.length ? null : "yes");
   }
 
