@@ -19,8 +19,6 @@ from workbench.errors import InputError, SettingsError, StoreError, WorkbenchErr
 if TYPE_CHECKING:
     from workbench.settings import Settings
 
-STOP_S = 60.0
-"""A drain lets running tasks end for 10 s and stops them then."""
 RUNNING = (
     "a hub runs on {folder} already (PID {pid}): notebooks and the page use that one; "
     "`workbench stop --data {folder}`, or `make stop` in a clone, stops it"
