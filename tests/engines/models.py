@@ -200,3 +200,8 @@ def descriptors(context: Context) -> Result:
         if os.path.exists(f"/proc/self/fd/{fd}")
     ]
     return Result(data={"sockets": [link for link in links if link.startswith("socket:")]})
+
+
+def last_word(context: Context, *, word: str) -> Result:
+    os.write(1, f"{word}\n".encode())
+    return Result(data={})

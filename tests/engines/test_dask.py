@@ -59,6 +59,14 @@ async def test_events_come_in_order_and_all_before_the_outcome(engine: DaskEngin
     assert done == list(range(1, 21))
 
 
+async def test_the_last_word_of_a_task_is_its_own(engine: DaskEngine) -> None:
+    """A descriptor and the frames are two pipes: what came first must not fall to the next task."""
+    words = [f"word {number}" for number in range(200)]
+    heard = [(await outcome_of(engine, job("last_word", word=word)))[1] for word in words]
+    said = [[e.values["line"] for e in events if isinstance(e, Log)] for events in heard]
+    assert said == [[word] for word in words]
+
+
 async def test_events_come_while_the_task_runs(engine: DaskEngine) -> None:
     flown = Flown(engine, job("hang"))
     await flown.pids()

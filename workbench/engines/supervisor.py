@@ -126,6 +126,9 @@ class Supervision:
             process.stop()
             return Cancelled()
         if self._end is not None:
+            # Its descriptors may still hold what it said before its end: a pipe each. One look
+            # takes all, for a pipe holds less than one read.
+            self._take(process.leftovers())
             return self._finished()
         fate = self._broken or process.fate(CLOSING_S if self._closed else 0.0)
         if fate or self._closed:
