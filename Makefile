@@ -63,9 +63,9 @@ bench: setup  ## measure against limits, in the same run
 docs: setup  ## run every example of the documentation
 	@$(PY) -m pytest -q tests/test_docs.py
 
-lock:  ## resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -q -o requirements.lock
+lock:  ## resolve the dependencies anew (needs uv); LOCK_FLAGS=--upgrade takes the newest
+	uv pip compile pyproject.toml --extra local --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_FLAGS) -q -o requirements.lock
 	$(PY) tests/environment.py
 
 clean:

@@ -1,0 +1,1 @@
+"""Language models behind one protocol: servers that run already, and a worker of our own."""
