@@ -12,6 +12,7 @@ import hypothesis  # noqa: F401  # imported late, inside pytest's rewriting, it 
 import pytest
 
 from tests.hub_process import HubProcess, test_environment
+from tests.llm.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,9 @@ def hub_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
     """The environment in which `workbench.connect()` finds a hub of this test module."""
     data = tmp_path_factory.mktemp("data")
     shutil.copytree(ROOT / "data" / "samples", data / "samples")
-    with HubProcess(data):
+    (data / "models").mkdir()
+    tiny_model(data / "models")
+    with HubProcess(data, WORKBENCH_LLM_DISCOVER="0"):
         yield {**test_environment(), "WORKBENCH_DATA": str(data)}
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from workbench.core import hub_wire, mesh_wire
+from workbench.core import hub_kinds, mesh_wire
 from workbench.hub import handlers
 from workbench.runes.schema import TABLE_SAYS
 from workbench.runes.tables import ORDER, TABLES, Column
@@ -101,7 +101,7 @@ def mesh_messages() -> str:
 def hub_messages() -> str:
     """Every message that a hub client may send, less those of features still to come."""
     rows = []
-    for kind, struct in hub_wire.KINDS.items():
+    for kind, struct in hub_kinds.KINDS.items():
         if struct not in handlers.LATER:
             data = get_type_hints(struct).get("data", type(None))
             structs = [

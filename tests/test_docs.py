@@ -17,6 +17,17 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WITH_CODE = [page for page in PAGES if FENCE.search(page.read_text())]
+AS_A_NOTEBOOK = """
+import ast, asyncio, inspect, sys
+path = sys.argv[1]
+code = compile(open(path).read(), path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def run():
+    found = eval(code, globals())
+    if inspect.iscoroutine(found):
+        await found
+asyncio.run(run())
+"""
+"""A cell may await, and so may an example."""
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
@@ -24,7 +35,7 @@ def test_the_examples_run(page: Path, hub_environment: dict[str, str], tmp_path:
     script = tmp_path / "examples.py"
     script.write_text("\n".join(FENCE.findall(page.read_text())))
     run = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", script],
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", AS_A_NOTEBOOK, script],
         env=hub_environment,
         cwd=tmp_path,
         capture_output=True,

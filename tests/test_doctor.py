@@ -85,20 +85,34 @@ def llm_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         thread.join()
 
 
-def test_a_language_model_server_is_found(monkeypatch: pytest.MonkeyPatch, llm_port: int) -> None:
+def test_a_language_model_server_is_found(
+    monkeypatch: pytest.MonkeyPatch, llm_port: int, tmp_path: Path
+) -> None:
     monkeypatch.setattr(doctor, "LLM_SERVERS", {llm_port: "Ollama"})
-    found = doctor.language_models()
+    found = doctor.language_models(Settings(data=tmp_path))
     assert (found.state, found.detail) == ("ok", f"Ollama on {llm_port}")
 
 
-def test_no_language_model_server_is_said_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_model_file_counts_where_something_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(doctor, "LLM_SERVERS", {1: "Ollama"})
-    found = doctor.language_models()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "small.gguf").write_bytes(b"GGUF")
+    own = Settings(data=tmp_path, llama_server=tmp_path / "llama-server")
+    found = doctor.language_models(own)
+    assert (found.state, found.detail) == ("ok", f"1 model file in {tmp_path / 'models'}")
+
+
+def test_no_language_model_is_said_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "LLM_SERVERS", {1: "Ollama"})
+    found = doctor.language_models(Settings(data=tmp_path))
     assert found.state == "missing"
     assert "usual ports: 1 (Ollama);" in found.detail
     assert "`ollama run " in found.remedy
+    assert str(tmp_path / "models") in found.detail
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:

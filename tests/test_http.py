@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from tests.http_server import Asked, Server, serving
 from workbench.core.public_address import is_public
 from workbench.errors import InputError, LinkError, ProtocolError
-from workbench.http import Http, download
+from workbench.http import Http, Silent, download
 
 PUBLIC = "93.184.216.34"
 LIMIT = 1_000_000
@@ -293,6 +295,116 @@ async def test_a_rpc_call_follows_no_redirect() -> None:
             with pytest.raises(InputError, match="answers 307"):
                 await http.post_rpc(server.url, "getblockcount")
     assert len(server.seen) == 1
+
+
+async def test_an_answer_of_any_status_can_be_read() -> None:
+    with serving(lambda asked: asked.reply(b'{"error": 1}', 418, Server_Timing="x")) as server:
+        async with (
+            Http(private_addresses=True) as http,
+            http.ask("POST", server.url + "/x", body=b"{}") as answer,
+        ):
+            assert (answer.status, await answer.body()) == (418, b'{"error": 1}')
+    assert server.seen[0][0] == "/x"
+
+
+async def test_a_question_goes_to_no_private_address_and_follows_no_redirect() -> None:
+    with serving(lambda asked: asked.reply(status=307, Location="/elsewhere")) as server:
+        async with Http() as http:
+            with pytest.raises(InputError, match="is private"):
+                async with http.ask("POST", server.url, body=b"secret"):
+                    pass
+        assert server.seen == []
+        async with Http(private_addresses=True) as http:
+            with pytest.raises(InputError, match="answers 307"):
+                async with http.ask("POST", server.url, body=b"secret"):
+                    pass
+    assert len(server.seen) == 1
+
+
+async def test_an_answer_that_does_not_end_is_cut_at_its_limit() -> None:
+    with serving(endless) as server:
+        async with Http(private_addresses=True) as http, http.ask("GET", server.url) as answer:
+            received = 0
+            with pytest.raises(InputError, match="larger than 1000000 bytes"):
+                async for chunk in answer.chunks(LIMIT):
+                    received += len(chunk)
+            assert received <= LIMIT
+
+
+@pytest.mark.parametrize(
+    ("sent", "first_s", "idle_s", "sentence"),
+    [
+        (None, 0.1, 20.0, "127.0.0.1 sent nothing for 0.1 s"),
+        (b"", 0.1, 20.0, "127.0.0.1 sent nothing for 0.1 s"),
+        (b"a little", 20.0, 0.2, "127.0.0.1 sent nothing for 0.2 s"),
+    ],
+    ids=["no head", "no body", "half a body"],
+)
+async def test_each_wait_for_an_answer_has_its_own_limit(
+    sent: bytes | None, first_s: float, idle_s: float, sentence: str
+) -> None:
+    hold = Event()
+
+    def stall(asked: Asked) -> None:
+        if sent is not None:
+            asked.reply(sent, Content_Length=100)
+        hold.wait(20)
+
+    with serving(stall) as server:
+        async with Http(private_addresses=True) as http:
+            with pytest.raises(Silent) as caught:
+                async with http.ask("GET", server.url, first_s=first_s, idle_s=idle_s) as answer:
+                    await answer.body()
+        hold.set()
+    assert str(caught.value) == sentence
+
+
+async def test_a_later_wait_may_be_longer_than_the_first() -> None:
+    def pause(asked: Asked) -> None:
+        asked.reply(b"a little", Content_Length=16)
+        Event().wait(0.6)
+        asked.wfile.write(b" and all")
+
+    with serving(pause) as server:
+        async with (
+            Http(private_addresses=True) as http,
+            http.ask("GET", server.url, first_s=0.3, idle_s=20.0) as answer,
+        ):
+            assert await answer.body() == b"a little and all"
+
+
+async def test_leaving_an_unread_answer_hangs_up() -> None:
+    left = Event()
+
+    def listen(asked: Asked) -> None:
+        asked.reply(b"a little", Content_Length=100)
+        asked.connection.settimeout(20)
+        if asked.connection.recv(1) == b"":
+            left.set()
+
+    with serving(listen) as server:
+        async with Http(private_addresses=True) as http:
+            async with (
+                http.ask("GET", server.url) as answer,
+                contextlib.aclosing(answer.chunks(LIMIT)) as chunks,
+            ):
+                assert await anext(chunks) == b"a little"
+            assert await asyncio.to_thread(left.wait, 20)
+
+
+async def test_answers_that_are_still_open_keep_nobody_waiting() -> None:
+    hold = Event()
+
+    def slow(asked: Asked) -> None:
+        asked.reply(b"a little", Content_Length=100)
+        hold.wait(20)
+
+    with serving(lambda asked: slow(asked) if asked.path == "/slow" else plain(asked)) as server:
+        async with Http(private_addresses=True) as http, contextlib.AsyncExitStack() as open_ones:
+            for _ in range(30):
+                await open_ones.enter_async_context(http.ask("GET", server.url + "/slow"))
+            assert await http.get_bytes(server.url + "/x", limit_bytes=LIMIT) == b"a batch"
+            hold.set()
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,21 @@ async def test_both_loopback_addresses_share_the_port() -> None:
         assert hosts == ({"127.0.0.1", "::1"} if socket.has_ipv6 else {"127.0.0.1"})
 
 
+async def test_small_frames_are_sent_at_once() -> None:
+    """Else a second one waits 40 ms for the acknowledgement of the first."""
+    found: list[int] = []
+
+    async def look(connection: Connection) -> None:
+        raw = connection._raw.transport.get_extra_info("socket")
+        found.append(raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await connection.receive()
+
+    async with opened(look) as listener, dial(listener) as peer:
+        await peer.send("go")
+        await peer.wait_closed()
+    assert found == [1]
+
+
 async def test_health_is_open_without_a_token_but_not_under_a_foreign_name() -> None:
     def ask(host: str) -> tuple[int, str]:
         address = f"http://127.0.0.1:{listener.port}/health"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.boards import show_mesh, show_workbench
+    from workbench.boards import show_chat, show_mesh, show_workbench
     from workbench.clients.answer import QueryResult
     from workbench.clients.hub import HubClient
     from workbench.clients.mesh import MeshClient
@@ -28,6 +28,7 @@ _HOMES = {
     "QueryResult": "workbench.clients.answer",
     "HubClient": "workbench.clients.hub",
     "MeshClient": "workbench.clients.mesh",
+    "show_chat": "workbench.boards",
     "show_mesh": "workbench.boards",
     "show_workbench": "workbench.boards",
     "Context": "workbench.core.model",
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     "connect",
     "model",
+    "show_chat",
     "show_mesh",
     "show_workbench",
 ]

@@ -55,7 +55,7 @@ def examine(settings: Settings, *, network: bool = False) -> list[Finding]:
         lambda: ports(settings),
         lambda: [browser()],
         lambda: [gpu()],
-        lambda: [language_models()],
+        lambda: [language_models(settings)],
     ]
     if network:
         checks.append(lambda: [public_names()])
@@ -211,8 +211,8 @@ def _amd() -> list[str]:
     ]
 
 
-def language_models() -> Finding:
-    """Servers of language models on this machine's usual ports."""
+def language_models(settings: Settings) -> Finding:
+    """Servers on this machine's usual ports, servers of the settings, and model files."""
     with ThreadPoolExecutor(len(LLM_SERVERS)) as pool:
         answers = list(pool.map(_models_at, LLM_SERVERS))
     found = [
@@ -220,15 +220,27 @@ def language_models() -> Finding:
         for port, answers_there in zip(LLM_SERVERS, answers, strict=True)
         if answers_there
     ]
+    found += settings.llm_servers
+    folder = model_folder(settings)
+    files = len(list(folder.glob("**/*.gguf"))) if folder.is_dir() else 0
+    has_worker = settings.llama_server is not None or _installed("xllamacpp")
+    if files and has_worker:
+        found.append(f"{files} model file{'' if files == 1 else 's'} in {folder}")
     if found:
         return Finding("language models", "ok", ", ".join(found))
     usual = ", ".join(f"{port} ({name})" for port, name in LLM_SERVERS.items())
-    detail = f"no server answers on this machine's usual ports: {usual}; all else works"
-    remedy = (
-        "for a local model, install Ollama (https://ollama.com) and run `ollama run llama3.2`, "
-        "or start the server of LM Studio, llama.cpp or vLLM"
+    detail = f"no model file in {folder}, and no server on the usual ports: {usual}"
+    servers = (
+        "install Ollama (https://ollama.com) and run `ollama run llama3.2`, or start the server "
+        "of LM Studio, llama.cpp or vLLM"
     )
-    return Finding("language models", "missing", detail, remedy)
+    own = f"put a GGUF file into {folder}, or " if has_worker else ""
+    return Finding("language models", "missing", f"{detail}; all else works", own + servers)
+
+
+def model_folder(settings: Settings) -> Path:
+    """Where the hub's own worker finds models."""
+    return settings.models or settings.data / "models"
 
 
 def _models_at(port: int) -> bool:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,7 @@ from workbench.errors import InputError, LinkError, ProtocolError, shown
 MAX_REDIRECTS = 5
 JSON_LIMIT_BYTES = 16 * 1024 * 1024
 CONNECT_S = 15.0
+MAX_CONNECTIONS = 256  # answers that are still being read hold one each, perhaps for minutes
 _WRITE_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LATER = frozenset({408, 425, 429})  # with all of 500 and more: worth another try
@@ -35,6 +36,10 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Gives all IP addresses of a host name. Raises OSError where it has none."""
 Progress = Callable[[int, int | None], None]
 """Told bytes received and bytes in all, None where the server does not say."""
+
+
+class Silent(LinkError):
+    """The other side is connected, and says nothing for too long."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -115,7 +120,9 @@ class _Transport(httpx2.AsyncBaseTransport):
     """httpx2's port on a pool whose connections are checked."""
 
     def __init__(self, backend: httpcore2.AsyncNetworkBackend) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(network_backend=backend, keepalive_expiry=5.0)
+        self._pool = httpcore2.AsyncConnectionPool(
+            network_backend=backend, keepalive_expiry=5.0, max_connections=MAX_CONNECTIONS
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
@@ -134,6 +141,38 @@ class _Transport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+class Answer:
+    """An answer at whatever status, its body still to be read, once, in one of two ways."""
+
+    def __init__(self, response: httpx2.Response, first_s: float, idle_s: float) -> None:
+        self._response, self._first_s, self._idle_s = response, first_s, idle_s
+        self.status, self.good = response.status_code, response.is_success
+        self.media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self.server = response.headers.get("server", "")  # what it calls itself
+
+    async def body(self, limit_bytes: int = JSON_LIMIT_BYTES) -> bytes:
+        """All of it; InputError where it is larger."""
+        async with contextlib.aclosing(self.chunks(limit_bytes)) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    async def chunks(self, limit_bytes: int) -> AsyncGenerator[bytes]:
+        """The bytes as they come; InputError as soon as there are more in all."""
+        received, patience_s = 0, self._first_s
+        async with contextlib.aclosing(self._response.aiter_raw()) as chunks:
+            while True:
+                try:
+                    async with asyncio.timeout(patience_s):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise _silent(self._response.url, patience_s) from None
+                received, patience_s = received + len(chunk), self._idle_s
+                if received > limit_bytes:
+                    raise _too_large(self._response, limit_bytes)
+                yield chunk
 
 
 class Http:
@@ -241,6 +280,36 @@ class Http:
             return await _whole(response, limit_bytes)
 
     @contextlib.asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        first_s: float | None = None,
+        idle_s: float | None = None,
+    ) -> AsyncIterator[Answer]:
+        """One exchange, whatever its status; leaving the block closes an unread connection.
+
+        `first_s` bounds the waits for the head and the body's first byte, `idle_s` each later
+        one (Silent where it runs out); nothing bounds the whole, which may be long in the making.
+        A redirect is not followed: it could carry body and secrets away.
+        """
+        where = _url(url)
+        first_s, idle_s = first_s or self._idle_s, idle_s or self._idle_s
+        limits = httpx2.Timeout(first_s, connect=min(first_s, CONNECT_S)).as_dict()
+        async with (
+            self._ours(where, first_s),
+            self._send(method, where, headers or {}, body, limits) as response,
+        ):
+            if response.status_code in _REDIRECTS:
+                raise _status(response)
+            _check_encoding(response)
+            limits["read"] = None  # from here on the answer itself looks at the clock
+            yield Answer(response, first_s, idle_s)
+
+    @contextlib.asynccontextmanager
     async def _get(
         self, url: str, headers: Mapping[str, str] | None
     ) -> AsyncIterator[httpx2.Response]:
@@ -265,9 +334,20 @@ class Http:
 
     @contextlib.asynccontextmanager
     async def _send(
-        self, method: str, url: httpx2.URL, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        limits: dict[str, float | None] | None = None,
     ) -> AsyncIterator[httpx2.Response]:
-        request = self._client.build_request(method, url, headers=dict(headers), content=body)
+        request = self._client.build_request(
+            method,
+            url,
+            headers=dict(headers),
+            content=body,
+            extensions={"timeout": limits} if limits else None,
+        )
         response = await self._client.send(request, stream=True)
         try:
             yield response
@@ -280,7 +360,7 @@ class Http:
         """Keep to the deadline, and turn foreign exceptions into ours."""
         deadline = asyncio.timeout(self._deadline_s)
         try:
-            async with deadline:
+            async with deadline, self._ours(url, self._idle_s):
                 yield
         except TimeoutError:
             if not deadline.expired():
@@ -288,10 +368,16 @@ class Http:
             raise LinkError(
                 "{host} was not done within {limit_s} s", host=url.host, limit_s=self._deadline_s
             ) from None
+
+    @contextlib.asynccontextmanager
+    async def _ours(self, url: httpx2.URL, limit_s: float) -> AsyncIterator[None]:
+        """Turn foreign exceptions into ours."""
+        try:
+            yield
+        except (httpcore2.ConnectTimeout, httpx2.ConnectTimeout):
+            raise LinkError("{host} does not let anybody connect", host=url.host) from None
         except (httpcore2.TimeoutException, httpx2.TimeoutException):
-            raise LinkError(
-                "{host} sent nothing for {limit_s} s", host=url.host, limit_s=self._idle_s
-            ) from None
+            raise _silent(url, limit_s) from None
         except (
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
@@ -338,6 +424,10 @@ def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def _silent(url: httpx2.URL, limit_s: float) -> Silent:
+    return Silent("{host} sent nothing for {limit_s} s", host=url.host, limit_s=limit_s)
 
 
 def _status(response: httpx2.Response) -> LinkError | InputError:

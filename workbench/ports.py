@@ -49,7 +49,9 @@ def _bind_one(host: str, port: int) -> socket.socket | None:
     """A bound socket; None where this machine lacks the address family (no IPv6)."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        made = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends small frames at once (TCP_NODELAY) only where the protocol is named; else a
+        # second frame waits 40 ms for the peer's acknowledgement of the first.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError:
         return None
     try:

@@ -30,6 +30,7 @@ from workbench.errors import SettingsError, WorkbenchError
 from workbench.gate import Gate, Scope, is_loopback
 from workbench.hub.connections import Dashboard
 from workbench.keeper import Keeper
+from workbench.language_models import rates_of, service_of
 from workbench.listener import Bounds, Listener, listen
 from workbench.mesh.models import discover
 from workbench.mesh.node import Limits, Node
@@ -104,8 +105,17 @@ class Hub:
         self._node = node
         self._stack.push_async_callback(node.stop)
         await node.start()
-        dashboard = Dashboard(questions=store, collector=HostCollector(data), tasks=node.tasks)
+        dashboard = Dashboard(
+            questions=store,
+            collector=HostCollector(data),
+            tasks=node.tasks,
+            journal=store,
+            models=await service_of(settings, self._stack),
+            rates=rates_of(settings),
+            answer_tokens=settings.llm_answer_tokens,
+        )
         self._stack.push_async_callback(dashboard.close)
+        await dashboard.start()
         await self._listen(dashboard.serve, "/ws", ws_sockets)
         await self._listen(node.serve, "/mesh", mesh_sockets)
         self.started_at = int(time.time() * 1000)

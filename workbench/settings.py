@@ -75,10 +75,24 @@ class Settings(BaseSettings):
     """Longest run of a user's query."""
     query_memory_mb: Annotated[int, Field(ge=256)] = 2048
     """Most memory of a user's query."""
+    models: Path | None = None
+    """The folder with language models (GGUF files); without one, `models` in the data folder."""
+    llama_server: Path | None = None
+    """A `llama-server` program of your own, such as one built for your GPU."""
+    llm_servers: Names = ()
+    """Servers of language models, as `http://host:port` or `name=http://host:port`."""
+    llm_keys: SecretStr | None = None
+    """Keys of those servers, as `name=key`, separated by commas."""
+    llm_discover: bool = True
+    """Whether servers that run on this machine are found by themselves."""
+    llm_answer_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
+    """Tokens that an answer in a conversation may have where nobody says otherwise."""
+    llm_rate: Annotated[str, Field(pattern=r"^[1-9]\d{0,6}/(second|minute|hour)$")] = "1000/minute"
+    """Messages about conversations and models that a token may send, of each type."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What the hub writes to its log."""
 
-    @field_validator("origins", "hosts", mode="before")
+    @field_validator("origins", "hosts", "llm_servers", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """A comma-separated text as a tuple; a trailing slash is no part of an Origin."""
@@ -92,10 +106,10 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("data", mode="after")
+    @field_validator("data", "models", "llama_server", mode="after")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("token", "submit_token", "view_token", mode="after")
     @classmethod
@@ -195,7 +209,7 @@ def _sentence(error: ValidationError) -> SettingsError:
     name = str(first["loc"][0])
     reason = first["msg"].removeprefix("Value error, ")
     allowed = reason.removeprefix("Input should be ")
-    secret = "token" in name
+    secret = "token" in name or "keys" in name
     return SettingsError(
         "{variable} is {value}; allowed: {allowed}",
         variable=PREFIX + name.upper(),

@@ -102,7 +102,9 @@ class BarePage:
 def page_files(widget: Any, state: dict[str, Any], theme: str) -> dict[str, bytes]:
     """The files of a bare page that draws `widget`: name -> content."""
     rest = {name: value for name, value in state.items() if name not in ("traits", "opened")}
-    traits = {"plotly_version": widget.plotly_version, **state.get("traits", {})}
+    known = {name: widget.get_state(name)[name] for name in widget.trait_names(sync=True)}
+    own = {name: value for name, value in known.items() if not name.startswith("_")}
+    traits = {**own, **state.get("traits", {})}
     file = {"traits": traits, "snapshot": rest, "opened": state.get("opened", {})}
     page = _PAGE.format(
         ground="#f4f5f7" if theme == "light" else "#0d0f12",

@@ -163,3 +163,41 @@ def test_the_hub_always_ends_up_with_the_wanted_subscriptions(steps: list[str]) 
             change = at_hub.add if message["type"] == "task:subscribe" else at_hub.discard
             change(message["data"]["taskId"])
     assert at_hub == wanted
+
+
+def test_followed_conversations_come_back_with_the_connection(session: HubSession) -> None:
+    session.follow_conversation(7)
+    session.follow_conversation(7)
+    session.follow_conversation(9)
+    session.leave_conversation(9)
+    session.leave_conversation(7)
+    follow = {"type": "conversation:follow", "data": {"conversationId": 7}}
+    told_so_far = sent(session)
+    assert told_so_far[:2] == [follow, follow]
+    assert told_so_far[3:] == [{"type": "conversation:unfollow", "data": {"conversationId": 9}}]
+    session.closed(LOST, 1.0, 0.5)
+    session.opened("hub", 2.0)
+    assert sent(session) == [follow]
+    session.leave_conversation(7)
+    session.leave_conversation(7)
+    assert [message["type"] for message in sent(session)] == ["conversation:unfollow"]
+
+
+def test_what_concerns_conversations_is_an_event_also_as_an_answer(session: HubSession) -> None:
+    session.ask("one", "chat:send", {"message": "Hi"})
+    said = {"type": "chat:message", "data": {"id": 1}, "requestId": "one"}
+    assert told(session, **said) == [Event("chat", said), Event("answer", said)]
+    pushed = {"type": "model:changed", "data": {}}
+    assert told(session, **pushed) == [Event("chat", pushed)]
+
+
+def test_a_call_is_cancelled_by_its_own_verb(session: HubSession) -> None:
+    session.ask("one", "llm:chat", {})
+    session.outbox()
+    session.cancel("one", True, "llm:cancel")
+    assert sent(session) == [{"type": "llm:cancel", "requestId": "one"}]
+    session.tell("chat:stop", {"conversationId": 7})
+    assert sent(session) == [{"type": "chat:stop", "data": {"conversationId": 7}}]
+    session.closed(LOST, 1.0, 0.5)
+    with pytest.raises(LinkError, match="not connected to the hub"):
+        session.tell("chat:stop")

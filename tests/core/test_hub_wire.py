@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from workbench.core import hub_wire as wire
+from workbench.core.hub_kinds import KINDS
 from workbench.core.wire import decode
 from workbench.errors import InputError
 
 
 def read(document: dict[str, Any]) -> wire.HubMessage:
-    return decode(json.dumps(document), wire.KINDS)
+    return decode(json.dumps(document), KINDS)
 
 
 def test_the_fixed_messages_need_nothing_of_ours() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.hub.speaking import Speaking, Unlimited
 from workbench.collectors.host import HostCollector
 from workbench.hub.connections import Dashboard
 from workbench.listener import Gate, Listener, listen
@@ -64,8 +65,8 @@ class Peer:
 class Endpoint:
     """What a test of `/ws` needs."""
 
-    def __init__(self, listener: Listener, feed: Feed, store: Store) -> None:
-        self.listener, self.feed, self.store = listener, feed, store
+    def __init__(self, listener: Listener, feed: Feed, store: Store, models: Speaking) -> None:
+        self.listener, self.feed, self.store, self.models = listener, feed, store, models
 
     @contextlib.asynccontextmanager
     async def peer(self, scope: str = "admin", **given: Any) -> AsyncIterator[Peer]:
@@ -76,16 +77,31 @@ class Endpoint:
 
 @pytest.fixture
 async def endpoint(tmp_path: Path) -> AsyncIterator[Endpoint]:
-    feed = Feed()
-    async with await Store.open(tmp_path, query_memory_mb=512, query_limit_s=5) as store:
-        dashboard = Dashboard(questions=store, collector=HostCollector(tmp_path), tasks=feed)
+    async with serving_ws(tmp_path) as endpoint:
+        yield endpoint
+
+
+@contextlib.asynccontextmanager
+async def serving_ws(folder: Path) -> AsyncIterator[Endpoint]:
+    """The endpoint over the store of a folder, which may have served before."""
+    feed, models = Feed(), Speaking()
+    async with await Store.open(folder, query_memory_mb=512, query_limit_s=5) as store:
+        dashboard = Dashboard(
+            questions=store,
+            collector=HostCollector(folder),
+            tasks=feed,
+            journal=store,
+            models=models,
+            rates=Unlimited(),
+        )
+        await dashboard.start()
         listener = await listen(
             dashboard.serve,
             path="/ws",
             port=0,
             gate=Gate(TOKENS),  # type: ignore[arg-type]
         )
-        yield Endpoint(listener, feed, store)
+        yield Endpoint(listener, feed, store, models)
         await listener.close()
         await dashboard.close()
         assert feed.callbacks == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hub.conftest import Endpoint
-from workbench.core.hub_wire import KINDS
+from workbench.core.hub_kinds import KINDS
 from workbench.hub.handlers import LATER, SCOPES
 
 
@@ -63,9 +63,6 @@ async def test_a_binary_frame_is_refused(endpoint: Endpoint) -> None:
     [
         ("terminal:create", {"cols": 80, "rows": 24}, "the terminal"),
         ("terminal:input", {"sessionId": "s", "input": "ls"}, "the terminal"),
-        ("chat:send", {"message": "hello"}, "chat"),
-        ("chat:history", {"conversationId": 3}, "chat"),
-        ("model:load", {"model": "m"}, "loading language models"),
     ],
 )
 async def test_a_feature_that_is_not_built_is_unavailable(

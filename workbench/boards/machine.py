@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-from workbench.doctor import gpu, language_models
+from workbench.doctor import gpu, language_models, model_folder
+from workbench.settings import load_settings
 
 MISSING: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "gpu": (
@@ -15,8 +17,11 @@ MISSING: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"template": "With an NVIDIA or AMD card and its driver, models that can use it will."},
     ),
     "model": (
-        {"template": "No language model is running: nothing on this page needs one."},
-        {"template": "To have one, start LM Studio, Ollama or llama.cpp on this machine."},
+        {"template": "There is no language model yet: the chat needs one, the rest does not."},
+        {
+            "template": "Put a GGUF file into {folder}, or start LM Studio, Ollama or llama.cpp "
+            "on this machine."
+        },
     ),
     "network": (
         {"template": "There is no network: addresses elsewhere cannot be fetched."},
@@ -31,15 +36,17 @@ def has_network() -> bool:
     return any(stats.isup for name, stats in interfaces if not name.startswith("lo"))
 
 
-def missing_here() -> list[dict[str, Any]]:
+def missing_here(data: Path) -> list[dict[str, Any]]:
     """The lines of the page's strip; empty where nothing is missing. Takes up to a second."""
+    settings = load_settings(data=data)
     checks: dict[str, Callable[[], bool]] = {
         "gpu": lambda: gpu().state == "ok",
-        "model": lambda: language_models().state == "ok",
+        "model": lambda: language_models(settings).state == "ok",
         "network": has_network,
     }
+    values = {"folder": str(model_folder(settings))}
     return [
-        {"there": False, "said": MISSING[name][0], "remedy": MISSING[name][1]}
+        {"there": False, "said": MISSING[name][0], "remedy": {**MISSING[name][1], "values": values}}
         for name, is_there in checks.items()
         if not is_there()
     ]

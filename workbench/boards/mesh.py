@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.boards.home import Coalesced, Home
+from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
 from workbench.boards.machine import missing_here
 from workbench.boards.results import drawn
 from workbench.boards.uploads import Spooled, Uploads
-from workbench.clients.discovery import HubFile, find_or_start, hub_process
 from workbench.clients.mesh import EVENTS, MeshClient
 from workbench.core.mesh_config import ENDPOINTS
 from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
@@ -29,7 +29,6 @@ from workbench.widgets.mesh_state import TERMINAL
 HISTORY_TASKS = 200
 REFRESH_S = 10.0
 QUEUE_REFRESH_S = 2.0
-RETRY_S = 10.0
 BLOCKS = (".bin", ".dat", ".blk", ".hex")
 
 log = logging.getLogger("workbench.boards")
@@ -55,11 +54,10 @@ class MeshBoard:
         self._labels: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._waiting = False
-        self._tried_hub: HubFile | None = None
-        self._hub = ""
         self._replayed: set[str] = set()
         self._leave: list[Callable[[], None]] = []
         self.widget = MeshWidget(dispatch=home.call)
+        self._watch = HubWatch(home, self.widget, self._reconnect)
         self._drawing = Coalesced(home, self._draw)
         self._uploads = Uploads(self.widget.reply, self._uploaded)
         self.widget.on_intent(self._intent)
@@ -77,7 +75,7 @@ class MeshBoard:
     # On the runtime's thread: the session, the client's events, what the node knows
 
     async def _live(self) -> None:
-        self._workbench = await self._session()
+        self._workbench = await self._watch.session(self._open_session, endpoint="local")
         mesh = self._mesh = self._workbench.mesh
         for name in EVENTS:
             if name not in ("message", "console"):
@@ -88,18 +86,8 @@ class MeshBoard:
         if mesh.connected:
             self._connected()
         await mesh.connect(wait_s=0)
-        self._set("host", await asyncio.to_thread(missing_here))
+        self._set("host", await asyncio.to_thread(missing_here, self._workbench.data))
         await self._keep_fresh()
-
-    async def _session(self) -> Workbench:
-        """The session; a hub that cannot be had is said, and tried for again."""
-        while True:
-            try:
-                return await asyncio.to_thread(self._open_session)
-            except WorkbenchError as error:
-                self._set("problem", _said(error))
-                self._set("connection", {"state": "failed", "endpoint": "local", "url": ""})
-                await asyncio.sleep(RETRY_S)
 
     def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
         def heard(data: dict[str, Any]) -> None:
@@ -144,36 +132,20 @@ class MeshBoard:
             due = time.monotonic() - refreshed >= REFRESH_S
             if not self.widget.watched:
                 continue
-            if not self._client().connected:
-                await self._look_for_hub()
+            mesh = self._client()
+            if not mesh.connected:
+                if self._workbench is not None and mesh.endpoint == "local":
+                    await self._watch.look(self._workbench)
             elif self._waiting or due:
                 refreshed = time.monotonic()
                 with contextlib.suppress(WorkbenchError):  # the connection tells of it itself
                     await self._refresh()
 
-    async def _look_for_hub(self) -> None:
-        """A new hub is not kept waiting for the next attempt; that there is none is said."""
-        mesh = self._client()
-        if self._workbench is None or mesh.endpoint != "local" or self._hub == "starting":
-            return
-        found = await asyncio.to_thread(hub_process, self._workbench.data)
-        if found is None:
-            self._home.call(partial(self._show_hub, "absent"))
-        elif found != self._tried_hub:
-            self._tried_hub = found
-            self._home.call(partial(self._show_hub, ""))
-            await mesh.connect("local", wait_s=0)
-
     async def _start_hub(self) -> None:
-        if self._workbench is None:
-            return
-        try:
-            await find_or_start(self._workbench.data)
-        except WorkbenchError as error:
-            self._set("problem", _said(error))
-            self._home.call(partial(self._show_hub, "absent"))
-            return
-        self._home.call(partial(self._show_hub, ""))
+        if self._workbench is not None:
+            await self._watch.start(self._workbench)
+
+    async def _reconnect(self) -> None:
         await self._client().connect("local", wait_s=0)
 
     async def _submit(self, task: Mapping[str, Any]) -> None:
@@ -239,7 +211,7 @@ class MeshBoard:
                 mesh.set_token(endpoint, str(choice["token"]))
             await mesh.connect(endpoint, wait_s=0)
         except WorkbenchError as error:
-            self._inbox.append(("reconnect_failed", _said(error)))
+            self._inbox.append(("reconnect_failed", said(error)))
             self._drawing.ask()
 
     def _client(self) -> MeshClient:
@@ -263,7 +235,7 @@ class MeshBoard:
     def _trouble(self, error: BaseException, _name: str) -> None:
         """Work of the background failed: the page says so instead of standing still."""
         if isinstance(error, WorkbenchError):
-            self._set("problem", _said(error))
+            self._set("problem", said(error))
 
     # At home: the widget and its state
 
@@ -273,7 +245,7 @@ class MeshBoard:
     def _draw(self) -> None:
         while self._inbox:
             name, data = self._inbox.popleft()
-            if name in _LINK_STATES:
+            if name in LINK_STATES:
                 self._show_link(name, data)
             else:
                 fold(self.widget.state, name, data)
@@ -287,33 +259,9 @@ class MeshBoard:
         self.widget.flush()
 
     def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
-        mesh = self._client()
-        if name == "connected":
-            self._hub = ""
-        wait_s = data.get("delayS", 60.0 if name == "reconnect_failed" else None)
+        endpoint = self._client().endpoint
         now = self.widget.state.now_ms()
-        reason = data.get("reason")
-        self.widget.connection = {
-            "state": _LINK_STATES[name],
-            "endpoint": mesh.endpoint,
-            "url": self._url(mesh.endpoint),
-            "attempt": data.get("attempt"),
-            "maxAttempts": data.get("maxAttempts"),
-            "retryAt": None if wait_s is None else now + int(wait_s * 1000),
-            "error": {
-                "text": reason,
-                "template": data.get("template", ""),
-                "values": data.get("values") or {},
-            }
-            if reason
-            else None,
-            "hub": self._hub,
-        }
-
-    def _show_hub(self, state: str) -> None:
-        """`absent`, `starting`, or nothing to be said of it."""
-        self._hub = state
-        self.widget.connection = {**self.widget.connection, "hub": state}
+        self._watch.show_link(name, data, now, endpoint=endpoint, url=self._url(endpoint))
 
     def _merge(self, rows: list[dict[str, Any]], full: bool) -> None:
         self.widget.state.older = full
@@ -338,7 +286,7 @@ class MeshBoard:
         elif kind == "older":
             self._spawn(self._refresh(self.widget.state.oldest_ms))
         elif kind == "startHub":
-            self._show_hub("starting")
+            self._watch.show("starting")
             self._spawn(self._start_hub())
         elif kind == "connect":
             self._spawn(self._connect(content))
@@ -356,7 +304,7 @@ class MeshBoard:
     def _rerun(self, earlier: str, task_id: str) -> None:
         task = self.widget.state.task(earlier) or {}
         if not task.get("inputDataURL"):
-            self.widget.problem = _said(
+            self.widget.problem = said(
                 InputError("this task brought its input along: choose the file again and submit it")
             )
             return
@@ -377,7 +325,7 @@ class MeshBoard:
     def _refused(self, task_id: str, error: WorkbenchError) -> None:
         values = error.values
         faults = [values] if {"field", "value", "allowed"} <= values.keys() else []
-        self.widget.reply("refused", taskId=task_id, error=_said(error), faults=faults)
+        self.widget.reply("refused", taskId=task_id, error=said(error), faults=faults)
 
     def _fetched(self, task_id: str, result: dict[str, Any]) -> None:
         self.widget.state.set_result(task_id, result)
@@ -389,23 +337,6 @@ class MeshBoard:
     def _carried(self, spooled: Spooled, url: str) -> None:
         self._uploads.forget(spooled.upload_id)
         self.widget.reply("upload", uploadId=spooled.upload_id, inputDataURL=url)
-
-
-_LINK_STATES = {
-    "connected": "connected",
-    "disconnected": "disconnected",
-    "reconnecting": "reconnecting",
-    "reconnect_failed": "failed",
-}
-
-
-def _said(error: WorkbenchError) -> dict[str, Any]:
-    return {
-        "text": str(error),
-        "reason": str(error),
-        "template": error.template,
-        "values": error.values,
-    }
 
 
 def list_samples(data: Path) -> list[dict[str, Any]]:

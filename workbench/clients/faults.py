@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.core.llm import BackendBroken, ContextOverflow, ModelError
 from workbench.errors import (
     Fault,
     InputError,
@@ -28,6 +29,9 @@ _BY_CODE: dict[str, type[WorkbenchError]] = {
     "protocol": ProtocolError,
     "settings": SettingsError,
     "store": StoreError,
+    "model": ModelError,
+    "context": ContextOverflow,
+    "backend": BackendBroken,
 }
 _PLAIN = re.compile(r"(?:[^{}]|\{[A-Za-z_]\w*\}|\{\{|\}\})*")
 

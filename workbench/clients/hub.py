@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from workbench.clients.answer import QueryResult
+from workbench.clients.answers import ANSWER_S
 from workbench.clients.events import Handler, Handlers
 from workbench.clients.faults import fault
 from workbench.clients.link import Link
@@ -25,11 +26,14 @@ EVENTS = (
     "reconnect_failed",
     "metrics",
     "task_update",
+    "chat",
     "message",
 )
 URL = "ws://localhost:3001/ws"
 PING_S = 5.0
 QUERY_S = 120.0
+SILENCE_S = 900.0
+"""How long an answer in many parts may say nothing: a large prompt on a slow CPU takes minutes."""
 
 Locate = Callable[[], tuple[str, str | None]]
 Parameters = Mapping[str, Any] | Sequence[Any]
@@ -117,13 +121,62 @@ class HubClient:
         wanted = {"params": params, "fresh": fresh or None, "maxRows": max_rows}
         given = {name: value for name, value in wanted.items() if value is not None}
         parts: list[bytes] = []
-        async with self._ask("query", {"sql": sql, **given}, timeout_s) as events:
+        asked = {"sql": sql, **given}
+        async with self._ask("query", asked, timeout_s, "query:cancel") as events:
             while True:
                 event = await events.get()
                 if event.name == "part":
                     parts.append(event.data["frame"])
                 elif event.data.get("type") == "query:done":
                     return QueryResult.of(parts, event.data.get("data") or {})
+
+    def tell(self, kind: str, data: dict[str, Any] | None = None) -> None:
+        """Send what asks for no answer. Raises LinkError without a connection."""
+        self._session.tell(kind, data)
+        self._flush()
+
+    async def ask(
+        self, kind: str, data: dict[str, Any] | None = None, *, timeout_s: float = ANSWER_S
+    ) -> Any:
+        """The `data` of the one answer to a question; what the hub refuses is raised."""
+        async with self._ask(kind, data, timeout_s) as answers:
+            return (await answers.get()).data.get("data")
+
+    @asynccontextmanager
+    async def asking(
+        self,
+        kind: str,
+        data: dict[str, Any] | None = None,
+        *,
+        cancel: str | None = None,
+        silence_s: float = SILENCE_S,
+    ) -> AsyncIterator[Answering]:
+        """A question with several answers. Whoever leaves before it is settled gives up on it:
+        the hub is then told so by the verb `cancel`, if there is one."""
+        request_id = uuid.uuid4().hex
+        queue = self._answers[request_id] = asyncio.Queue()
+        answering = Answering(queue, kind, silence_s)
+        try:
+            self._session.ask(request_id, kind, data)
+            self._flush()
+            yield answering
+        finally:
+            del self._answers[request_id]
+            if answering.settled:
+                self._session.settle(request_id)
+            self._session.cancel(request_id, cancel is not None, cancel or "")
+            self._flush()
+
+    def follow_conversation(self, conversation_id: int) -> None:
+        """Hear of a conversation by `on("chat")`, now and after every reconnection: first a
+        `conversation:snapshot`, then everything that happens in it."""
+        self._session.follow_conversation(conversation_id)
+        self._flush()
+
+    def leave_conversation(self, conversation_id: int) -> None:
+        """Follow it no more: each `follow_conversation` is ended by one call of this."""
+        self._session.leave_conversation(conversation_id)
+        self._flush()
 
     def monitor(self, interval_ms: int = 2000) -> None:
         """Follow `metrics` (see `on`), now and after every reconnection."""
@@ -161,24 +214,19 @@ class HubClient:
 
     @asynccontextmanager
     async def _ask(
-        self, kind: str, data: dict[str, Any] | None, timeout_s: float
-    ) -> AsyncIterator[_Events]:
-        """One question. Whoever gives up on it tells the hub to stop."""
-        request_id = uuid.uuid4().hex
-        queue = self._answers[request_id] = asyncio.Queue()
+        self, kind: str, data: dict[str, Any] | None, timeout_s: float, cancel: str | None = None
+    ) -> AsyncIterator[Answering]:
+        """One question that is to be answered in full within `timeout_s`."""
         try:
-            self._session.ask(request_id, kind, data)
-            self._flush()
-            async with asyncio.timeout(timeout_s):
-                yield _Events(queue)
-            self._session.settle(request_id)
+            async with (
+                asyncio.timeout(timeout_s),
+                self.asking(kind, data, cancel=cancel, silence_s=timeout_s) as answers,
+            ):
+                yield answers
+                answers.settled = True
         except TimeoutError:
             template = "the hub did not answer {type} within {limit_s} s"
             raise LinkError(template, type=kind, limit_s=timeout_s) from None
-        finally:
-            del self._answers[request_id]
-            self._session.cancel(request_id, kind == "query")
-            self._flush()
 
     def _target(self) -> tuple[str, Address]:
         url, token = self._locate()
@@ -201,17 +249,33 @@ class HubClient:
         self._handlers.emit(name, data)
 
 
-class _Events:
+class Answering:
     """The answers to one question; a refusal and a lost connection are raised."""
 
-    def __init__(self, queue: asyncio.Queue[Event]) -> None:
-        self._queue = queue
+    def __init__(self, queue: asyncio.Queue[Event], kind: str, silence_s: float) -> None:
+        self._queue, self._kind, self._silence_s = queue, kind, silence_s
+        self.settled = False
+        """Whether nothing more is to come: whoever asks says so, and a refusal does."""
+        self.lost = False
+        """Whether the connection went away before the end."""
+
+    def put(self, event: Event) -> None:
+        """Let something else stand in the same line, such as what happens meanwhile."""
+        self._queue.put_nowait(event)
 
     async def get(self) -> Event:
-        event = await self._queue.get()
+        """The next answer or binary part. Raises LinkError when none comes for too long."""
+        try:
+            async with asyncio.timeout(self._silence_s):
+                event = await self._queue.get()
+        except TimeoutError:
+            template = "the hub said nothing about {type} for {limit_s} s"
+            raise LinkError(template, type=self._kind, limit_s=self._silence_s) from None
         if event.name == "unanswered":
+            self.lost = True
             raise LinkError(event.data["template"], **event.data["values"])
         if event.name == "answer" and event.data.get("type") == "error":
+            self.settled = True
             data = event.data.get("data")
             if not isinstance(data, dict):
                 raise ProtocolError("the hub refused without a reason")

@@ -14,13 +14,16 @@ from workbench.core.link import BY_THE_USER, Event, Reconnects, reason_of
 from workbench.core.wire import encode
 from workbench.errors import LinkError
 
+CHAT = ("chat:", "conversation:", "model:", "instruction:", "template:")
+
 
 class HubSession:
     """The client's decisions. One thread only; `now` is any clock that never goes back.
 
     Events: `connected`, `disconnected`, `reconnecting`, `reconnect_failed`, `metrics`,
-    `task_update`, `message`, and for questions `answer` (any JSON message with their
-    `requestId`), `part` (one binary frame) and `unanswered` (the connection was lost).
+    `task_update`, `chat` (what concerns conversations, models or prompts, as on the wire),
+    `message`, and for questions `answer` (any JSON message with their `requestId`), `part`
+    (one binary frame) and `unanswered` (the connection was lost).
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class HubSession:
         self._part_of: str | None = None
         self._interval_ms: int | None = None
         self._tasks: dict[str, None] = {}
+        self._conversations: dict[int, int] = {}
 
     # The four inputs of the shell
 
@@ -47,6 +51,8 @@ class HubSession:
             self._send("monitoring:subscribe", {"intervalMs": self._interval_ms})
         for task_id in self._tasks:
             self._send("task:subscribe", {"taskId": task_id})
+        for conversation_id in self._conversations:
+            self._send("conversation:follow", {"conversationId": conversation_id})
         return [Event("connected", {"endpoint": endpoint})]
 
     def received(self, frame: str | bytes, now: float) -> list[Event]:
@@ -61,6 +67,8 @@ class HubSession:
             return []
         events = [Event("message", message)]
         data = message.get("data")
+        if str(message.get("type")).startswith(CHAT):
+            events.append(Event("chat", message))
         request_id = message.get("requestId")
         if isinstance(request_id, str) and request_id in self._asked:
             events += self._answer(request_id, message)
@@ -113,10 +121,16 @@ class HubSession:
         self._asked[request_id] = None
         self._send(kind, data, request_id)
 
-    def cancel(self, request_id: str, tell: bool) -> None:
-        """Nobody waits for this answer any more; `tell` the hub to stop its query."""
+    def tell(self, kind: str, data: dict[str, Any] | None = None) -> None:
+        """Send what asks for no answer."""
+        if not self.connected:
+            raise LinkError("not connected to the hub: call connect() and try again")
+        self._send(kind, data)
+
+    def cancel(self, request_id: str, tell: bool, verb: str = "query:cancel") -> None:
+        """Nobody waits for this answer any more; `tell` the hub to stop working on it."""
         if self._asked.pop(request_id, 0) is None and tell and self.connected:
-            self._send("query:cancel", request_id=request_id)
+            self._send(verb, request_id=request_id)
 
     def settle(self, request_id: str) -> None:
         """The question is answered in full."""
@@ -141,6 +155,20 @@ class HubSession:
     def leave_task(self, task_id: str) -> None:
         if self._tasks.pop(task_id, 0) is None and self.connected:
             self._send("task:unsubscribe", {"taskId": task_id})
+
+    def follow_conversation(self, conversation_id: int) -> None:
+        """Hear of a conversation, from a snapshot on; whoever joins gets one too. Counted."""
+        self._conversations[conversation_id] = self._conversations.get(conversation_id, 0) + 1
+        if self.connected:
+            self._send("conversation:follow", {"conversationId": conversation_id})
+
+    def leave_conversation(self, conversation_id: int) -> None:
+        """One follower less; the last one tells the hub."""
+        left = self._conversations.pop(conversation_id, 0) - 1
+        if left > 0:
+            self._conversations[conversation_id] = left
+        elif left == 0 and self.connected:
+            self._send("conversation:unfollow", {"conversationId": conversation_id})
 
     # Inside
 

@@ -47,6 +47,12 @@ class Busy(WorkbenchError):
     code = "busy"
 
 
+class Cancelled(WorkbenchError):
+    """It was stopped, because its asker wanted that."""
+
+    code = "cancelled"
+
+
 class HubMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What every message may carry: `requestId`, echoed in each answer to it."""
 
@@ -112,34 +118,6 @@ class QueryCancel(HubMessage, frozen=True):
     """Stop the query that was asked with the same `requestId`."""
 
 
-class ChatText(msgspec.Struct, frozen=True, rename="camel"):
-    """What a person says, and to which model."""
-
-    message: Annotated[str, msgspec.Meta(max_length=MESSAGE_LIMIT)]
-    conversation_id: Number | None = None
-    model: Text | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class ChatSend(HubMessage, frozen=True):
-    """Say something in a conversation."""
-
-    data: ChatText
-
-
-class Conversation(msgspec.Struct, frozen=True, rename="camel"):
-    """Which conversation, and how much of it."""
-
-    conversation_id: Number | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
-
-
-class ChatOther(HubMessage, frozen=True):
-    """`chat:history`, `chat:stop`, `chat:regenerate` and `conversation:*`."""
-
-    data: Conversation | None = None
-
-
 class TerminalData(msgspec.Struct, frozen=True, rename="camel"):
     """One keystroke or one size."""
 
@@ -155,19 +133,7 @@ class Terminal(HubMessage, frozen=True):
     data: TerminalData | None = None
 
 
-class ModelData(msgspec.Struct, frozen=True, rename="camel"):
-    """Which language model."""
-
-    model: Text | None = None
-
-
-class ModelMessage(HubMessage, frozen=True):
-    """`model:*`."""
-
-    data: ModelData | None = None
-
-
-KINDS: dict[str, type[HubMessage]] = {
+BASE_KINDS: dict[str, type[HubMessage]] = {
     "ping": Ping,
     "monitoring:subscribe": MonitoringSubscribe,
     "monitoring:unsubscribe": MonitoringUnsubscribe,
@@ -175,22 +141,12 @@ KINDS: dict[str, type[HubMessage]] = {
     "task:unsubscribe": TaskUnsubscribe,
     "query": Query,
     "query:cancel": QueryCancel,
-    "chat:send": ChatSend,
-    "chat:history": ChatOther,
-    "chat:stop": ChatOther,
-    "chat:regenerate": ChatOther,
-    "conversation:list": ChatOther,
-    "conversation:follow": ChatOther,
-    "conversation:delete": ChatOther,
     "terminal:create": Terminal,
     "terminal:input": Terminal,
     "terminal:resize": Terminal,
     "terminal:close": Terminal,
-    "model:list": ModelMessage,
-    "model:load": ModelMessage,
-    "model:unload": ModelMessage,
 }
-"""Every `type` that a client may send."""
+"""Every `type` that a client may send, besides those of `chat_wire` and `llm_wire`."""
 
 
 def message(kind: str, data: Any = None, request_id: RequestId = None) -> str:

@@ -44,6 +44,12 @@ class BackendBroken(LinkError):
     code = "backend"
 
 
+class Busy(LinkError):
+    """Too much was asked at once: ask again later."""
+
+    code = "busy"
+
+
 class LanguageModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One model as a back end lists it. What a back end does not tell is None."""
 
@@ -64,6 +70,8 @@ class LanguageModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tools: bool | None = None
     embedding: bool = False
     """Whether it embeds text rather than answering it."""
+    problem: dict[str, Any] | None = None
+    """{message, code, template, values} of a model that is there and cannot be loaded."""
 
 
 class Image(msgspec.Struct, frozen=True, rename="camel"):
@@ -188,6 +196,16 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="que
     position: int | None = None
 
 
+class Chosen(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="chosen"):
+    """This model of this back end is asked now. Comes again where another has to stand in."""
+
+    model: str
+    backend: str
+    template: str = ""
+    """Why the one before did not answer; empty for the first."""
+    values: dict[str, Any] = {}
+
+
 class LoadProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="load"):
     """The model is being loaded; `done` goes from 0 to 1, None where nobody tells."""
 
@@ -231,7 +249,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="done"
     finish: Finish = "stop"
 
 
-Event = Queued | LoadProgress | PromptProgress | Token | Reasoning | ToolCall | Usage | Done
+Event = (
+    Queued | Chosen | LoadProgress | PromptProgress | Token | Reasoning | ToolCall | Usage | Done
+)
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -1,23 +1,33 @@
 """One connection to `/ws`: decode, one call, encode. Every message needs a scope.
 
 `view` is enough to look at this machine and at tasks; a query reads everything that is
-stored and costs a worker, so it needs `submit`.
+stored and costs a worker, and so do conversations and models: they need `submit`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from workbench.core import chat_wire, llm_wire
 from workbench.core import hub_wire as wire
+from workbench.core.hub_kinds import KINDS
 from workbench.core.wire import decode
 from workbench.errors import InputError, WorkbenchError
+from workbench.hub.chat import ChatDesk
+from workbench.hub.conversations import Conversations
+from workbench.hub.llm import ModelDesk
+from workbench.hub.prompts import Prompts
 from workbench.hub.publishing import Metrics, TaskFollowers
 from workbench.hub.queries import Questions, answer
 from workbench.listener import Connection, ConnectionGone, Scope, allows
 
+CALLS_AT_ONCE = 8
 QUERIES_AT_ONCE = 4
+LANE_LIMIT = 100
 
 log = logging.getLogger("workbench.hub")
 
@@ -29,35 +39,50 @@ SCOPES: dict[type[wire.HubMessage], Scope] = {
     wire.TaskUnsubscribe: "view",
     wire.Query: "submit",
     wire.QueryCancel: "submit",
-    wire.ChatSend: "submit",
-    wire.ChatOther: "submit",
-    wire.ModelMessage: "submit",
     wire.Terminal: "admin",
+    **dict.fromkeys(chat_wire.CHAT_KINDS.values(), "submit"),
+    **dict.fromkeys(llm_wire.LLM_KINDS.values(), "submit"),
 }
 """What each message needs; one that is not listed is refused."""
 
-LATER: dict[type[wire.HubMessage], str] = {
-    wire.ChatSend: "chat",
-    wire.ChatOther: "chat",
-    wire.ModelMessage: "loading language models",
-    wire.Terminal: "the terminal",
-}
+LATER: dict[type[wire.HubMessage], str] = {wire.Terminal: "the terminal"}
+KIND_OF = {struct: kind for kind, struct in KINDS.items()}
+
+Verb = Callable[[Connection, Any], Coroutine[Any, Any, None]]
+
+
+class Rates(Protocol):
+    """How often a token may ask for what."""
+
+    def check(self, token: str, endpoint: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """What all connections share."""
+
+    questions: Questions
+    metrics: Metrics
+    followers: TaskFollowers
+    chat: ChatDesk
+    conversations: Conversations
+    prompts: Prompts
+    models: ModelDesk
+    rates: Rates
 
 
 class Session:
-    """What one peer asked for and has not ended yet."""
+    """What one peer asked for and has not ended yet.
 
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        questions: Questions,
-        metrics: Metrics,
-        followers: TaskFollowers,
-    ) -> None:
-        self._connection, self._questions = connection, questions
-        self._metrics, self._followers = metrics, followers
-        self._queries: dict[asyncio.Task[None], wire.RequestId] = {}
+    Conversations are served one message after the other, in the order they came; what takes
+    long (queries, models) runs beside, and is stopped by its `requestId`.
+    """
+
+    def __init__(self, connection: Connection, desks: Desks) -> None:
+        self._connection, self._desks = connection, desks
+        self._calls: dict[asyncio.Task[None], wire.HubMessage] = {}
+        self._lane: asyncio.Queue[tuple[Verb, wire.HubMessage]] = asyncio.Queue(LANE_LIMIT)
+        self._worker: asyncio.Task[None] | None = None
         self._verbs: dict[type[wire.HubMessage], Callable[..., None]] = {
             wire.Ping: self._ping,
             wire.MonitoringSubscribe: self._monitor,
@@ -65,8 +90,11 @@ class Session:
             wire.TaskSubscribe: self._follow,
             wire.TaskUnsubscribe: self._leave,
             wire.Query: self._query,
-            wire.QueryCancel: self._cancel_query,
+            wire.QueryCancel: self._cancel,
+            llm_wire.LlmCancel: self._cancel,
         }
+        self._in_order = in_order(desks)
+        self._beside = beside(desks.models)
 
     def handle(self, frame: str | bytes) -> None:
         """One message. Whatever is wrong with it is answered, and the connection stays open."""
@@ -74,10 +102,10 @@ class Session:
         try:
             if isinstance(frame, bytes):
                 raise InputError("binary frames have no meaning here: send JSON as text")
-            request = decode(frame, wire.KINDS)
+            request = decode(frame, KINDS)
             request_id = request.request_id
             self._permit(request)
-            self._verbs[type(request)](request)
+            self._dispatch(request)
         except WorkbenchError as fault:
             request_id = request_id if request_id is not None else wire.request_id_of(frame)
             self._connection.send(wire.error(fault, request_id))
@@ -86,13 +114,28 @@ class Session:
             self._connection.send(wire.error(_broken(), request_id))
 
     async def end(self) -> None:
-        """The peer is gone: nothing goes on for it."""
-        self._metrics.leave(self._connection)
-        self._followers.forget(self._connection)
-        queries = list(self._queries)
-        for task in queries:
+        """The peer is gone: nothing goes on for it, but what it said is still answered."""
+        self._desks.metrics.leave(self._connection)
+        self._desks.followers.forget(self._connection)
+        if self._worker is not None:
+            await self._lane.join()
+            self._worker.cancel()
+        self._desks.chat.audience.forget(self._connection)
+        calls = list(self._calls)
+        for task in calls:
             task.cancel()
-        await asyncio.gather(*queries, return_exceptions=True)
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    def _dispatch(self, request: wire.HubMessage) -> None:
+        kind = type(request)
+        if kind in self._verbs:
+            self._verbs[kind](request)
+            return
+        self._desks.rates.check(self._connection.scope, KIND_OF[kind])
+        if kind in self._in_order:
+            self._queue(self._in_order[kind], request)
+        else:
+            self._call(self._beside[kind], request)
 
     def _permit(self, request: wire.HubMessage) -> None:
         kind = type(request)
@@ -116,50 +159,140 @@ class Session:
         confirmed = {"intervalMs": interval_ms}
         frame = wire.message("monitoring:subscribed", confirmed, request.request_id)
         self._connection.send(frame)
-        self._metrics.follow(self._connection, interval_ms / 1000)
+        self._desks.metrics.follow(self._connection, interval_ms / 1000)
 
     def _stop_monitoring(self, request: wire.MonitoringUnsubscribe) -> None:
-        self._metrics.leave(self._connection)
+        self._desks.metrics.leave(self._connection)
 
     def _follow(self, request: wire.TaskSubscribe) -> None:
         task_id = request.data.task_id
-        self._followers.add(self._connection, task_id)
+        self._desks.followers.add(self._connection, task_id)
         frame = wire.message("task:subscribed", {"taskId": task_id}, request.request_id)
         self._connection.send(frame)
-        self._followers.show(self._connection, task_id)
+        self._desks.followers.show(self._connection, task_id)
 
     def _leave(self, request: wire.TaskUnsubscribe) -> None:
-        self._followers.remove(self._connection, request.data.task_id)
+        self._desks.followers.remove(self._connection, request.data.task_id)
 
     def _query(self, request: wire.Query) -> None:
-        if len(self._queries) >= QUERIES_AT_ONCE:
+        if sum(isinstance(each, wire.Query) for each in self._calls.values()) >= QUERIES_AT_ONCE:
             raise wire.Busy(
                 "{limit} queries of this connection are running already: wait for one to end",
                 limit=QUERIES_AT_ONCE,
             )
-        task = asyncio.create_task(self._answer(request))
-        self._queries[task] = request.request_id
-        task.add_done_callback(self._queries.pop)
+        self._call(self._answer, request)
 
-    def _cancel_query(self, request: wire.QueryCancel) -> None:
-        for task, request_id in self._queries.items():
-            if request_id == request.request_id and not task.cancelling() and task.cancel():
-                fault = WorkbenchError("the query was cancelled")
-                self._connection.send(wire.error(fault, request_id))
+    def _cancel(self, request: wire.QueryCancel | llm_wire.LlmCancel) -> None:
+        for task, running in self._calls.items():
+            if running.request_id == request.request_id and not task.cancelling() and task.cancel():
+                what = "query" if isinstance(running, wire.Query) else "call"
+                self._connection.send(wire.error(_cancelled(what), request.request_id))
 
-    async def _answer(self, request: wire.Query) -> None:
+    async def _answer(self, connection: Connection, request: wire.Query) -> None:
+        await answer(connection, request, self._desks.questions)
+
+    # What takes its time
+
+    def _call(self, verb: Verb, request: wire.HubMessage) -> None:
+        """Beside everything else of this connection."""
+        if len(self._calls) >= CALLS_AT_ONCE:
+            raise wire.Busy(
+                "{limit} calls of this connection are running already: wait for one to end",
+                limit=CALLS_AT_ONCE,
+            )
+        task = asyncio.create_task(self._guarded(verb, request))
+        self._calls[task] = request
+        task.add_done_callback(self._calls.pop)
+
+    def _queue(self, verb: Verb, request: wire.HubMessage) -> None:
+        """After what this connection asked before."""
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        try:
+            self._lane.put_nowait((verb, request))
+        except asyncio.QueueFull:
+            raise wire.Busy(
+                "{limit} messages of this connection wait already: send more slowly",
+                limit=LANE_LIMIT,
+            ) from None
+
+    async def _work(self) -> None:
+        while True:
+            verb, request = await self._lane.get()
+            try:
+                await self._guarded(verb, request)
+            finally:
+                self._lane.task_done()
+
+    async def _guarded(self, verb: Verb, request: wire.HubMessage) -> None:
         fault: WorkbenchError
         try:
-            await answer(self._connection, request, self._questions)
+            await verb(self._connection, request)
             return
         except ConnectionGone:
             return
         except WorkbenchError as error:
             fault = error
         except Exception:
-            log.exception("query.failed connection=%d", self._connection.id)
+            log.exception(
+                "message.failed connection=%d type=%s",
+                self._connection.id,
+                KIND_OF[type(request)],
+            )
             fault = _broken()
         self._connection.send(wire.error(fault, request.request_id))
+
+
+def in_order(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
+    """The verbs that are served one after the other."""
+    chat, conversations, prompts = desks.chat, desks.conversations, desks.prompts
+    return {
+        chat_wire.ChatSend: chat.send,
+        chat_wire.ChatHistory: chat.history,
+        chat_wire.ChatStop: chat.stop,
+        chat_wire.ChatRegenerate: chat.regenerate,
+        chat_wire.ChatEdit: chat.edit,
+        chat_wire.ConversationCreate: conversations.create,
+        chat_wire.ConversationUpdate: conversations.update,
+        chat_wire.ConversationList: conversations.page,
+        chat_wire.ConversationFollow: conversations.follow,
+        chat_wire.ConversationUnfollow: conversations.unfollow,
+        chat_wire.ConversationDelete: conversations.delete,
+        chat_wire.ConversationExport: conversations.export,
+        chat_wire.InstructionSave: prompts.save,
+        chat_wire.InstructionList: prompts.known,
+        chat_wire.InstructionDelete: prompts.delete,
+        chat_wire.TemplateSave: prompts.save,
+        chat_wire.TemplateList: prompts.known,
+        chat_wire.TemplateDelete: prompts.delete,
+    }
+
+
+def beside(models: ModelDesk) -> dict[type[wire.HubMessage], Verb]:
+    """The verbs that take long, each in a task of its own."""
+    return {
+        llm_wire.ModelList: models.known,
+        llm_wire.ModelLoad: models.load,
+        llm_wire.ModelSwitch: models.switch,
+        llm_wire.ModelUnload: models.unload,
+        llm_wire.LlmChat: models.chat,
+        llm_wire.LlmComplete: models.complete,
+        llm_wire.LlmEmbed: models.embed,
+        llm_wire.LlmCount: models.count,
+        llm_wire.LlmTruncate: models.truncate,
+        llm_wire.LlmSplit: models.split,
+        llm_wire.LlmProcess: models.process,
+        llm_wire.LlmBenchmark: models.benchmark,
+        llm_wire.LlmCompare: models.compare,
+        llm_wire.LlmGenerate: models.generate,
+        llm_wire.LlmRecommend: models.recommend,
+    }
+
+
+def _cancelled(what: str) -> WorkbenchError:
+    if what == "query":
+        return wire.Cancelled("the query was cancelled")
+    return wire.Cancelled("the call was cancelled")
 
 
 def _broken() -> WorkbenchError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import functools
+import sys
 import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.clients.answer import QueryResult
 from workbench.clients.answers import ANSWER_S
@@ -21,6 +23,10 @@ from workbench.errors import InputError, LinkError, ProtocolError
 from workbench.runtime import Runtime, runtime
 from workbench.session.run import Run
 from workbench.settings import load_settings
+
+if TYPE_CHECKING:
+    from workbench.session.chat import Chat
+    from workbench.session.llm import Llm
 
 T = TypeVar("T")
 
@@ -67,7 +73,18 @@ def connect(
             workbench.close()
             raise
         _open[folder] = workbench
+        _offer_magics(workbench)
         return workbench
+
+
+def _offer_magics(workbench: Workbench) -> None:
+    """In a notebook or an IPython shell, `%%ask` asks on this workbench."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        from workbench.session.ask import register
+
+        register(shell, workbench.chat)
 
 
 def allow_nested_loops() -> None:
@@ -102,6 +119,20 @@ class Workbench:
         self.mesh = MeshClient(locate=self._mesh_address)
         """The mesh client, for code on `runtime` that awaits."""
         self._inputs = Inputs(self.mesh, folder)
+
+    @functools.cached_property
+    def chat(self) -> Chat:
+        """Conversations with language models, which the hub keeps."""
+        from workbench.session.chat import Chat
+
+        return Chat(self)
+
+    @functools.cached_property
+    def llm(self) -> Llm:
+        """Language models: what there is, what they answer, how fast they are."""
+        from workbench.session.llm import Llm
+
+        return Llm(self)
 
     @property
     def runtime(self) -> Runtime:

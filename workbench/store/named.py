@@ -32,3 +32,16 @@ def read(owner: Owner, query: str, params: dict[str, Any]) -> list[dict[str, Any
         ) from error
     finally:
         cursor.close()
+
+
+def erase(owner: Owner, query: str, params: dict[str, Any]) -> None:
+    """Run a named deletion of several statements, all or none. In the writer's thread only."""
+    connection = owner.connection
+    connection.execute("BEGIN")
+    try:
+        for statement in duckdb.extract_statements(sql_of(query)):
+            connection.execute(statement, params)
+        connection.execute("COMMIT")
+    except duckdb.Error:
+        connection.execute("ROLLBACK")
+        raise

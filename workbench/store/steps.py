@@ -75,7 +75,82 @@ CREATE MACRO amount_sum(high, low) AS
 # An acceptance is its row in tasks: written twice, it took twice as long to become durable.
 STEP_2 = "DELETE FROM task_events WHERE kind = 'accepted'"
 
-STEPS: tuple[str, ...] = (STEP_1, STEP_2)
+# Conversations: each entry holds a whole state, and the newest counts. An answer under way
+# is its pieces; its whole text is written once, at its end.
+STEP_3 = """
+CREATE TABLE conversation_entries (
+    conversation_id BIGINT NOT NULL, revision INTEGER NOT NULL, title VARCHAR NOT NULL,
+    model VARCHAR, system VARCHAR NOT NULL, parameters VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL, recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE message_entries (
+    message_id BIGINT NOT NULL, revision INTEGER NOT NULL, conversation_id BIGINT NOT NULL,
+    role VARCHAR NOT NULL, content VARCHAR NOT NULL, reasoning VARCHAR NOT NULL,
+    status VARCHAR NOT NULL, model VARCHAR, backend VARCHAR, parameters VARCHAR,
+    tool_calls VARCHAR, attachments VARCHAR, images VARCHAR,
+    prompt_tokens BIGINT, completion_tokens BIGINT, ttft_ms DOUBLE, tokens_per_s DOUBLE,
+    elapsed_ms DOUBLE, finish VARCHAR, error VARCHAR,
+    created_at TIMESTAMP NOT NULL, recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE message_pieces (
+    message_id BIGINT NOT NULL, n INTEGER NOT NULL, content VARCHAR NOT NULL,
+    reasoning VARCHAR NOT NULL, recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE message_replacements (message_id BIGINT NOT NULL, replaced_at TIMESTAMP NOT NULL);
+CREATE TABLE prompt_entries (
+    kind VARCHAR NOT NULL, name VARCHAR NOT NULL, version INTEGER NOT NULL,
+    title VARCHAR NOT NULL, content VARCHAR NOT NULL, deleted BOOLEAN NOT NULL,
+    recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE model_measurements (
+    model VARCHAR NOT NULL, backend VARCHAR NOT NULL, kind VARCHAR NOT NULL, ttft_ms DOUBLE,
+    tokens_per_s DOUBLE, memory_bytes BIGINT, detail VARCHAR NOT NULL,
+    measured_at TIMESTAMP NOT NULL
+);
+
+CREATE VIEW chat_messages AS
+WITH newest AS (
+    SELECT * FROM message_entries
+    QUALIFY row_number() OVER (PARTITION BY message_id ORDER BY revision DESC) = 1
+), pieced AS (
+    SELECT message_id, string_agg(content, '' ORDER BY n) AS content,
+        string_agg(reasoning, '' ORDER BY n) AS reasoning
+    FROM message_pieces GROUP BY message_id
+), gone AS (
+    SELECT message_id, min(replaced_at) AS replaced_at FROM message_replacements GROUP BY message_id
+)
+SELECT message_id, conversation_id, role,
+    CASE status WHEN 'streaming' THEN coalesce(pieced.content, '') ELSE newest.content END
+        AS content,
+    CASE status WHEN 'streaming' THEN coalesce(pieced.reasoning, '') ELSE newest.reasoning END
+        AS reasoning,
+    status, model, backend, parameters, tool_calls, attachments, images, prompt_tokens,
+    completion_tokens, ttft_ms, tokens_per_s, elapsed_ms, finish, error, created_at, replaced_at
+FROM newest LEFT JOIN pieced USING (message_id) LEFT JOIN gone USING (message_id);
+
+CREATE VIEW conversations AS
+WITH newest AS (
+    SELECT * FROM conversation_entries
+    QUALIFY row_number() OVER (PARTITION BY conversation_id ORDER BY revision DESC) = 1
+), said AS (
+    SELECT conversation_id, count(*) AS messages, max(created_at) AS newest_at
+    FROM (
+        SELECT DISTINCT message_id, conversation_id, created_at FROM message_entries
+        WHERE message_id NOT IN (SELECT message_id FROM message_replacements)
+    ) GROUP BY conversation_id
+)
+SELECT conversation_id, title, model, system, parameters, created_at,
+    greatest(recorded_at, coalesce(newest_at, recorded_at)) AS updated_at,
+    coalesce(messages, 0) AS messages, revision
+FROM newest LEFT JOIN said USING (conversation_id);
+
+CREATE VIEW prompts AS
+SELECT kind, name, version, title, content, recorded_at AS updated_at FROM prompt_entries
+QUALIFY row_number() OVER (PARTITION BY kind, name ORDER BY version DESC, deleted DESC) = 1
+    AND NOT deleted;
+"""
+
+STEPS: tuple[str, ...] = (STEP_1, STEP_2, STEP_3)
 
 
 def apply_steps(

@@ -10,7 +10,7 @@ from pathlib import Path
 STATIC = Path(__file__).parent / "static"
 CATALOGUES = Path(__file__).parent / "i18n"
 
-_IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./(?P<name>[\w.]+)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./(?P<name>[\w.-]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _DEFAULT = re.compile(r"^export default \{ render \};\n?", re.MULTILINE)
 
@@ -51,6 +51,6 @@ def _catalogues_module() -> str:
 
 
 @functools.cache
-def style(name: str) -> str:
-    """A style sheet of static/."""
-    return (STATIC / name).read_text("utf-8")
+def style(*names: str) -> str:
+    """Style sheets of static/, one behind the other."""
+    return "\n".join((STATIC / name).read_text("utf-8") for name in names)

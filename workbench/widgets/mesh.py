@@ -25,7 +25,7 @@ class MeshWidget(LinkedWidget):
     """
 
     _esm = script("mesh.js")
-    _css = style("mesh.css")
+    _css = style("base.css", "mesh.css")
 
     connection = traitlets.Dict(
         help="{state, endpoint, url, attempt, maxAttempts, retryAt, error, hub: absent | starting}"

@@ -20,7 +20,7 @@ class PlotPanel(LinkedWidget):
     """
 
     _esm = script("plot.js")
-    _css = style("mesh.css")
+    _css = style("base.css", "mesh.css")
 
     figure = traitlets.Dict().tag(sync=True)
     keep_points = traitlets.Int(3600, help="points that a trace keeps while it streams").tag(

@@ -1,0 +1,334 @@
+"""show_chat(): the chat console on this process's session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from workbench.boards.chat_desk import ChatDesk
+from workbench.boards.frames import described, listed, pick
+from workbench.boards.home import Coalesced, Home
+from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
+from workbench.boards.notebook import Names, Notebook
+from workbench.clients.hub import HubClient
+from workbench.core.chat_view import Change, ChatView
+from workbench.errors import LinkError, WorkbenchError
+from workbench.runtime import Runtime, runtime
+from workbench.session import Workbench, connect
+from workbench.widgets.chat import ChatWidget
+
+FLUSH_S = 0.04
+LOOK_S = 1.0
+HUB_LOOK_S = 2.0
+WORK = "chat board"
+LINK = ("connected", "disconnected", "reconnecting", "reconnect_failed")
+
+
+class ChatBoard:
+    """Wires one ChatWidget to a hub. Everything of the widget and of the view happens at home,
+    on the kernel's loop; everything of the client (a ChatDesk) on the runtime's thread.
+
+    The board has a connection of its own: what it follows is nobody else's business.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        session: Callable[[], Workbench] = connect,
+        background: Runtime | None = None,
+        names: Names | None = None,
+    ) -> None:
+        self._home = home
+        self._runtime = background or runtime()
+        self._open_session = session
+        self._workbench: Workbench | None = None
+        self._desk: ChatDesk | None = None
+        self._inbox: deque[tuple[str, Any]] = deque()
+        self._leave: list[Callable[[], None]] = []
+        self._draft: dict[str, Any] = {}
+        self.closing: Future[None] | None = None
+        """The end of the connection, after `close`."""
+        self.view = ChatView()
+        self.widget = ChatWidget(dispatch=home.call)
+        self._watch = HubWatch(home, self.widget, self._reconnect)
+        self._drawing = Coalesced(home, self._draw, FLUSH_S)
+        self._notebook = Notebook(names, self._list_frames)
+        self.widget.on_intent(self._intent)
+        self._list_frames()
+        self._leave.append(self._runtime.watch(self._trouble))
+        self._follower = self._runtime.spawn(self._live(), WORK)
+
+    def close(self) -> None:
+        """Close the board's connection soon; an answer under way goes on at the hub."""
+        self._follower.cancel()
+        for leave in self._leave:
+            leave()
+        self._notebook.close()
+        if self._desk is not None and self._runtime.alive:
+            self.closing = self._runtime.spawn(self._desk.close(), WORK)
+        self.widget.close()
+
+    # On the runtime's thread
+
+    async def _live(self) -> None:
+        workbench = self._workbench = await self._watch.session(self._open_session)
+        client = HubClient(locate=lambda: (workbench.hub.ws, workbench.hub.token))
+        self._desk = ChatDesk(client, self._tell, self._reply)
+        for name in (*LINK, "chat"):
+            self._leave.append(client.on(name, self._hear(name)))
+        await client.connect(wait_s=0)
+        await self._keep_fresh(workbench)
+
+    def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
+        def heard(data: dict[str, Any]) -> None:
+            self._tell(name, data)
+            desk = self._desk
+            if desk is not None and name == "connected":
+                self._spawn(desk.catch_up())
+            if desk is not None and data.get("type") == "model:changed":
+                self._spawn(desk.list_models())
+
+        return heard
+
+    async def _keep_fresh(self, workbench: Workbench) -> None:
+        """What a page that looks again has missed; a hub that went and came."""
+        watched, looked = False, 0.0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self.widget.watched and not watched:
+                self._drawing.ask()
+            watched, looked = self.widget.watched, looked + LOOK_S
+            if watched and looked >= HUB_LOOK_S and not self._client().connected:
+                looked = 0.0
+                await self._watch.look(workbench)
+
+    async def _reconnect(self) -> None:
+        await self._client().connect(wait_s=0)
+
+    def _client(self) -> HubClient:
+        return self._talking().client
+
+    def _talking(self) -> ChatDesk:
+        if self._desk is None:
+            raise LinkError("the workbench is still starting: try again in a moment")
+        return self._desk
+
+    def _tell(self, name: str, data: Any) -> None:
+        """Something to be folded and drawn at home. From any thread."""
+        self._inbox.append((name, data))
+        self._drawing.ask()
+
+    def _reply(self, kind: str, said: Mapping[str, Any]) -> None:
+        self._home.call(lambda: self.widget.reply(kind, **said))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._runtime.spawn(work, WORK)
+
+    def _trouble(self, error: BaseException, name: str) -> None:
+        """Work of the background failed: the page says so instead of standing still."""
+        if name == WORK and isinstance(error, WorkbenchError):
+            self._tell("problem", said(error))
+
+    # At home: the view, the widget
+
+    def _draw(self) -> None:
+        while self._inbox:
+            name, data = self._inbox.popleft()
+            if name in LINK_STATES:
+                self._show_link(name, data)
+            elif name == "chat":
+                self._fold(str(data.get("type")), data.get("data"))
+            elif name == "opened":
+                self._open(data)
+            else:
+                setattr(self.widget, name, data)
+        if self.widget.watched:
+            self.widget.streaming = self.view.streaming
+        self.widget.flush()
+
+    def _fold(self, kind: str, data: Any) -> None:
+        for change in self.view.apply(kind, data):
+            self._show(change)
+        if kind == "conversation:changed" and isinstance(data, dict):
+            self._list_conversation(data.get("conversation"))
+        elif kind == "conversation:deleted" and isinstance(data, dict):
+            gone = data.get("conversationId")
+            kept = [each for each in self.widget.conversations if each.get("id") != gone]
+            self.widget.conversations = kept
+
+    def _show(self, change: Change) -> None:
+        """One change of the view, told to the widget."""
+        widget, data = self.widget, change.data
+        match change.kind:
+            case "show":
+                widget.show(self.view.messages)
+                self._show_conversation()
+            case "conversation" | "gone":
+                self._show_conversation()
+                if change.kind == "gone":
+                    widget.show([])
+            case "add":
+                widget.add(data["message"])
+            case "chunk":
+                widget.chunk(data["messageId"], data["text"])
+            case "reason":
+                widget.reason(data["messageId"], data["text"])
+            case "tool":
+                widget.tool(data["messageId"], data["call"])
+            case "end":
+                widget.end(data["message"])
+            case "drop":
+                widget.drop(data["messageIds"])
+            case "gap":
+                self._spawn(self._talking().follow_anew())
+
+    def _show_conversation(self) -> None:
+        shown = self.view.conversation or self._draft
+        names = ("id", "title", "model", "system", "parameters")
+        self.widget.conversation = {name: shown[name] for name in names if name in shown}
+
+    def _list_conversation(self, conversation: Any) -> None:
+        """A conversation that changed stands first in the list, unless one is searched for."""
+        if not isinstance(conversation, dict) or (self._desk and self._desk.search):
+            return
+        others = [
+            each for each in self.widget.conversations if each.get("id") != conversation.get("id")
+        ]
+        self.widget.conversations = [conversation, *others]
+
+    def _open(self, conversation_id: int | None) -> None:
+        """Show this conversation from its next snapshot on; None for one that is to begin."""
+        self.view.want(conversation_id)
+        if conversation_id is None:
+            self.widget.show([])
+            self._show_conversation()
+
+    def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
+        url = ""
+        if self._workbench is not None:
+            with contextlib.suppress(LinkError):
+                url = self._workbench.hub.ws
+        self._watch.show_link(name, data, self.widget.state.now_ms(), url=url)
+
+    def _list_frames(self) -> None:
+        found = listed(self._notebook.names)
+        if found != self.widget.frames:
+            self.widget.frames = found
+
+    # Intents
+
+    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        handler = self._HANDLERS.get(str(content.get("kind")))
+        if handler is None:
+            return
+        try:
+            handler(self, content)
+        except WorkbenchError as error:
+            self._refuse(content, error)
+
+    def _refuse(self, content: Mapping[str, Any], error: WorkbenchError) -> None:
+        if content.get("kind") == "send":
+            self.widget.reply("refused", clientId=content.get("clientId"), error=said(error))
+        else:
+            self.widget.problem = said(error)
+
+    def _send(self, content: dict[str, Any]) -> None:
+        attachments = self._attached(content.get("attachments"))
+        conversation_id, draft = self.view.id, dict(self._draft)
+        work = self._talking().send(content, attachments, conversation_id, draft)
+        self._draft = {}
+        self._spawn(work)
+
+    def _attached(self, names: Any) -> list[dict[str, str]]:
+        """The frames as they are now, in the words that the preview shows."""
+        given = names if isinstance(names, list) else []
+        found = [described(str(each), pick(self._notebook.names, str(each))) for each in given]
+        return [{"name": each.name, "text": each.text} for each in found]
+
+    def _preview(self, content: dict[str, Any]) -> None:
+        name = str(content.get("frame"))
+        try:
+            frame = described(name, pick(self._notebook.names, name))
+        except WorkbenchError as error:
+            self.widget.reply("preview", name=name, error=said(error))
+            return
+        model = (self.view.conversation or self._draft).get("model")
+        self._spawn(self._talking().preview(frame, model))
+
+    def _budget(self, content: dict[str, Any]) -> None:
+        attached = [each["text"] for each in self._attached(content.get("attachments"))]
+        conversation = self.view.conversation or self._draft
+        texts = [*attached, str(content.get("draft") or "")]
+        budget = self._talking().budget
+        self._runtime.call(budget.ask, conversation, list(self.view.messages), texts)
+
+    def _settings(self, content: dict[str, Any]) -> None:
+        names = {"pick": ("model",), "rename": ("title",)}.get(
+            str(content["kind"]), ("system", "parameters")
+        )
+        settings = {name: content[name] for name in names if name in content}
+        conversation_id = content.get("conversationId", self.view.id)
+        if conversation_id is None:
+            self._draft |= settings
+            self._show_conversation()
+        else:
+            self._spawn(self._talking().update(conversation_id, settings))
+
+    def _create(self, _content: dict[str, Any]) -> None:
+        kept = (self.view.conversation or self._draft).get("model")
+        self._draft = {"model": kept} if kept else {}
+        self._open(None)
+        if self._desk is not None:
+            self._spawn(self._desk.open(None))
+
+    def _start_hub(self, _content: dict[str, Any]) -> None:
+        if self._workbench is not None:
+            self._watch.show("starting")
+            self._spawn(self._watch.start(self._workbench))
+
+    def _insert(self, content: dict[str, Any]) -> None:
+        """A kernel can add a cell only in its reply to one that runs: the page has to."""
+        self.widget.reply("inserted", ok=False)
+
+    def _asked(self, content: dict[str, Any]) -> None:
+        """Everything else goes to the hub as it is."""
+        work = self._talking().do(str(content["kind"]), content, self.view.id)
+        if content["kind"] == "open":
+            self._open(int(content["conversationId"]))
+        self._spawn(work)
+
+    _HANDLERS: Mapping[str, Callable[[ChatBoard, dict[str, Any]], None]] = {
+        "send": _send,
+        "preview": _preview,
+        "budget": _budget,
+        "pick": _settings,
+        "rename": _settings,
+        "settings": _settings,
+        "create": _create,
+        "startHub": _start_hub,
+        "insert": _insert,
+        **dict.fromkeys(
+            (
+                *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),
+                *("load", "unload", "refreshModels", "savePrompt", "deletePrompt"),
+            ),
+            _asked,
+        ),
+    }
+
+
+_board: ChatBoard | None = None
+
+
+def show_chat() -> ChatWidget:
+    """The chat console. Shown again, the board that was there is replaced."""
+    global _board
+    if _board is not None:
+        _board.close()
+    _board = ChatBoard(Home())
+    return _board.widget

@@ -1,0 +1,114 @@
+"""What every board does about its hub: waits for it, says that it is gone, starts it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from workbench.boards.home import Home
+from workbench.clients.discovery import HubFile, find_or_start, hub_process
+from workbench.errors import WorkbenchError
+from workbench.session import Workbench
+from workbench.widgets.link import LinkedWidget
+
+RETRY_S = 10.0
+FAILED_RETRY_S = 60.0
+
+LINK_STATES = {
+    "connected": "connected",
+    "disconnected": "disconnected",
+    "reconnecting": "reconnecting",
+    "reconnect_failed": "failed",
+}
+"""A client's events about its connection, as a page says them."""
+
+
+def said(error: WorkbenchError) -> dict[str, Any]:
+    """An error as a page shows it, in the reader's language."""
+    return {
+        "text": str(error),
+        "reason": str(error),
+        "template": error.template,
+        "values": error.values,
+    }
+
+
+class HubWatch:
+    """The hub of one board. `widget` has the traits `connection` and `problem`; `connect`
+    makes the board's client try now. Methods that await: on the runtime's thread; `show`
+    and `show_link`: at home."""
+
+    def __init__(
+        self, home: Home, widget: LinkedWidget, connect: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._home, self._widget, self._connect = home, widget, connect
+        self._state = ""
+        self._tried: HubFile | None = None
+
+    async def session(self, opened: Callable[[], Workbench], **where: str) -> Workbench:
+        """The session; a hub that cannot be had is said, and tried for again."""
+        while True:
+            try:
+                return await asyncio.to_thread(opened)
+            except WorkbenchError as error:
+                self._set("problem", said(error))
+                self._set("connection", {"state": "failed", **where, "url": ""})
+                await asyncio.sleep(RETRY_S)
+
+    async def look(self, workbench: Workbench) -> None:
+        """A new hub is not kept waiting for the next attempt; that there is none is said."""
+        if self._state == "starting":
+            return
+        found = await asyncio.to_thread(hub_process, workbench.data)
+        if found is None:
+            self._home.call(lambda: self.show("absent"))
+        elif found != self._tried:
+            self._tried = found
+            self._home.call(lambda: self.show(""))
+            await self._connect()
+
+    async def start(self, workbench: Workbench) -> None:
+        """Start a hub, at a person's word."""
+        try:
+            await find_or_start(workbench.data)
+        except WorkbenchError as error:
+            self._set("problem", said(error))
+            self._home.call(lambda: self.show("absent"))
+            return
+        self._home.call(lambda: self.show(""))
+        await self._connect()
+
+    def show(self, state: str) -> None:
+        """`absent`, `starting`, or nothing to be said of it."""
+        self._state = state
+        self._set_now("connection", {**_connection(self._widget), "hub": state})
+
+    def show_link(self, name: str, data: Mapping[str, Any], now_ms: int, **where: str) -> None:
+        """How the connection is after an event of the client; `where` it leads."""
+        if name == "connected":
+            self._state = ""
+        failed_s = FAILED_RETRY_S if name == "reconnect_failed" else None
+        wait_s = data.get("delayS", failed_s)
+        reason = data.get("reason")
+        told = {"template": data.get("template", ""), "values": data.get("values") or {}}
+        connection = {
+            "state": LINK_STATES[name],
+            **where,
+            "attempt": data.get("attempt"),
+            "maxAttempts": data.get("maxAttempts"),
+            "retryAt": None if wait_s is None else now_ms + int(wait_s * 1000),
+            "error": {"text": reason, **told} if reason else None,
+            "hub": self._state,
+        }
+        self._set_now("connection", connection)
+
+    def _set(self, trait: str, value: Any) -> None:
+        self._home.call(lambda: self._set_now(trait, value))
+
+    def _set_now(self, trait: str, value: Any) -> None:
+        setattr(self._widget, trait, value)
+
+
+def _connection(widget: Any) -> dict[str, Any]:
+    return dict(widget.connection)

@@ -1,0 +1,148 @@
+"""What a language model said, as a notebook and a terminal show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.core import markup
+from workbench.core.chat import AnswerUsage, Message, Prompt
+from workbench.core.llm_results import Answer as Given
+from workbench.session.harmless import harmless
+
+TITLES = {"stopped": "stopped", "broken": "broken off", "length": "cut off at its limit"}
+
+
+class Answer:
+    """One answer. As the last line of a cell it draws itself as Markdown; `str` is its text."""
+
+    def __init__(self, message: Message, text: str | None = None) -> None:
+        self.message = message
+        """All that is kept of it."""
+
+    @classmethod
+    def of(cls, given: Given) -> Answer:
+        """The answer of a call that nobody keeps: it has no number."""
+        usage = given.usage
+        took = AnswerUsage(
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            ttft_ms=given.ttft_ms,
+            tokens_per_second=given.tokens_per_second,
+            elapsed_ms=given.elapsed_ms,
+        )
+        return cls(
+            Message(
+                id=0,
+                conversation_id=0,
+                role="assistant",
+                content=given.text,
+                timestamp="",
+                model=given.model,
+                backend=given.backend,
+                reasoning=given.reasoning,
+                tool_calls=given.tool_calls,
+                usage=took,
+                finish=given.finish,
+            )
+        )
+
+    @property
+    def text(self) -> str:
+        return self.message.content
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought before it answered, where it says so."""
+        return self.message.reasoning
+
+    @property
+    def model(self) -> str | None:
+        return self.message.model
+
+    @property
+    def usage(self) -> AnswerUsage:
+        """Tokens and times; None where nobody could tell."""
+        return self.message.usage or AnswerUsage()
+
+    @property
+    def conversation_id(self) -> int | None:
+        """The conversation that keeps it; None where nobody does."""
+        return self.message.conversation_id or None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended at the user's word."""
+        return self.message.status == "stopped" or self.message.finish == "stopped"
+
+    @property
+    def caption(self) -> str:
+        """Model, tokens, tokens per second, time to the first token; and how it ended."""
+        usage = self.usage
+        parts = [
+            "stopped" if self.stopped else TITLES.get(self.message.status, ""),
+            TITLES.get(self.message.finish or "", "") if not self.stopped else "",
+            self.model or "",
+            _said(usage.completion_tokens, "{:,} tokens"),
+            _said(usage.tokens_per_second, "{:,.1f} tokens/s"),
+            _said(usage.ttft_ms, "first token after {:,.0f} ms"),
+        ]
+        return " · ".join(part for part in parts if part)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"{self.text}\n[{self.caption}]" if self.caption else self.text
+
+    def _repr_markdown_(self) -> str:
+        return harmless(self.text)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/markdown": self._repr_markdown_(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        """The answer, and below it its caption."""
+        from IPython.display import display
+
+        drawn = {"text/markdown": self._repr_markdown_(), "text/plain": self.text}
+        display(drawn, raw=True)  # type: ignore[no-untyped-call]
+        if self.caption:
+            note = {"text/html": markup.note(self.caption), "text/plain": f"[{self.caption}]"}
+            display(note, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _said(value: float | None, template: str) -> str:
+    return "" if value is None else template.format(value)
+
+
+class Conversations(list[dict[str, Any]]):
+    """Conversations, newest first, which draw themselves as a table."""
+
+    def _repr_html_(self) -> str:
+        found = any(each.get("found") for each in self)
+        columns = ("id", "title", "messages", "changed", *(("found",) if found else ()))
+        return markup.table(columns, map(_row, self), f"{len(self)} conversations")
+
+
+def _row(conversation: Mapping[str, Any]) -> Sequence[Any]:
+    names = ("id", "title", "messages", "updatedAt", "found")
+    return [conversation.get(name) for name in names if name != "found" or conversation.get(name)]
+
+
+class Messages(list[Message]):
+    """The messages of a conversation, oldest first, which draw themselves."""
+
+    def _repr_markdown_(self) -> str:
+        return "\n\n".join(f"**{each.role}**\n\n{harmless(each.content)}" for each in self)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{each.role}: {each.content}" for each in self)
+
+
+class Prompts(list[Prompt]):
+    """Instructions or templates, which draw themselves as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(e.name, e.version, e.title, ", ".join(e.variables), e.content) for e in self]
+        return markup.table(("name", "version", "title", "variables", "content"), rows)

@@ -1,0 +1,1 @@
+SELECT * FROM chat_messages WHERE message_id = $message_id

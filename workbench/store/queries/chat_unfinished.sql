@@ -1,0 +1,1 @@
+SELECT * FROM chat_messages WHERE status = 'streaming' ORDER BY message_id

@@ -1,0 +1,1 @@
+SELECT max(revision) AS revision FROM message_entries WHERE message_id = $message_id

@@ -1,0 +1,1 @@
+SELECT * FROM model_measurements WHERE kind = $kind ORDER BY measured_at DESC LIMIT $limit

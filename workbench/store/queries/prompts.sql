@@ -1,0 +1,1 @@
+SELECT * FROM prompts WHERE kind = $kind ORDER BY lower(name), name
