@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from workbench.core.llm import ChatRequest, Chosen, Done, Event, Token
@@ -26,6 +26,9 @@ class Speaking:
         self.held: asyncio.Event | None = None
         self.hold_after = 0
         self.reached = asyncio.Event()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Nothing is ever loaded here."""
 
     async def chat(
         self, request: ChatRequest, *, fallbacks: Sequence[str] = ()

@@ -330,3 +330,10 @@ async def test_instructions_and_templates_are_kept_in_versions(endpoint: Endpoin
         assert again["data"]["message"] == (
             "name is 'terse'; allowed: the name of a kept instruction"
         )
+
+
+async def test_a_conversation_is_named_by_the_first_line_that_was_said(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        heard = await answered(peer, "\nWhat is this?\n```python\nprint(1)\n```")
+        changed = next(each for each in heard if each["type"] == "conversation:changed")
+        assert changed["data"]["conversation"]["title"] == "What is this?"

@@ -432,7 +432,8 @@ class ChatDesk:
 
 def _changed_by(conversation: Conversation, said: Said) -> Conversation:
     """A first message names the conversation; a system prompt said with one stays."""
-    title = conversation.title or " ".join(said.message.split())[:TITLE_CHARS]
+    first_line = said.message.strip().partition("\n")[0]
+    title = conversation.title or first_line[:TITLE_CHARS].strip()
     system = conversation.system if said.system is None else said.system
     return msgspec.structs.replace(conversation, title=title, system=system)
 

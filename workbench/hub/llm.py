@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
@@ -48,6 +48,8 @@ class LanguageModels(Protocol):
 
     @property
     def current(self) -> str | None: ...
+
+    def watch(self, watcher: Callable[[], None]) -> None: ...
 
     async def models(self, *, refresh: bool = False) -> Listing: ...
 
@@ -129,6 +131,7 @@ class ModelDesk:
     def __init__(self, models: LanguageModels, journal: Journal) -> None:
         self._models, self._journal = models, journal
         self._watching: WeakSet[Connection] = WeakSet()
+        models.watch(self._changed)
 
     async def known(self, connection: Connection, request: wire.ModelList) -> None:
         """Every model and back end."""
@@ -164,20 +167,16 @@ class ModelDesk:
         steps: AsyncGenerator[LoadProgress],
     ) -> None:
         asked = request.data.model
-        try:
-            async with aclosing(steps):
-                async for step in steps:
-                    data = {"model": asked, "done": step.done}
-                    connection.send(message("model:progress", data, request.request_id))
-        finally:
-            self._changed()
+        async with aclosing(steps):
+            async for step in steps:
+                data = {"model": asked, "done": step.done}
+                connection.send(message("model:progress", data, request.request_id))
         loaded = {"model": self._models.current or asked}
         connection.send(message("model:loaded", loaded, request.request_id))
 
     async def unload(self, connection: Connection, request: wire.ModelUnload) -> None:
         """Give a model's memory back."""
         await self._models.unload(request.data.model)
-        self._changed()
         data = {"model": request.data.model}
         connection.send(message("model:unloaded", data, request.request_id))
 

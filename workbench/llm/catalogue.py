@@ -75,6 +75,8 @@ class Catalogue:
         self._listed_at: float | None = None
         self._round: asyncio.Task[None] | None = None
         self.entries: dict[str, Entry] = {}
+        self.watchers: list[Callable[[], None]] = []
+        """Called when a model was loaded or unloaded."""
         self.current: tuple[str, str] | None = None
         """(id, back end) of the model that was loaded last by the service."""
 
@@ -204,6 +206,8 @@ class Catalogue:
                 msgspec.structs.replace(listed, loaded=loaded) if listed.id == model else listed
                 for listed in entry.models
             ]
+        for watcher in self.watchers:
+            watcher()
 
     async def close(self) -> None:
         if self._round is not None:

@@ -93,6 +93,10 @@ class Service:
         """The model that was loaded last, as `id@backend`; None where none was."""
         return "@".join(self._catalogue.current) if self._catalogue.current else None
 
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` whenever a model was loaded or unloaded, at whoever's wish."""
+        self._catalogue.watchers.append(watcher)
+
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """What the last switch tried, in order, and why each failed that did."""
