@@ -34,6 +34,7 @@ class Served:
         self._hub: subprocess.Popen[bytes] | None = None
         self._page: subprocess.Popen[bytes] | None = None
         shutil.copytree(ROOT / "data" / "samples", self.data / "samples")
+        (self.data / "models").mkdir()
 
     def start_hub(self) -> None:
         self._hub = self._run("hub", "--data", str(self.data))
@@ -81,6 +82,7 @@ class Served:
                     "WORKBENCH_DATA": str(self.data),
                     "WORKBENCH_WS_PORT": "0",
                     "WORKBENCH_MESH_PORT": "0",
+                    "WORKBENCH_LLM_DISCOVER": "0",
                     "PYTHONUNBUFFERED": "1",
                     **self.settings,
                 },

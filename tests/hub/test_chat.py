@@ -134,6 +134,20 @@ async def test_a_stop_right_after_the_message_is_not_lost(endpoint: Endpoint) ->
         assert heard[-1]["data"]["status"] == "stopped"
 
 
+async def test_a_stop_that_comes_late_does_not_hit_the_next_answer(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as peer:
+        earlier = (await answered(peer, "Hi"))[-1]["data"]["id"]
+        endpoint.models.held, endpoint.models.hold_after = asyncio.Event(), 2
+        await peer.say("chat:send", {"message": "And?"})
+        await until(peer, "chat:streaming", chunk="Hello")
+        await peer.say("chat:stop", {"messageId": earlier})
+        stopped = (await until(peer, "chat:stopped"))[-1]["data"]
+        assert stopped["messageId"] is None
+        endpoint.models.held.set()
+        heard = await until(peer, "chat:message", role="assistant")
+        assert heard[-1]["data"]["status"] == "done"
+
+
 async def test_a_stop_with_nothing_to_stop_answers_too(endpoint: Endpoint) -> None:
     async with endpoint.peer() as peer:
         heard = await peer.ask("chat:stop", {"conversationId": 8})

@@ -195,8 +195,8 @@ async def test_an_answer_that_fails_its_checks_says_so(peer: Peer) -> None:
         (
             "llm:generate",
             {"turns": HI, "checks": {"pattern": "("}},
-            "the pattern '(' cannot be used: Invalid regular expression: missing ): (; allowed: RE2, "
-            "which has no look-around and no back references",
+            "the pattern '(' cannot be used: Invalid regular expression: missing ): (; "
+            "allowed: RE2, which has no look-around and no back references",
         ),
     ],
 )

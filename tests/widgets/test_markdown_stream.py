@@ -133,6 +133,20 @@ def test_a_link_that_is_defined_at_the_end_reaches_the_words_at_the_start() -> N
     assert stream.blocks == render(stream.source)
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[ref]:\n'\n\n\tcode\nword\n[ref]",
+        "\n[ref]:r\n\n|\n1. e\n[ref]",
+        "[ref]: /u\n'title\nmore'\n\n[ref]\n\n# head\n\n[ref]\n",
+        "a\n\n[ref]: https://one.test\n\nb\n\n[ref]: https://two.test\n\n[ref]\n",
+    ],
+)
+def test_links_defined_anywhere_between_blocks_reach_every_block(source: str, size: int) -> None:
+    assert streamed(source, [size]).blocks == render(source)
+
+
 def texts_while_written(source: str) -> list[str]:
     """What can be read of the open block after each letter."""
     stream, seen = StreamingMarkdown(), []

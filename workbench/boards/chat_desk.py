@@ -108,7 +108,7 @@ class ChatDesk:
     ) -> Coroutine[Any, Any, None]:
         """The work for any other intent."""
         works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "stop": lambda: self._stop(conversation_id),
+            "stop": lambda: self._stop(conversation_id, content.get("messageId")),
             "regenerate": lambda: self._again("chat:regenerate", content, conversation_id),
             "edit": lambda: self._again("chat:edit", content, conversation_id),
             "open": lambda: self.open(int(content["conversationId"])),
@@ -178,9 +178,10 @@ class ChatDesk:
             assert self._shown is not None  # noqa: S101  # opened one line above
             return self._shown
 
-    async def _stop(self, conversation_id: int | None) -> None:
+    async def _stop(self, conversation_id: int | None, message_id: Any) -> None:
         if conversation_id is not None:
-            await self._chat.stop(conversation_id)
+            known = message_id if isinstance(message_id, int) else None
+            await self._chat.stop(conversation_id, known)
 
     async def _again(
         self, kind: str, content: Mapping[str, Any], conversation_id: int | None

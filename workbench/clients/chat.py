@@ -106,9 +106,10 @@ class ChatClient:
 
         return AnswerStream(self.client, begin, heard)
 
-    async def stop(self, conversation_id: int | None = None) -> bool:
-        """Stop the answer under way; what there is of it is kept. Whether there was one."""
-        asked = {"conversationId": self._known(conversation_id)}
+    async def stop(self, conversation_id: int | None = None, message_id: int | None = None) -> bool:
+        """Stop the answer under way (only this one, where it is named); what there is of it is
+        kept. Whether there was one."""
+        asked = given(conversationId=self._known(conversation_id), messageId=message_id)
         answer = await self.client.ask("chat:stop", asked)
         return isinstance(answer, dict) and answer.get("messageId") is not None
 

@@ -62,9 +62,10 @@ class ChatHistory(HubMessage, frozen=True):
 
 
 class Which(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A conversation; without an id the one that this connection looks at."""
+    """An answer; without ids the one under way in what this connection looks at."""
 
     conversation_id: ConversationId | None = None
+    message_id: MessageId | None = None
 
 
 class ChatStop(HubMessage, frozen=True):

@@ -19,6 +19,7 @@ from workbench.core.chat_wire import (
     ChatStop,
     Edited,
     Said,
+    Which,
 )
 from workbench.core.hub_wire import Busy, RequestId, message
 from workbench.core.llm import ChatRequest, Sampling, Tool
@@ -119,12 +120,14 @@ class ChatDesk:
 
     async def stop(self, connection: Connection, request: ChatStop) -> None:
         """Stop the answer; said at once, and the answer ends with what there is."""
-        given = request.data.conversation_id if request.data else None
-        conversation_id = await self._conversation_id(connection, given)
+        asked = request.data or Which()
+        conversation_id = await self._conversation_id(connection, asked.conversation_id)
         answer = self._answers.get(conversation_id)
+        if answer is not None and asked.message_id not in (None, answer.message.id):
+            answer = None  # the one that was meant has ended meanwhile
         if answer is not None:
             answer.stop()
-        elif conversation_id in self._answers:
+        elif conversation_id in self._answers and asked.message_id is None:
             self._stopped_early.add(conversation_id)
         data = {
             "conversationId": conversation_id,

@@ -16,8 +16,9 @@ export function graft(old, wanted) {
     if (!place.isEqualNode(fresh)) {
       const alike = place.nodeName === fresh.nodeName && sameAttributes(place, fresh);
       if (!alike) place.replaceWith(fresh);
-      else if (place.nodeType === Node.TEXT_NODE) place.data = fresh.data;
-      else graft(place, fresh);
+      else if (place.nodeType !== Node.TEXT_NODE) graft(place, fresh);
+      else if (fresh.data.startsWith(place.data)) place.appendData(fresh.data.slice(place.length));
+      else place.data = fresh.data;
     }
     place = after;
   }

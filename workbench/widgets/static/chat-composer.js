@@ -8,6 +8,7 @@ import { randomId } from "./upload.js";
 const TALLEST_PX = 260;
 const BUDGET_MS = 500;
 const STOP_WAITS_MS = 5000;
+const BEGINS_MS = 1000;
 
 export class Composer {
   constructor({ model, act, kept, picked }) {
@@ -35,7 +36,7 @@ export class Composer {
   #listen() {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.answering) this.stop();
+      if (this.engaged) this.stop();
       else this.send();
     });
     this.box.addEventListener("input", () => this.#typed());
@@ -63,8 +64,8 @@ export class Composer {
     if (this.mention.key(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
-      if (!this.answering) this.send();
-    } else if (event.key === "Escape" && this.answering) {
+      if (!this.engaged) this.send();
+    } else if (event.key === "Escape" && this.engaged) {
       event.preventDefault();
       this.stop();
     } else if (event.key === "ArrowUp" && !this.box.value) {
@@ -121,19 +122,41 @@ export class Composer {
 
   send() {
     const message = this.box.value.trim();
-    if (this.#hindered() || this.answering || !(message || this.pictures.images.length)) return;
+    if (this.#hindered() || this.engaged || !(message || this.pictures.images.length)) return;
     const clientId = randomId();
     this.sent = { clientId, message, attachments: this.mention.names, images: this.pictures.images };
     this.act("send", this.sent);
+    this.pending = clientId;
+    this.taken = false;
     this.box.value = "";
     this.mention.clear();
     this.pictures.clear();
     this.#typed();
   }
 
+  /** Whether an answer is under way, or was asked for. */
+  get engaged() {
+    return this.answering || Boolean(this.pending);
+  }
+
+  /** The hub has it: from now on its answer can be stopped. */
+  accepted({ clientId }) {
+    if (this.pending !== clientId) return;
+    this.taken = true;
+    if (this.stopping) this.act("stop");
+    setTimeout(() => this.pending === clientId && this.#settled(), BEGINS_MS);
+  }
+
+  #settled() {
+    this.pending = null;
+    if (!this.answering) this.stopping = false;
+    this.update();
+  }
+
   /** The hub would not take it: the words are back in their box. */
   refused({ clientId }, words) {
     if (this.sent?.clientId !== clientId) return;
+    this.#settled();
     if (!this.box.value) this.put(this.sent.message);
     this.#warn(words);
   }
@@ -141,7 +164,7 @@ export class Composer {
   stop() {
     if (this.stopping) return;
     this.stopping = true;
-    this.act("stop");
+    if (!this.pending || this.taken) this.act("stop"); // else as soon as the hub has the message
     this.update();
     clearTimeout(this.again);
     this.again = setTimeout(() => {
@@ -153,15 +176,18 @@ export class Composer {
   /** Whether an answer is under way. */
   busy(answering) {
     if (this.answering === answering) return;
+    const wanted = answering && this.pending && this.stopping;
+    if (wanted && !this.taken) this.act("stop");
     this.answering = answering;
-    this.stopping = false;
+    if (answering) this.pending = null;
+    this.stopping = Boolean(wanted);
     clearTimeout(this.again);
     this.update();
   }
 
   update() {
     const why = this.#hindered();
-    const { answering, stopping } = this;
+    const { engaged: answering, stopping } = this;
     const state = answering ? (stopping ? "stopping" : "stop") : "send";
     if (this.button.dataset.state !== state) {
       const words = { send: t("Send"), stop: t("Stop"), stopping: t("Stopping…") }[state];

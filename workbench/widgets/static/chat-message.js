@@ -75,7 +75,9 @@ export class MessageView {
     this.changes = [];
     if (this.ended) {
       this.message = { ...this.message, ...this.ended };
+      this.thoughts = this.ended.reasoning ?? this.thoughts;
       this.ended = null;
+      if (this.thinking.open) this.#askThoughts();
       if (this.message.role === "user") this.#said(this.message.text ?? "");
       this.#frame();
       return;
@@ -90,10 +92,16 @@ export class MessageView {
     const element = h("details.wb-thoughts", { hidden: true }, h("summary", {}, icon("chevron"), this.thoughtWord), this.thoughtText);
     element.addEventListener("toggle", () => {
       if (!element.open) return;
-      if (!this.thoughts && this.message.reasoningChars) this.act("thoughts", this.message.id);
+      this.#askThoughts();
       this.#writeThoughts();
     });
     return element;
+  }
+
+  /** An answer that has ended holds only short thoughts: the rest comes when a reader opens them. */
+  #askThoughts() {
+    const known = [...this.thoughts].length; // counted as Python does
+    if (!this.streaming && known < (this.message.reasoningChars ?? 0)) this.act("thoughts", this.message.id);
   }
 
   setThoughts(text) {

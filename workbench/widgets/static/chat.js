@@ -50,7 +50,7 @@ class Console {
     for (const kind of ["keydown", "keypress", "keyup"]) this.root.addEventListener(kind, (event) => event.stopPropagation());
     this.root.addEventListener("keydown", (event) => {
       const composing = event.isComposing || event.keyCode === 229;
-      if (event.key === "Escape" && !composing && !event.defaultPrevented && this.composer.answering) this.composer.stop();
+      if (event.key === "Escape" && !composing && !event.defaultPrevented && this.composer.engaged) this.composer.stop();
     });
   }
 
@@ -176,13 +176,14 @@ class Console {
   }
 
   #stop() {
-    this.thread.streaming?.phase.stop();
-    this.#intend("stop", { conversationId: this.#id });
+    const view = this.thread.streaming;
+    view?.phase.stop();
+    this.#intend("stop", { conversationId: this.#id, messageId: Number.isInteger(view?.message.id) ? view.message.id : null });
   }
 
   #editLast() {
     const mine = [...this.thread.views.values()].filter((view) => view.message.role === "user").at(-1);
-    if (!mine || this.composer.answering) return;
+    if (!mine || this.composer.engaged) return;
     mine.edit();
     mine.element.scrollIntoView({ block: "nearest" });
   }
@@ -225,7 +226,7 @@ class Console {
       earlier: () => this.thread.addEarlier(content),
       source: () => this.asked.get(content.messageId)?.(content.text),
       thoughts: () => this.thread.views.get(content.messageId)?.setThoughts(content.text),
-      sent: () => {},
+      sent: () => this.composer.accepted(content),
       refused: () => this.#refused(content),
       preview: () => this.composer.mention.preview(content),
       inserted: () => this.#inserted(content),
