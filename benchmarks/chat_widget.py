@@ -203,9 +203,10 @@ def main() -> None:
         f"{peer.kernel_s / short.kernel_s:.1f}x the kernel's; "
         f"at {TOKENS:,}: {everything / whole.bytes:.0f}x the bytes (it is quadratic)"
     )
+    kernel, drawing = late.kernel_s / short.kernel_s, late.browser_s / short.browser_s
     print(
-        f"after {MESSAGES:,} messages a token costs {late.kernel_s / short.kernel_s:.2f}x the kernel's "
-        f"and {late.browser_s / short.browser_s:.2f}x the browser's work of one at the start"
+        f"after {MESSAGES:,} messages a token costs {kernel:.2f}x the kernel's "
+        f"and {drawing:.2f}x the browser's work of one at the start"
     )
     print(
         f"kernel memory for {MESSAGES:,} messages: {held:.1f} MB; their text alone: {text:.1f} MB"

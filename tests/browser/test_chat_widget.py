@@ -129,7 +129,8 @@ def test_an_answer_grows_and_what_stands_above_stays_where_it_is(draw: Draw) -> 
     widget.add(message(2))
     widget.drawn()
     page.evaluate("""() => { globalThis.jumps = []; globalThis.tops = new Map();
-      globalThis.look = () => { for (const block of document.querySelectorAll(".wb-block:not(.wb-end)")) {
+      globalThis.look = () => {
+        for (const block of document.querySelectorAll(".wb-block:not(.wb-end)")) {
         const top = block.offsetTop, before = tops.get(block);
         if (before !== undefined && before !== top) jumps.push([before, top, block.textContent]);
         tops.set(block, top); } }; }""")
@@ -250,9 +251,7 @@ def test_a_message_can_never_run_script(draw: Draw) -> None:
     drawn.trait("problem", {"template": HOSTILE[1], "values": {}})
     page.wait_for_timeout(300)
     assert page.evaluate("globalThis.ran ?? globalThis.window.hacked === 1") is False
-    acting = (
-        "() => document.querySelectorAll('.wb script, .wb iframe, .wb style, .wb form img').length"
-    )
+    acting = "() => document.querySelectorAll('.wb :is(script, iframe, style, form img)').length"
     assert page.evaluate(acting) == 0
     handlers = """() => [...document.querySelectorAll('.wb *')].flatMap(e => e.getAttributeNames())
       .filter(name => name.startsWith('on')).length"""
@@ -271,7 +270,8 @@ def test_enter_sends_shift_enter_breaks_the_line_and_an_input_method_is_left_alo
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("two")
     box.evaluate("""box => { for (const how of [{ isComposing: true }, { keyCode: 229 }])
-      box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, ...how })); }""")
+      box.dispatchEvent(new KeyboardEvent(
+        "keydown", { key: "Enter", bubbles: true, ...how })); }""")
     assert sent(page, "send") == []
     page.keyboard.press("Enter")
     [said] = sent(page, "send")
@@ -341,7 +341,8 @@ def test_start_and_end_are_told_to_a_screen_reader_and_no_token_is(draw: Draw) -
     status = page.locator(".wb-sr[role=status]")
     page.evaluate("""() => { globalThis.told = []; new MutationObserver(() => told.push(
       document.querySelector(".wb-sr[role=status]").textContent)).observe(
-      document.querySelector(".wb-sr[role=status]"), { childList: true, characterData: true, subtree: true }); }""")
+      document.querySelector(".wb-sr[role=status]"),
+      { childList: true, characterData: true, subtree: true }); }""")
     widget.add(message(2))
     for _ in range(20):
         widget.chunk(2, "word ")
@@ -385,8 +386,8 @@ def test_a_dataframe_is_attached_by_its_name_and_seen_before_it_is_sent(draw: Dr
     expect(box).to_have_value("compare @mints ")
     expect(box).to_be_focused()
     assert [one["frame"] for one in sent(page, "preview")] == ["mints"]
-    page.evaluate("""() => model.say({ kind: "preview", name: "mints", text: "height int64\\n840001",
-      rows: 1204332, tokens: 310 })""")
+    page.evaluate("""() => model.say({ kind: "preview", name: "mints",
+      text: "height int64\\n840001", rows: 1204332, tokens: 310 })""")
     chip = page.locator(".wb-chiprow")
     expect(chip).to_contain_text("≈ 310 tokens")
     chip.locator("summary").click()
@@ -412,10 +413,11 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + ends
 
 
-PASTE = """([data, what]) => { const files = [new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))],
-  "plot.png", { type: "image/png" })];
+PASTE = """([data, what]) => { const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+  const files = [new File([bytes], "plot.png", { type: "image/png" })];
   const event = new Event(what, { bubbles: true, cancelable: true });
-  Object.defineProperty(event, what === "paste" ? "clipboardData" : "dataTransfer", { value: { files } });
+  const carried = what === "paste" ? "clipboardData" : "dataTransfer";
+  Object.defineProperty(event, carried, { value: { files } });
   document.querySelector(".wb-box").dispatchEvent(event); }"""
 
 
@@ -737,9 +739,10 @@ def test_every_word_can_be_read_against_its_ground(draw: Draw, theme: str, name:
 def test_everything_that_can_be_pressed_has_a_name(draw: Draw) -> None:
     page = draw("chat").page
     page.get_by_role("button", name="Settings").click()
-    unnamed = """() => [...document.querySelectorAll(".wb button, .wb input, .wb textarea, .wb select")]
+    unnamed = """() => [...document.querySelectorAll(".wb :is(button, input, textarea, select)")]
       .filter(e => e.checkVisibility() && !e.disabled && !e.closest(".wb-md"))
-      .filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title)).map(e => e.outerHTML)"""
+      .filter(e => !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title))
+      .map(e => e.outerHTML)"""
     assert page.evaluate(unnamed) == []
 
 

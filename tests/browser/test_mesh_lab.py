@@ -54,4 +54,4 @@ def test_running_the_cell_twice_leaves_one_board(
     run_all(visitor, site.url)
     run_all(visitor, site.url)
     expect(visitor.page.locator(".wb-mesh")).to_have_count(1)
-    expect(visitor.page.locator(".wb-gone")).to_be_hidden()
+    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_hidden()

@@ -67,7 +67,7 @@ def test_a_task_is_cancelled_in_two_steps_and_outlives_the_hub(
     page.get_by_role("button", name="Stop the work").click()
     visitor.ends("cancelled")
     site.stop_hub()
-    expect(page.locator('.wb-pill:not([data-state="connected"])')).to_be_visible()
+    expect(page.locator('.wb-mesh .wb-pill:not([data-state="connected"])')).to_be_visible()
     site.start_hub()
     page.reload()
     visitor.connected()
@@ -110,11 +110,12 @@ def test_the_portuguese_page_holds_no_english_sentence(
 ) -> None:
     visitor.open(site.url, "pt-BR")
     page = visitor.page
-    page.locator(".wb-pill").click()
+    page.locator(".wb-mesh .wb-pill").click()
+    expect(page.locator(".wb-chat .wb-box")).to_be_visible()
     english = {key for key, text in catalogue("pt-BR").items() if key != text}
     said = page.evaluate(
         """() => { const found = [];
-           const walk = document.createTreeWalker(document.querySelector(".wb"), 4);
+           const walk = document.createTreeWalker(document.querySelector("#main"), 4);
            while (walk.nextNode()) {
              const { parentElement: at, textContent } = walk.currentNode;
              if (at.offsetParent && !at.closest("code, option")) found.push(textContent.trim());
@@ -136,7 +137,7 @@ def test_a_reload_shows_the_tasks_again_in_dark_too(
     visitor.page.reload()
     visitor.connected()
     expect(visitor.page.locator(".wb-historytable tbody tr")).not_to_have_count(0)
-    expect(visitor.page.locator('.wb[data-theme="dark"]')).to_be_visible()
+    expect(visitor.page.locator('.wb-mesh[data-theme="dark"]')).to_be_visible()
     assert brightness(visitor.page, "#main") < brightness(visitor.page, ".wb-card")
     expect(visitor.page.locator("a.anchor-link:visible")).to_have_count(0)
     visitor.page.locator(".wb-rowlink").last.click()
@@ -163,8 +164,9 @@ def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) 
     newest.kill()
     if parent is not None:
         newest.wait(5)
-    expect(visitor.page.locator(".wb-gone")).to_be_visible(timeout=10_000)
-    expect(visitor.page.get_by_role("button", name="Reload the page")).to_be_visible()
+    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_visible(timeout=10_000)
+    again = visitor.page.locator(".wb-mesh").get_by_role("button", name="Reload the page")
+    expect(again).to_be_visible()
 
 
 @pytest.mark.shared

@@ -62,7 +62,7 @@ def test_a_running_task_and_a_result_are_drawn(
 def test_every_word_of_the_portuguese_page_is_portuguese(draw: Open) -> None:
     english, portuguese = (draw(f"?lang={lang}").page for lang in ("en", "pt-BR"))
     for page in (english, portuguese):
-        page.locator(".wb-pill").click()
+        page.locator(".wb-mesh .wb-pill").click()
         expect(page.locator(".wb-popover")).to_be_visible()
     parts = ["button", "label", "h2", "h3", "th", "dt", ".wb-hint", ".wb-state", "legend"]
     words = "parts => [...document.querySelectorAll(parts)].map(e => e.textContent.trim())"
@@ -282,7 +282,7 @@ def test_the_end_of_a_task_is_told_to_a_screen_reader(draw: Open) -> None:
 
 def test_the_endpoint_is_chosen_and_plain_ws_elsewhere_is_refused(draw: Open) -> None:
     page = draw().page
-    page.locator(".wb-pill").click()
+    page.locator(".wb-mesh .wb-pill").click()
     page.get_by_label("Custom address").check()
     page.get_by_label("Address of the node").fill("ws://example.org/mesh")
     page.get_by_role("button", name="Connect", exact=True).click()
@@ -303,9 +303,9 @@ def test_a_lost_connection_keeps_the_form_and_says_when_it_tries_again(draw: Ope
            url: "ws://localhost:8081/mesh", attempt: 2, maxAttempts: 5,
            retryAt: FILE_NOW() + 3000 })"""
     )
-    expect(page.locator(".wb-pill")).to_contain_text("reconnecting…")
+    expect(page.locator(".wb-mesh .wb-pill")).to_contain_text("reconnecting…")
     expect(page.get_by_role("button", name="Submit", exact=True)).to_be_disabled()
-    page.locator(".wb-pill").click()
+    page.locator(".wb-mesh .wb-pill").click()
     expect(page.locator(".wb-popover")).to_contain_text("attempt 2 of 5")
 
 

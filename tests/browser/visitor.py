@@ -40,7 +40,7 @@ class Visitor:
         self.connected()
 
     def connected(self) -> None:
-        pill = self.page.locator('.wb-pill[data-state="connected"]')
+        pill = self.page.locator('.wb-mesh .wb-pill[data-state="connected"]')
         expect(pill).to_be_visible(timeout=90_000)
         option = self.page.locator('#wb-model option[value="cypher-v1"]')
         expect(option).to_be_attached(timeout=60_000)

@@ -7,7 +7,8 @@ import { Settings } from "./chat-settings.js";
 import { drawNoModel, drawStart } from "./chat-start.js";
 import { Thread } from "./chat-thread.js";
 import { copy, download, fill, followTheme, h, icon, mark, say, show } from "./dom.js";
-import { chooseLanguage, clockTime, currentLanguage, duration, LANGUAGES, sentence, setLanguage, t } from "./language.js";
+import { chooseLanguage, clockTime, currentLanguage, duration, sentence, setLanguage, t } from "./language.js";
+import { followLanguage, languageChoice } from "./language-choice.js";
 import { Link } from "./link.js";
 
 const TICK_MS = 250;
@@ -26,6 +27,7 @@ class Console {
     this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal });
     this.stops = [
       followTheme(this.root, () => {}),
+      followLanguage(this.root, () => this.#respoken()),
       this.#follow("connection", () => this.connected()),
       ...["models", "backends", "current", "loading"].map((trait) => this.#follow(trait, () => this.modelsChanged())),
       this.#follow("conversation", () => this.conversationChanged()),
@@ -97,21 +99,13 @@ class Console {
     const kind = (format) => h("button.wb-menuitem", { type: "button", onclick: () => this.saving.toggle(false) || this.#intend("export", { conversationId: this.#id, format }) }, kinds[format]);
     fill(this.saving.panel, Object.keys(kinds).map(kind));
     this.saving.panel.classList.add("wb-menu");
-    const languages = Object.entries(LANGUAGES).map(([code, name]) =>
-      h("button.wb-segment", { type: "button", lang: code, "aria-pressed": String(code === currentLanguage()), "aria-label": name, onclick: () => this.#speak(code) }, code.slice(0, 2).toUpperCase()),
-    );
-    return h("header.wb-chathead", {}, sides, this.title, h("span.wb-grow"), this.picker.element, this.settings.element, this.saving.element, h("div.wb-segments", { role: "group", "aria-label": t("Language") }, languages));
+    return h("header.wb-chathead", {}, sides, this.title, h("span.wb-grow"), this.picker.element, this.settings.element, this.saving.element, languageChoice());
   }
 
-  #speak(code) {
-    setLanguage(code);
-    const address = new URL(location.href);
-    address.searchParams.set("lang", code);
-    globalThis.history.replaceState(null, "", address);
+  #respoken() {
     this.kept.snapshot = { messages: [], earlier: 0 };
     this.build();
     this.link.hello();
-    this.root.querySelector(`.wb-segment[lang="${code}"]`)?.focus();
   }
 
   side(open = this.root.dataset.side !== "open") {

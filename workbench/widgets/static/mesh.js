@@ -2,7 +2,8 @@
 import { Connection } from "./connection.js";
 import { fill, followTheme, h, icon, mark, say, show } from "./dom.js";
 import { History, Tiles } from "./history.js";
-import { chooseLanguage, clockTime, currentLanguage, LANGUAGES, sentence, setLanguage, t } from "./language.js";
+import { chooseLanguage, clockTime, currentLanguage, sentence, setLanguage, t } from "./language.js";
+import { followLanguage, languageChoice } from "./language-choice.js";
 import { Link } from "./link.js";
 import { isOver, stateWord } from "./states.js";
 import { SubmitForm } from "./submit.js";
@@ -27,6 +28,7 @@ class Page {
     this.build();
     this.stops = [
       followTheme(this.root, () => this.panel.result.draw()),
+      followLanguage(this.root, () => this.build()),
       this.follow("connection", () => this.connected()),
       this.follow("models", () => this.form.redraw()),
       this.follow("samples", () => this.form.redraw()),
@@ -81,9 +83,6 @@ class Page {
   #header() {
     this.bell = h("button.wb-quietbutton", { type: "button", "aria-pressed": String(Boolean(this.kept.notify)), onclick: () => this.#toggleBell() }, icon("bell"), t("Notify"));
     this.bell.title = t("A notification of the browser when a task of this page ends");
-    const languages = Object.entries(LANGUAGES).map(([code, name]) =>
-      h("button.wb-segment", { type: "button", lang: code, "aria-pressed": String(code === currentLanguage()), "aria-label": name, onclick: () => this.#speak(code) }, code.slice(0, 2).toUpperCase()),
-    );
     return h(
       "header.wb-header",
       {},
@@ -91,16 +90,8 @@ class Page {
       this.connection.element,
       h("span.wb-grow"),
       "Notification" in globalThis ? this.bell : null,
-      h("div.wb-segments", { role: "group", "aria-label": t("Language") }, languages),
+      languageChoice(),
     );
-  }
-
-  #speak(code) {
-    setLanguage(code);
-    const address = new URL(location.href);
-    address.searchParams.set("lang", code);
-    globalThis.history.replaceState(null, "", address);
-    this.build();
   }
 
   async #toggleBell() {
