@@ -236,13 +236,6 @@ async def test_a_refusal_is_a_sentence_on_the_page(hub: ChattingHub) -> None:
         assert problem["text"] == "conversationId is 77; allowed: a conversation that exists"
 
 
-async def test_the_page_cannot_get_a_cell_from_the_kernel_and_is_told(hub: ChattingHub) -> None:
-    async with page_of(hub) as page:
-        page.wants("insert", code="1 + 1", language="python")
-        assert await page.reply("inserted") == {"kind": "inserted", "ok": False}
-        page.wants("nonsense")
-
-
 async def test_a_hub_that_went_and_came_is_said_and_the_conversation_goes_on(
     hub: ChattingHub,
 ) -> None:

@@ -576,12 +576,6 @@ def test_code_and_messages_are_copied_as_they_were_written(draw: Draw) -> None:
     code.get_by_role("button", name="Copy").click()
     expect(code).to_contain_text("Copied")
     assert page.evaluate("copied[0]").startswith("import duckdb\nfrom sklearn.ensemble")
-    code.get_by_role("button", name="Insert into a cell").click()
-    [said] = sent(page, "insert")
-    assert said["language"] == "python"
-    assert said["code"].endswith('runes scored")')
-    page.evaluate('() => model.say({ kind: "inserted", ok: true })')
-    expect(code).to_contain_text("Inserted")
     answer = page.locator(".wb-msg").nth(1)
     answer.hover()
     answer.get_by_role("button", name="Copy the message").click()
@@ -592,12 +586,24 @@ def test_code_and_messages_are_copied_as_they_were_written(draw: Draw) -> None:
     drawn.is_clean()
 
 
+NOTEBOOK = """() => { globalThis.cells = [];
+  model.widget_manager = { context: { model: { sharedModel: {
+    cells, insertCell: (at, cell) => cells.splice(at, 0, cell) } } } }; }"""
+
+
 def test_code_goes_into_a_cell_only_where_there_are_cells(draw: Draw) -> None:
     drawn = draw("chat-new")
-    drawn.trait("insertable", False)
-    drawn.widget.add(message(2, content="```python\nx\n```", status="done"))
-    drawn.widget.drawn()
-    expect(drawn.page.locator("figure.wb-code button")).to_have_count(1)
+    page, widget = drawn.page, drawn.widget
+    widget.add(message(2, content="```python\nx\n```", status="done"))
+    widget.drawn()
+    expect(page.locator("figure.wb-code button")).to_have_count(1)
+    page.evaluate(NOTEBOOK)
+    widget.add(message(3, content="```python\nprint(1)\n```", status="done"))
+    widget.drawn()
+    page.get_by_role("button", name="Insert into a cell").click()
+    expect(page.locator("figure.wb-code").last).to_contain_text("Inserted")
+    assert page.evaluate("cells") == [{"cell_type": "code", "source": "print(1)"}]
+    drawn.is_clean()
 
 
 def test_earlier_messages_come_in_above_without_moving_what_is_read(draw: Draw) -> None:

@@ -137,7 +137,7 @@ def test_the_states_of_the_visual_tests_can_be_drawn(name: str) -> None:
 def test_every_trait_a_board_sets_is_synced_and_described() -> None:
     synced = set(ChatWidget.class_trait_names(sync=True))
     assert set(TRAITS) <= synced
-    assert all(ChatWidget.class_traits()[name].help or name == "insertable" for name in TRAITS)
+    assert all(ChatWidget.class_traits()[name].help for name in TRAITS)
 
 
 def test_names_of_the_joined_script_differ() -> None:

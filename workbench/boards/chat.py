@@ -291,10 +291,6 @@ class ChatBoard:
             self._watch.show("starting")
             self._spawn(self._watch.start(self._workbench))
 
-    def _insert(self, content: dict[str, Any]) -> None:
-        """A kernel can add a cell only in its reply to one that runs: the page has to."""
-        self.widget.reply("inserted", ok=False)
-
     def _asked(self, content: dict[str, Any]) -> None:
         """Everything else goes to the hub as it is."""
         work = self._talking().do(str(content["kind"]), content, self.view.id)
@@ -311,7 +307,6 @@ class ChatBoard:
         "settings": _settings,
         "create": _create,
         "startHub": _start_hub,
-        "insert": _insert,
         **dict.fromkeys(
             (
                 *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),

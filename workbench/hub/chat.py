@@ -40,7 +40,8 @@ from workbench.hub.chat_threads import Thread, Threads
 from workbench.listener import Connection
 
 HISTORY_MESSAGES = 100
-HISTORY_CHARACTERS = 1_500_000
+HISTORY_CHARACTERS = 1_000_000
+"""Of one answer: even in the longest encoding they fit into a connection's send buffer."""
 TITLE_CHARS = 60
 ANSWERS_AT_ONCE = 64
 ANSWER_TOKENS = 8192

@@ -21,10 +21,12 @@ from workbench.core.chat_wire import (
 )
 from workbench.core.hub_wire import message
 from workbench.errors import InputError
-from workbench.hub.chat import HISTORY_MESSAGES, ChatDesk
+from workbench.hub.chat import ChatDesk
 from workbench.hub.chat_rows import Journal, conversation_of, instant, message_of
 from workbench.listener import Connection
 
+FOLLOWED_MESSAGES = 2000
+"""A viewer scrolls through the whole of nearly every conversation."""
 EXPORT_CHARACTERS = 3_000_000
 
 
@@ -72,7 +74,7 @@ class Conversations:
         data: dict[str, Any] = {"conversation": None, "messages": [], "streaming": None}
         if conversation_id is not None:
             conversation = await self._desk.conversation(conversation_id)
-            limit = (asked.limit if asked else None) or HISTORY_MESSAGES
+            limit = (asked.limit if asked else None) or FOLLOWED_MESSAGES
             messages = await self._desk.messages(conversation_id, limit)
             self._desk.audience.follow(connection, conversation_id)
             data = {

@@ -15,7 +15,7 @@ from workbench.widgets.link import LinkedWidget
 
 TRAITS = (
     *("connection", "models", "backends", "current", "loading", "conversation", "conversations"),
-    *("more", "streaming", "prompts", "frames", "budget", "insertable", "problem", "host"),
+    *("more", "streaming", "prompts", "frames", "budget", "problem", "host"),
 )
 
 
@@ -30,11 +30,11 @@ class ChatWidget(LinkedWidget):
     model}, open {conversationId}, create, rename {conversationId, title}, delete
     {conversationId}, export {conversationId, format}, search {text}, older (of the list of
     conversations), pick {model}, load {model}, unload {model}, refreshModels, settings {system,
-    parameters}, preview {frame}, insert {code, language}, savePrompt {name, content, title,
+    parameters}, preview {frame}, savePrompt {name, content, title,
     promptKind}, deletePrompt {name, promptKind}, budget {draft, attachments}, startHub.
 
     Replies: sent {clientId, messageId}, refused {clientId, error}, preview {name, text, rows,
-    tokens, error}, inserted {ok}, export {name, mediaType, content}, promptSaved {name},
+    tokens, error}, export {name, mediaType, content}, promptSaved {name},
     promptRefused {error}.
     """
 
@@ -67,7 +67,6 @@ class ChatWidget(LinkedWidget):
     prompts: Any = traitlets.List(help="[Prompt]").tag(sync=True)
     frames: Any = traitlets.List(help="[{name, rows, columns: a count}]").tag(sync=True)
     budget: Any = traitlets.Dict(help="{used, context, exact}, in tokens").tag(sync=True)
-    insertable = traitlets.Bool(False, help="whether code can go into a new cell").tag(sync=True)
     problem: Any = traitlets.Dict(
         allow_none=True, default_value=None, help="a sentence, with a remedy"
     ).tag(sync=True)

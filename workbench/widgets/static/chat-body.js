@@ -122,7 +122,7 @@ export class Body {
     if (!caption || caption.querySelector("button")) return;
     const text = () => code.querySelector("code").textContent.replace(/\n$/, "");
     const copied = h("button.wb-codebutton", { type: "button", onclick: () => this.#copy(copied, text()) }, icon("copy"), h("span", {}, t("Copy")));
-    const into = h("button.wb-codebutton.wb-insert", { type: "button", onclick: () => this.insert(text(), code.dataset.language ?? "", into) }, icon("cell"), h("span", {}, t("Insert into a cell")));
+    const into = h("button.wb-codebutton.wb-insert", { type: "button", onclick: () => this.insert(text(), into) }, icon("cell"), h("span", {}, t("Insert into a cell")));
     caption.append(h("span.wb-grow"), this.insertable() ? into : "", copied);
   }
 

@@ -1,6 +1,8 @@
 // The chat console: puts its parts together, keeps what the reader chose, and follows the kernel.
+import { flash } from "./chat-body.js";
 import { Composer } from "./chat-composer.js";
 import { Conversations } from "./chat-history.js";
+import { insertBelow, notebookAround } from "./chat-insert.js";
 import { ModelPicker, titled } from "./chat-models.js";
 import { Popover } from "./chat-popover.js";
 import { Settings } from "./chat-settings.js";
@@ -73,7 +75,7 @@ class Console {
     this.settings = new Settings({ model, act });
     this.talks = new Conversations({ model, act, kept: this.kept.history });
     this.composer = new Composer({ model, act, kept: this.kept, picked: () => this.picker.chosen });
-    this.thread = new Thread({ act, insertable: () => model.get("insertable"), titleOf: (message) => this.#titleOf(message), empty: (element) => this.#start(element) });
+    this.thread = new Thread({ act, insertable: () => notebookAround(model) !== null, titleOf: (message) => this.#titleOf(message), empty: (element) => this.#start(element) });
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });
@@ -143,7 +145,7 @@ class Console {
       budget: (draft, attachments) => this.#intend("budget", { draft, attachments }),
       thoughts: (messageId) => this.#intend("thoughts", { messageId }),
       earlier: (messageId) => this.#intend("earlier", { messageId }),
-      insert: (code, language, button) => this.#insert(code, language, button),
+      insert: (code, button) => this.#insert(code, button),
       editLast: () => this.#editLast(),
       draft: (words) => this.composer.put(words),
       focus: () => this.composer.box.focus(),
@@ -195,9 +197,9 @@ class Console {
     else this.#intend("source", { messageId: view.message.id });
   }
 
-  #insert(code, language, button) {
-    this.inserting = button;
-    this.#intend("insert", { code, language });
+  #insert(code, button) {
+    insertBelow(notebookAround(this.model), this.root, code);
+    flash(button, t("Inserted"));
   }
 
   #ended({ id, status, error }) {
@@ -223,7 +225,6 @@ class Console {
       sent: () => this.composer.accepted(content),
       refused: () => this.#refused(content),
       preview: () => this.composer.mention.preview(content),
-      inserted: () => this.#inserted(content),
       export: () => download(content.name, content.content, content.mediaType),
       promptSaved: () => this.#kept(content),
       promptRefused: () => this.#kept(content),
@@ -240,12 +241,6 @@ class Console {
   #refused(content) {
     this.thread.unexpect();
     this.composer.refused(content, sentence(content.error));
-  }
-
-  #inserted({ ok }) {
-    const label = this.inserting?.querySelector("span");
-    if (label) say(label, ok ? t("Inserted") : t("It could not be inserted"));
-    if (label) setTimeout(() => say(label, t("Insert into a cell")), 1600);
   }
 
   #kept(content) {
