@@ -91,9 +91,17 @@ def message(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", ["en", "pt-BR"])
-@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize(
+    ("width", "lang", "theme"),
+    [
+        (1280, "en", "light"),
+        (1280, "pt-BR", "dark"),
+        (390, "pt-BR", "light"),
+        (390, "en", "dark"),
+        (320, "pt-BR", "dark"),
+        (320, "en", "light"),
+    ],
+)
 def test_a_conversation_is_drawn(draw: Draw, shot: Shot, theme: str, lang: str, width: int) -> None:
     drawn = draw("chat", lang, theme, viewport={"width": width, "height": 900})
     page = drawn.page
