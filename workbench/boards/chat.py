@@ -13,6 +13,7 @@ from workbench.boards.chat_desk import ChatDesk
 from workbench.boards.frames import described, listed, pick
 from workbench.boards.home import Coalesced, Home
 from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
+from workbench.boards.machine import model_hint
 from workbench.boards.notebook import Names, Notebook
 from workbench.clients.hub import HubClient
 from workbench.core.chat_view import Change, ChatView
@@ -82,6 +83,7 @@ class ChatBoard:
         for name in (*LINK, "chat"):
             self._leave.append(client.on(name, self._hear(name)))
         await client.connect(wait_s=0)
+        self._tell("host", await asyncio.to_thread(model_hint, workbench.data))
         await self._keep_fresh(workbench)
 
     def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:

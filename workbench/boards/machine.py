@@ -50,3 +50,10 @@ def missing_here(data: Path) -> list[dict[str, Any]]:
         for name, is_there in checks.items()
         if not is_there()
     ]
+
+
+def model_hint(data: Path) -> list[dict[str, Any]]:
+    """Where a model file is to be put, for the page that has no model yet."""
+    folder = str(model_folder(load_settings(data=data)))
+    template = "Or put a model file (GGUF) into {folder}: the hub runs it by itself."
+    return [{"there": False, "said": {"template": template, "values": {"folder": folder}}}]

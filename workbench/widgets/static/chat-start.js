@@ -27,7 +27,7 @@ export function drawNoModel(element, { act, host }) {
   fill(
     element,
     h("h3", {}, t("No language model was found on this machine")),
-    h("p", {}, t("Start any of these in a terminal: a server on its usual port is found by itself. Nothing you write leaves this machine.")),
+    h("p", {}, t("Start any of these in a terminal: a server on its usual port is found by itself.")),
     h("ul.wb-ways", {}, ways),
     hints,
     h("button.wb-primary", { type: "button", onclick: () => act("refreshModels") }, icon("again"), t("Look again")),
@@ -40,7 +40,7 @@ export function drawStart(element, { act, name }) {
   fill(
     element,
     h("h3", {}, t("What would you like to know?")),
-    h("p.wb-quiet", {}, name ? t("{name} answers on this machine. Type @ to attach a DataFrame of the notebook.", { name }) : t("Type @ to attach a DataFrame of the notebook.")),
+    h("p.wb-quiet", {}, name ? t("{name} is ready. Type @ to attach a DataFrame of the notebook.", { name }) : t("Type @ to attach a DataFrame of the notebook.")),
     h("div.wb-starters", {}, tips),
   );
 }
