@@ -39,6 +39,11 @@ FEWEST_RUNES = 10
 DRIVERS = 3
 TYPICAL = 3
 
+STRANGERS = (
+    "{count} of the {total} runes are not etched in this batch: of those only what happened "
+    "in it is known"
+)
+
 
 def analyse(
     context: Context,
@@ -96,6 +101,7 @@ def analyse(
             "dropped": found.dropped,
             "flagged": flagged,
             "parameters": {"families": depth, "seed": context.seed},
+            "notes": _notes(found),
             **extra,
         },
         tables={"runes": _table(answer, found), "clusters": _cluster_table(summary)},
@@ -105,6 +111,14 @@ def analyse(
             figures.sizes(summary),
         ],
     )
+
+
+def _notes(found: Features) -> list[dict[str, Any]]:
+    """What a reader of the counts should know: a rune may be minted here and etched elsewhere."""
+    strangers = int(found.names.isna().sum())
+    if not strangers:
+        return []
+    return [{"template": STRANGERS, "values": {"count": strangers, "total": len(found.names)}}]
 
 
 def _enough(found: Features) -> None:
