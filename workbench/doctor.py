@@ -231,7 +231,7 @@ def language_models(settings: Settings) -> Finding:
     usual = ", ".join(f"{port} ({name})" for port, name in LLM_SERVERS.items())
     detail = f"no model file in {folder}, and no server on the usual ports: {usual}"
     servers = (
-        "install Ollama (https://ollama.com) and run `ollama run llama3.2`, or start the server "
+        "install Ollama (https://ollama.com) and run `ollama pull qwen3:4b`, or start the server "
         "of LM Studio, llama.cpp or vLLM"
     )
     own = f"put a GGUF file into {folder}, or " if has_worker else ""

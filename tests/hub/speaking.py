@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from workbench.core.llm import ChatRequest, Chosen, Done, Event, Token
+from workbench.core.llm import ChatRequest, Chosen, ContextOverflow, Done, Event, Token
 from workbench.errors import WorkbenchError
 
 
@@ -23,6 +23,8 @@ class Speaking:
         self.asked: list[ChatRequest] = []
         self.ended = 0
         self.events: list[Event | Exception] = [*answer("Hello", " there")]
+        self.longest: int | None = None
+        """More turns than these, and the prompt before them, are too long."""
         self.held: asyncio.Event | None = None
         self.hold_after = 0
         self.reached = asyncio.Event()
@@ -34,6 +36,8 @@ class Speaking:
         self, request: ChatRequest, *, fallbacks: Sequence[str] = ()
     ) -> AsyncGenerator[Event]:
         self.asked.append(request)
+        if self.longest is not None and len(request.turns) > self.longest:
+            raise ContextOverflow("this is longer than the context")
         try:
             for number, event in enumerate(list(self.events)):
                 if self.held is not None and number == self.hold_after:

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.hub.conftest import Endpoint, Peer, serving_ws
 from tests.hub.speaking import answer
 from workbench.core.llm import BackendBroken, NoModel, PromptProgress, Queued, Reasoning, Token
@@ -351,3 +353,80 @@ async def test_a_conversation_is_named_by_the_first_line_that_was_said(endpoint:
         heard = await answered(peer, "\nWhat is this?\n```python\nprint(1)\n```")
         changed = next(each for each in heard if each["type"] == "conversation:changed")
         assert changed["data"]["conversation"]["title"] == "What is this?"
+
+
+async def test_a_conversation_that_fills_the_context_goes_on_without_its_oldest_turns(
+    endpoint: Endpoint,
+) -> None:
+    async with endpoint.peer() as peer:
+        for number in range(3):
+            await answered(peer, f"question {number}", system="Be brief.")
+        endpoint.models.longest = 4
+        whole = (await answered(peer, "and now?"))[-1]["data"]
+        assert (whole["status"], whole["content"]) == ("done", "Hello there")
+        assert whole["leftOut"] == 4
+        turns = endpoint.models.asked[-1].turns
+        assert [turn.content for turn in turns] == [
+            "Be brief.",
+            "question 2",
+            "Hello there",
+            "and now?",
+        ]
+        endpoint.models.longest = 1
+        broken = (await answered(peer, "far too long"))[-1]["data"]
+        assert (broken["status"], broken["error"]["code"]) == ("broken", "context")
+
+
+async def made(peer: Peer) -> int:
+    """The number of a new conversation."""
+    await peer.say("conversation:create", {"title": "new"}, requestId="new")
+    while True:
+        message = (await until(peer, "conversation:changed"))[-1]
+        if message.get("requestId") == "new":
+            return int(message["data"]["conversation"]["id"])
+
+
+async def test_numbers_that_clients_choose_do_not_lead_ours(tmp_path: Path) -> None:
+    async with serving_ws(tmp_path) as endpoint, endpoint.peer() as peer:
+        await answered(peer, "Hi", conversationId=2**53 - 1)
+        await answered(peer, "Hi", conversationId=1)
+        assert await made(peer) == 2
+    async with serving_ws(tmp_path) as endpoint, endpoint.peer() as peer:
+        assert await made(peer) == 3
+        await peer.say("conversation:delete", {"conversationId": 2**53 - 1})
+        await until(peer, "conversation:deleted")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "sentence"),
+    [
+        ("chat:send", {"message": " \n"}, "data.message is ' \\n'; allowed: str matching"),
+        ("chat:send", {"message": "x", "conversationId": -1}, "data.conversationId is -1; allowed"),
+        (
+            "chat:send",
+            {"message": "x", "parameters": {"stop": [""]}},
+            "data.parameters.stop[0] is ''; allowed: str of length >= 1",
+        ),
+        (
+            "conversation:export",
+            {"conversationId": 1, "format": "pdf"},
+            "data.format is 'pdf'; allowed: json, markdown",
+        ),
+        (
+            "conversation:update",
+            {"conversationId": 1, "title": "a\x00b"},
+            "data.title is 'a\\x00b'; allowed: str matching",
+        ),
+        ("conversation:follow", {"limit": 0}, "data.limit is 0; allowed: int >= 1"),
+        ("conversation:list", {"before": "soon"}, "before is 'soon'; allowed: an instant"),
+    ],
+)
+async def test_a_bad_message_names_field_value_and_rule(
+    endpoint: Endpoint, kind: str, data: dict[str, Any], sentence: str
+) -> None:
+    async with endpoint.peer() as peer:
+        await peer.say(kind, data, requestId="r")
+        refused = (await until(peer, "error"))[-1]
+        assert refused["requestId"] == "r"
+        assert refused["data"]["message"].startswith(sentence)
+        assert await peer.ask("ping") == {"type": "pong"}

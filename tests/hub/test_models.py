@@ -186,7 +186,11 @@ async def test_an_answer_that_fails_its_checks_says_so(peer: Peer) -> None:
             {"prompt": "x", "parameters": {"temperature": 9}},
             "data.parameters.temperature is 9; allowed: float <= 5.0",
         ),
-        ("llm:complete", {"prompt": "x", "temprature": 1}, "data.temprature is 1; allowed: absent"),
+        (
+            "llm:complete",
+            {"prompt": "x", "temprature": 1},
+            "data.temprature is 1; allowed: no field of this name",
+        ),
         (
             "model:load",
             {"model": "tiny", "options": {"contextSize": 3}},

@@ -27,7 +27,9 @@ PACKAGE = Path(workbench.__file__).parent
 STATIC = PACKAGE / "widgets" / "static"
 
 # A call whose first text argument is a sentence for people: our errors, and a task's words.
-SAYS = re.compile(r"(Error|Busy|Gone|Taken|Refused|Unavailable)$|^_?(fault|note|told|warning)$")
+SAYS = re.compile(
+    r"(Error|Busy|Gone|Taken|Refused|Unavailable|NoModel|ContextOverflow|BackendBroken|Silent|Cancelled|Forbidden)$|^_?(fault|note|told|warning)$"
+)
 TELLS = {
     "log": 0,
     "progress": 2,

@@ -16,8 +16,8 @@ CONTEXT_MESSAGES = 10
 TITLE_CHARS = 200
 ATTACHMENT_LIMIT = 8
 
-Title = Annotated[str, msgspec.Meta(max_length=TITLE_CHARS)]
-ConversationId = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+Title = Annotated[str, msgspec.Meta(max_length=TITLE_CHARS, pattern=r"^[^\x00-\x1f]*$")]
+ConversationId = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 MessageId = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
@@ -60,6 +60,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     finish: str | None = None
     error: dict[str, Any] | None = None
     """{message, code, template, values} of a broken answer."""
+    left_out: int = 0
+    """So many earlier messages did not fit into the model's context: it answered without them."""
     replaced: bool = False
     """Edited or generated anew since: kept, and no longer part of the conversation."""
 

@@ -20,6 +20,21 @@ def turns_of(system: str, messages: Sequence[Message]) -> tuple[Turn, ...]:
     return (*turns, *map(_turn, said))
 
 
+def shortened(turns: Sequence[Turn]) -> tuple[Turn, ...] | None:
+    """The turns less the older half of them; None where only the last question is left.
+
+    The system prompt stays, and what is left begins with a person's turn.
+    """
+    system = tuple(turn for turn in turns if turn.role == "system")
+    said = [turn for turn in turns if turn.role != "system"]
+    if len(said) < 2:
+        return None
+    left = said[(len(said) + 1) // 2 :]
+    while len(left) > 1 and left[0].role != "user":
+        left = left[1:]
+    return (*system, *left)
+
+
 def _turn(message: Message) -> Turn:
     return Turn(
         role=message.role,

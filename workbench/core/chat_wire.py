@@ -22,7 +22,7 @@ from workbench.core.llm import TEXT_LIMIT, Image, Sampling, Tool
 
 LIST_LIMIT = 50
 
-Content = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LIMIT)]
+Content = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LIMIT, pattern=r"\S")]
 System = Annotated[str, msgspec.Meta(max_length=100_000)]
 Attachments = Annotated[tuple[Attachment, ...], msgspec.Meta(max_length=ATTACHMENT_LIMIT)]
 Images = Annotated[tuple[Image, ...], msgspec.Meta(max_length=ATTACHMENT_LIMIT)]

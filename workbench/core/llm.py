@@ -129,7 +129,8 @@ class Sampling(
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
     stop: Annotated[
-        tuple[Annotated[str, msgspec.Meta(max_length=256)], ...], msgspec.Meta(max_length=16)
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...],
+        msgspec.Meta(max_length=16),
     ] = ()
     json_schema: dict[str, Any] | None = None
     """The answer is to be JSON of this schema."""

@@ -7,6 +7,7 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
+import msgspec.inspect
 
 from workbench.errors import Fault, InputError, shown
 
@@ -44,9 +45,36 @@ def convert(document: Any, struct: type[M]) -> M:
     try:
         return msgspec.convert(document, struct)
     except msgspec.ValidationError as error:
-        raise InputError.of([fault_of(str(error), document)]) from None
+        raise InputError.of([_choices(fault_of(str(error), document), struct)]) from None
     except RecursionError:
         raise InputError("the message is nested too deeply; allowed: 500 levels") from None
+
+
+def _choices(fault: Fault, struct: type[msgspec.Struct]) -> Fault:
+    """Of a value that is none of a few, msgspec does not say which few: the type does."""
+    if not fault.allowed.startswith("Invalid enum value"):
+        return fault
+    found: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(struct)]
+    for name in re.findall(r"[^.\[\]]+", fault.field):
+        found = [inner for each in found for inner in _inside(each, name)]
+    allowed = [value for each in found for value in _values(each)]
+    return Fault(fault.field, fault.value, ", ".join(map(str, allowed))) if allowed else fault
+
+
+def _inside(kind: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]:
+    """The type of one field of a struct, or of the items of a list; of each part of a union."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return [inner for each in kind.types for inner in _inside(each, name)]
+    if isinstance(kind, msgspec.inspect.StructType):
+        return [field.type for field in kind.fields if field.encode_name == name]
+    item = getattr(kind, "item_type", None)
+    return [] if item is None else [item]
+
+
+def _values(kind: msgspec.inspect.Type) -> list[Any]:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return [value for each in kind.types for value in _values(each)]
+    return list(kind.values) if isinstance(kind, msgspec.inspect.LiteralType) else []
 
 
 def fault_of(sentence: str, document: Any) -> Fault:
@@ -59,7 +87,9 @@ def fault_of(sentence: str, document: Any) -> Fault:
     unknown = re.match(r"Object contains unknown field `([^`]*)`", what)
     if unknown:
         return Fault(
-            _join(path, unknown[1]), shown(_at(document, _join(path, unknown[1]))), "absent"
+            _join(path, unknown[1]),
+            shown(_at(document, _join(path, unknown[1]))),
+            "no field of this name",
         )
     expected = _EXPECTED.match(what)
     if expected:

@@ -14,13 +14,14 @@ import msgspec
 
 from workbench.core import llm
 from workbench.core.chat import AnswerUsage, Message, Phase, Streaming
-from workbench.core.llm import ChatRequest, Event
+from workbench.core.chat_context import shortened
+from workbench.core.llm import ChatRequest, ContextOverflow, Event
 from workbench.core.llm_gathering import Gathered
 from workbench.core.wire import error_message
 from workbench.errors import WorkbenchError
 from workbench.hub.chat_rows import Journal, message_entry, now
 
-SAVE_S = 1.0
+SAVE_S = 0.25
 PHASE_S = 0.25
 STOPPED_WITH_THE_HUB = "the hub was stopped while the model was answering: generate it again"
 BROKEN = "the hub failed while the model was answering: its log says why"
@@ -158,6 +159,21 @@ class Answer:
     # The stream
 
     async def _read(self) -> None:
+        """Where the conversation is too long for the model, its oldest turns are left out: that
+        is said with the answer, and happens only before anything of it was shown."""
+        while True:
+            try:
+                await self._read_once()
+                return
+            except ContextOverflow:
+                shorter = shortened(self._request.turns)
+                if shorter is None or self._gathered.first_at is not None:
+                    raise
+                left_out = self.message.left_out + len(self._request.turns) - len(shorter)
+                self._request = msgspec.structs.replace(self._request, turns=shorter)
+                self.message = msgspec.structs.replace(self.message, left_out=left_out)
+
+    async def _read_once(self) -> None:
         async with contextlib.aclosing(self._models.chat(self._request)) as events:
             async for event in events:
                 self._take(event)

@@ -44,6 +44,8 @@ HISTORY_CHARACTERS = 1_000_000
 """Of one answer: even in the longest encoding they fit into a connection's send buffer."""
 TITLE_CHARS = 60
 ANSWERS_AT_ONCE = 64
+OWN_NUMBERS = 2**31
+"""Clients may name a conversation by any number, such as an instant in ms; ours count from 1."""
 ANSWER_TOKENS = 8192
 """A model that never ends by itself is not to work for hours."""
 
@@ -67,9 +69,9 @@ class ChatDesk:
 
     async def start(self) -> None:
         """What was being answered when the last hub ended is broken, with what was saved of it."""
-        (numbers,) = await self._journal.read("chat_numbers")
+        (numbers,) = await self._journal.read("chat_numbers", own=OWN_NUMBERS)
         self._last_message = numbers["message_id"]
-        self._last_conversation = max(0, numbers["conversation_id"])
+        self._last_conversation = numbers["conversation_id"]
         broken = error_message(WorkbenchError(STOPPED_WITH_THE_HUB), key="message")
         entries = []
         for row in await self._journal.read("chat_unfinished"):
@@ -194,10 +196,13 @@ class ChatDesk:
         thread = await self._threads.get(conversation_id)
         return thread.conversation if thread else None
 
-    def new_id(self) -> int:
-        """A number that no conversation has yet."""
-        self._last_conversation += 1
-        return self._last_conversation
+    async def new_id(self) -> int:
+        """A number that no conversation has yet; those that clients chose do not lead it."""
+        while True:
+            self._last_conversation += 1
+            number = self._last_conversation
+            if await self.conversation(number) is None:
+                return number
 
     async def save(self, conversation: Conversation) -> Conversation:
         """Keep a conversation's settings, and give it as it stands then."""
@@ -218,7 +223,6 @@ class ChatDesk:
             conversation, created_at=iso(created_at), updated_at=iso(at)
         )
         entry = conversation_entry(stamped, revision, created_at)
-        self._last_conversation = max(self._last_conversation, conversation.id)
         await self._journal.append({**rows, "conversation_entries": [entry]})
         if thread is None:
             return self._threads.keep(Thread(stamped, revision, created_at))
@@ -278,7 +282,7 @@ class ChatDesk:
         known = self.audience.looked_at(connection)
         if known is None:
             known = await self.latest()
-        return self.new_id() if known is None else known
+        return await self.new_id() if known is None else known
 
     async def _existing(self, conversation_id: int) -> Thread:
         found = await self._threads.get(conversation_id)

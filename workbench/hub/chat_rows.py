@@ -66,6 +66,7 @@ def message_entry(message: Message, revision: int, created_at: datetime) -> tupl
         usage.tokens_per_second,
         usage.elapsed_ms,
         message.finish,
+        message.left_out,
         _json(message.error),
         created_at,
         now(),
@@ -90,6 +91,7 @@ def message_of(row: Row) -> Message:
         parameters=_read(row["parameters"], Sampling | None, None),
         usage=_usage(row) if row["role"] == "assistant" else None,
         finish=row["finish"],
+        left_out=row["left_out"],
         error=_read(row["error"], dict[str, Any] | None, None),
         replaced=row["replaced_at"] is not None,
     )

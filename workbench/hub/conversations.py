@@ -38,7 +38,7 @@ class Conversations:
 
     async def create(self, connection: Connection, request: ConversationCreate) -> None:
         """Begin a conversation; from now on the connection looks at it."""
-        fresh = _with(Conversation(id=self._desk.new_id()), request.data or Settings())
+        fresh = _with(Conversation(id=await self._desk.new_id()), request.data or Settings())
         conversation = await self._desk.save(fresh)
         self._desk.audience.look(connection, conversation.id)
         self._tell(connection, conversation, request.request_id)
@@ -146,6 +146,8 @@ def _with(conversation: Conversation, settings: Settings) -> Conversation:
     names = ("title", "model", "system", "parameters")
     given = {name: getattr(settings, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    if isinstance(changes.get("title"), str):
+        changes["title"] = changes["title"].strip()
     return msgspec.structs.replace(conversation, **changes)
 
 

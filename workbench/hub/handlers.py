@@ -117,11 +117,11 @@ class Session:
         """The peer is gone: nothing goes on for it, but what it said is still answered."""
         self._desks.metrics.leave(self._connection)
         self._desks.followers.forget(self._connection)
+        calls = list(self._calls)
         if self._worker is not None:
             await self._lane.join()
-            self._worker.cancel()
+            calls.append(self._worker)
         self._desks.chat.audience.forget(self._connection)
-        calls = list(self._calls)
         for task in calls:
             task.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

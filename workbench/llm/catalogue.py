@@ -226,7 +226,7 @@ class Catalogue:
                     yield Instance(entry.backend, model)
 
     def _unknown(self, ref: str) -> NoModel:
-        ids = sorted({model.id for model in self.models()})
+        ids = sorted({model.id for model in self.models() if model.problem is None})
         if not ids:
             return self._none(embedding=False)
         more = ", …" if len(ids) > NAMED else ""

@@ -130,10 +130,16 @@ class Llm(Part):
         turns: Turns,
         checks: Mapping[str, Any] | None = None,
         *,
+        model: str | None = None,
         attempts: int = 3,
-        **more: Any,
+        fallbacks: Sequence[str] = (),
+        **sampling: Any,
     ) -> Call[Attempts]:
-        """Answer until the checks pass; `more`: `model`, `parameters`, `fallbacks`."""
+        """Answer until the checks pass; `checks` as in core/llm_checks.py, such as
+        `{"contains": ["rune"], "maxChars": 500}`."""
+        more: dict[str, Any] = {"parameters": sampling_of(sampling)}
+        more |= {"model": model} if model else {}
+        more |= {"fallbacks": list(fallbacks)} if fallbacks else {}
 
         async def asked() -> Attempts:
             found = await self.client.generate(turns, checks, attempts=attempts, **more)

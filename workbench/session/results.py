@@ -20,7 +20,8 @@ class LanguageModels(dict[str, Any]):
 
     @property
     def ids(self) -> list[str]:
-        return [str(each.get("id")) for each in self.get("models") or ()]
+        """Those that can be used."""
+        return [str(e.get("id")) for e in self.get("models") or () if not e.get("problem")]
 
     def __repr__(self) -> str:
         loaded = [str(each["id"]) for each in self.get("models") or () if each.get("loaded")]

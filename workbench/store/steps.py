@@ -89,7 +89,7 @@ CREATE TABLE message_entries (
     status VARCHAR NOT NULL, model VARCHAR, backend VARCHAR, parameters VARCHAR,
     tool_calls VARCHAR, attachments VARCHAR, images VARCHAR,
     prompt_tokens BIGINT, completion_tokens BIGINT, ttft_ms DOUBLE, tokens_per_s DOUBLE,
-    elapsed_ms DOUBLE, finish VARCHAR, error VARCHAR,
+    elapsed_ms DOUBLE, finish VARCHAR, left_out INTEGER NOT NULL, error VARCHAR,
     created_at TIMESTAMP NOT NULL, recorded_at TIMESTAMP NOT NULL
 );
 CREATE TABLE message_pieces (
@@ -125,7 +125,8 @@ SELECT message_id, conversation_id, role,
     CASE status WHEN 'streaming' THEN coalesce(pieced.reasoning, '') ELSE newest.reasoning END
         AS reasoning,
     status, model, backend, parameters, tool_calls, attachments, images, prompt_tokens,
-    completion_tokens, ttft_ms, tokens_per_s, elapsed_ms, finish, error, created_at, replaced_at
+    completion_tokens, ttft_ms, tokens_per_s, elapsed_ms, finish, left_out, error,
+    created_at, replaced_at
 FROM newest LEFT JOIN pieced USING (message_id) LEFT JOIN gone USING (message_id);
 
 CREATE VIEW conversations AS

@@ -261,7 +261,7 @@ class ChatState:
 
 PLAIN = (
     *("id", "role", "status", "timestamp", "model", "backend"),
-    *("toolCalls", "usage", "finish", "error"),
+    *("toolCalls", "usage", "finish", "leftOut", "error"),
 )
 DRAWN = frozenset({"blocks", "tail", "more"})
 
@@ -306,8 +306,13 @@ def _carried(message: Mapping[str, Any]) -> Message:
     images: Sequence[Mapping[str, Any]] = message.get("images") or ()
     if images:
         carried["images"] = [
-            {"mediaType": one["mediaType"], "bytes": len(one["data"]) * 3 // 4}
-            | ({"data": one["data"]} if len(one["data"]) <= IMAGE_CHARS else {})
+            {"mediaType": one["mediaType"], "bytes": one.get("bytes") or _size(one)}
+            | ({"data": one["data"]} if 0 < len(one.get("data") or "") <= IMAGE_CHARS else {})
             for one in images
         ]
     return carried
+
+
+def _size(image: Mapping[str, Any]) -> int:
+    """Bytes of a picture in base64."""
+    return len(image.get("data") or "") * 3 // 4

@@ -116,7 +116,7 @@ export class Composer {
   /** Why nothing can be sent now, in words; empty where it can. */
   #hindered() {
     if (this.model.get("connection").state !== "connected") return t("waits for the hub");
-    if (!this.model.get("models").some((one) => !one.embedding)) return t("waits for a model");
+    if (!this.model.get("models").some((one) => !one.embedding && !one.problem)) return t("waits for a model");
     return "";
   }
 

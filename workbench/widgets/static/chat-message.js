@@ -161,11 +161,12 @@ export class MessageView {
     show(this.foot, !this.streaming && message.status !== "sending");
     const stopped = message.status === "stopped" ? h("span.wb-stopped", {}, icon("stop"), t("stopped")) : null;
     const cut = message.finish === "length" ? h("span.wb-stopped", {}, icon("warning"), t("cut at its limit of tokens")) : null;
+    const less = message.leftOut ? h("span.wb-stopped", {}, icon("warning"), t("{count} earlier messages left out: the model's context is full", { count: message.leftOut })) : null;
     const buttons = mine
       ? [this.#copyButton(), iconButton("pencil", t("Edit and send again"), () => this.edit())]
       : [this.#copyButton(), iconButton("again", t("Answer anew"), () => this.act("regenerate", message.id))];
     const facts = [...(mine ? [] : usageWords(message)), message.timestamp ? moment(Date.parse(message.timestamp)) : ""].filter(Boolean);
-    fill(this.foot, stopped, cut, h("span.wb-deeds", {}, buttons), h("span.wb-quiet.wb-tabular.wb-took", {}, facts.join(" · ")));
+    fill(this.foot, stopped, cut, less, h("span.wb-deeds", {}, buttons), h("span.wb-quiet.wb-tabular.wb-took", {}, facts.join(" · ")));
   }
 
   #copyButton() {

@@ -36,7 +36,12 @@ export class ModelPicker {
   }
 
   get models() {
-    return this.model.get("models").filter((one) => !one.embedding);
+    return this.model.get("models").filter((one) => !one.embedding && !one.problem);
+  }
+
+  /** Files that are there and cannot be loaded: their reason is shown in their place. */
+  get broken() {
+    return this.model.get("models").filter((one) => one.problem);
   }
 
   get chosen() {
@@ -64,7 +69,10 @@ export class ModelPicker {
     const names = [...new Set([...known.map((one) => one.name), ...found.map((one) => one.backend)])];
     const groups = names.map((name) => this.#group(name, known.find((one) => one.name === name), found.filter((one) => one.backend === name), words.length > 0));
     const focused = document.activeElement?.closest?.(".wb-modelrow")?.dataset.key;
-    fill(this.list, groups, found.length ? null : h("p.wb-hint.wb-none", {}, words.length ? t("No model is called so.") : t("No language model was found.")));
+    const broken = this.broken.filter(matches).map((one) =>
+      h("p.wb-notice.wb-small", {}, icon("warning"), h("span", {}, h("strong", {}, one.id), ": ", sentence({ ...one.problem, text: one.problem.message }))),
+    );
+    fill(this.list, groups, broken, found.length || broken.length ? null : h("p.wb-hint.wb-none", {}, words.length ? t("No model is called so.") : t("No language model was found.")));
     if (focused) [...this.list.querySelectorAll(".wb-modelrow")].find((row) => row.dataset.key === focused)?.querySelector("button").focus();
   }
 

@@ -2,9 +2,9 @@
 import { h, mark, show } from "./dom.js";
 
 export class Popover {
-  constructor({ button, label, onOpen, side = "start", kind = "div" }) {
+  constructor({ button, label, onOpen, kind = "div" }) {
     Object.assign(this, { button, onOpen });
-    this.panel = h(`${kind}.wb-panel`, { hidden: true, role: "dialog", "aria-label": label, "data-side": side, tabindex: "-1" });
+    this.panel = h(`${kind}.wb-panel`, { hidden: true, role: "dialog", "aria-label": label, tabindex: "-1" });
     this.element = h("div.wb-anchor", {}, button, this.panel);
     mark(button, "aria-haspopup", "dialog");
     mark(button, "aria-expanded", "false");

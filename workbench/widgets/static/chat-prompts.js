@@ -92,7 +92,7 @@ export class Instructions {
       show(this.remove, Boolean(chosen));
     });
     this.name = h("input.wb-input", { type: "text", maxlength: "100", placeholder: t("Name of the instruction"), "aria-label": t("Name of the instruction") });
-    this.save = h("button.wb-button", { type: "button", onclick: () => this.#save() }, t("Keep"));
+    this.save = h("button.wb-button", { type: "button", onclick: () => this.#save() }, t("Save"));
     this.remove = h("button.wb-iconbutton", { type: "button", hidden: true, "aria-label": t("Delete the instruction"), title: t("Delete the instruction"), onclick: () => this.#remove() }, icon("trash"));
     this.said = h("p.wb-hint", { role: "status" });
     this.element = h("div.wb-instructions", {}, h("div.wb-saveline", {}, this.choice, this.remove), h("div.wb-saveline", {}, this.name, this.save), this.said);

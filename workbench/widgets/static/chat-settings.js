@@ -37,7 +37,7 @@ export class Settings {
     Object.assign(this, { model, act });
     this.word = h("span.wb-wide-only", {}, t("Settings"));
     const button = h("button.wb-quietbutton", { type: "button", title: t("Instruction and sampling") }, icon("sliders"), this.word);
-    this.popover = new Popover({ button, label: t("Settings of the conversation"), onOpen: () => this.fill(), side: "end" });
+    this.popover = new Popover({ button, label: t("Settings of the conversation"), onOpen: () => this.fill() });
     this.popover.panel.classList.add("wb-settings");
     this.system = h("textarea.wb-input", { rows: "4", "aria-label": t("Instruction to the model"), placeholder: t("What the model should be and how it should answer"), dir: "auto", "data-first": "" });
     this.instructions = new Instructions({ model, act, read: () => this.system.value, use: (text) => (this.system.value = text) });

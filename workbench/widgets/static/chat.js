@@ -97,7 +97,7 @@ class Console {
     const saved = h("button.wb-quietbutton", { type: "button", title: t("Export") }, icon("down"), h("span.wb-wide-only", {}, t("Export")));
     const kinds = { markdown: t("Markdown (to read)"), json: t("JSON (everything)") };
     this.saved = saved;
-    this.saving = new Popover({ button: saved, label: t("Export"), side: "end" });
+    this.saving = new Popover({ button: saved, label: t("Export") });
     const kind = (format) => h("button.wb-menuitem", { type: "button", onclick: () => this.saving.toggle(false) || this.#intend("export", { conversationId: this.#id, format }) }, kinds[format]);
     fill(this.saving.panel, Object.keys(kinds).map(kind));
     this.saving.panel.classList.add("wb-menu");

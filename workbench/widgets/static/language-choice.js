@@ -16,6 +16,7 @@ function choose(code) {
   const address = new URL(location.href);
   address.searchParams.set("lang", code);
   globalThis.history.replaceState(null, "", address);
+  document.documentElement.lang = code;
   globalThis.dispatchEvent(new CustomEvent(SPOKEN, { detail: code }));
 }
 
