@@ -111,7 +111,7 @@ def test_no_language_model_is_said_with_the_remedy(
     found = doctor.language_models(Settings(data=tmp_path))
     assert found.state == "missing"
     assert "usual ports: 1 (Ollama);" in found.detail
-    assert "`ollama run " in found.remedy
+    assert "`ollama pull " in found.remedy
     assert str(tmp_path / "models") in found.detail
 
 

@@ -764,3 +764,29 @@ def test_nothing_moves_where_a_reader_wants_no_motion(draw: Draw) -> None:
     page = draw("chat-streaming", reduced_motion="reduce").page
     moving = """() => document.getAnimations().filter(one => one.playState === "running").length"""
     assert page.evaluate(moving) == 0
+
+
+@pytest.mark.parametrize("width", [1280, 640, 390])
+@pytest.mark.parametrize("button", ["wb-modelpill", "Settings", "Export", "Templates"])
+def test_a_panel_opens_whole_inside_the_console(draw: Draw, width: int, button: str) -> None:
+    drawn = draw("chat", viewport={"width": width, "height": 800})
+    page = drawn.page
+    page.add_style_tag(content="body { padding-top: 700px }")
+    page.locator(".wb-frame").scroll_into_view_if_needed()
+    if button.startswith("wb-"):
+        page.locator(f".{button}").click()
+    else:
+        names = {"Settings": "Instruction and sampling"}
+        title = names.get(button, button)
+        named = page.get_by_role("button", name=button).or_(page.get_by_title(title))
+        named.filter(visible=True).first.click()
+    panel = page.locator(".wb-panel:visible")
+    expect(panel).to_have_count(1)
+    inner, outer = panel.bounding_box(), page.locator(".wb-frame").bounding_box()
+    assert inner and outer
+    assert inner["x"] >= outer["x"]
+    assert inner["y"] >= outer["y"]
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+    assert inner["y"] + inner["height"] <= outer["y"] + outer["height"]
+    assert page.locator(".wb-frame").evaluate("frame => frame.scrollLeft") == 0
+    drawn.is_clean()
