@@ -134,6 +134,29 @@ async def test_language_models_answer_without_a_conversation(bench: Workbench, m
     assert len(await bench.llm.split("the rune of the block " * 9, 8, model=model)) > 1
 
 
+def test_a_model_is_running_from_its_load_to_its_unload(bench: Workbench, model: str) -> None:
+    bench.llm.load(model).result()
+    assert bench.llm.is_running(model).result()
+    assert bench.llm.is_running(f"{model}@embedded").result()
+    bench.llm.unload(model).result()
+    assert not bench.llm.is_running(model).result()
+    with pytest.raises(InputError, match=r"model is 'nope'; allowed: a model of"):
+        bench.llm.is_running("nope").result()
+
+
+def test_an_answer_is_validated_without_a_model(bench: Workbench) -> None:
+    checks = {"contains": ["rune"], "maxChars": 10}
+    assert bench.llm.validate("a rune", checks) == []
+    assert bench.llm.validate("nothing", checks) == ["the answer lacks 'rune'"]
+    with pytest.raises(InputError, match="maxChar is 3; allowed: no field of this name"):
+        bench.llm.validate("x", {"maxChar": 3})
+
+
+def test_a_generated_answer_takes_its_sampling_by_name(bench: Workbench, model: str) -> None:
+    found = bench.llm.generate("hi", {"minChars": 1}, model=model, max_tokens=4).result()
+    assert found.answer.text
+
+
 def test_a_benchmark_draws_a_table_and_a_figure(bench: Workbench, model: str) -> None:
     measured = bench.llm.benchmark(model, runs=2, answer_tokens=8).result()
     assert measured.table

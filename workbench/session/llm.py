@@ -7,7 +7,11 @@ from typing import Any, Literal
 
 from workbench.clients.llm import LanguageClient, Turns
 from workbench.core.llm import LoadOptions
+from workbench.core.llm_checks import Checks
 from workbench.core.llm_results import Count, Processed, Truncated
+from workbench.core.wire import convert
+from workbench.errors import InputError
+from workbench.llm.checks import validate
 from workbench.session.answers import Answer
 from workbench.session.calls import Bench, Call, Part
 from workbench.session.giving import checked, sampling_of
@@ -28,6 +32,18 @@ class Llm(Part):
 
         async def asked() -> LanguageModels:
             return LanguageModels(await self.client.models(refresh=refresh))
+
+        return self._call(asked)
+
+    def is_running(self, model: str) -> Call[bool]:
+        """Whether a back end has the model loaded, asked of the back ends now."""
+
+        async def asked() -> bool:
+            listed = (await self.client.models(refresh=True)).get("models") or []
+            found = [each for each in listed if model in (each["id"], _pinned(each))]
+            if not found:
+                raise InputError.field("model", model, "a model of bench.llm.models()")
+            return any(each["loaded"] for each in found)
 
         return self._call(asked)
 
@@ -147,6 +163,13 @@ class Llm(Part):
 
         return self._call(asked)
 
+    def validate(self, text: str, checks: Mapping[str, Any]) -> list[str]:
+        """What an answer lacks, a sentence for each check that it fails; empty where it passes.
+
+        `checks` as for `generate`. Raises InputError for a faulty check.
+        """
+        return [str(each) for each in validate(text, convert(dict(checks), Checks))]
+
     def recommend(self, kind: str = "chat") -> Call[Advised]:
         """Models for a kind of task: chat, code, summarise, extract, embed."""
 
@@ -157,3 +180,8 @@ class Llm(Part):
 
     def __repr__(self) -> str:
         return "Llm(models, load, complete, chat, embed, count, split, compare, benchmark, ...)"
+
+
+def _pinned(model: Mapping[str, Any]) -> str:
+    """The name that means this model of this back end alone."""
+    return f"{model['id']}@{model['backend']}"
