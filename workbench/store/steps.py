@@ -120,10 +120,10 @@ WITH newest AS (
     SELECT message_id, min(replaced_at) AS replaced_at FROM message_replacements GROUP BY message_id
 )
 SELECT message_id, conversation_id, role,
-    CASE status WHEN 'streaming' THEN coalesce(pieced.content, '') ELSE newest.content END
-        AS content,
-    CASE status WHEN 'streaming' THEN coalesce(pieced.reasoning, '') ELSE newest.reasoning END
-        AS reasoning,
+    CASE WHEN status = 'streaming' AND pieced.message_id IS NOT NULL
+        THEN pieced.content ELSE newest.content END AS content,
+    CASE WHEN status = 'streaming' AND pieced.message_id IS NOT NULL
+        THEN pieced.reasoning ELSE newest.reasoning END AS reasoning,
     status, model, backend, parameters, tool_calls, attachments, images, prompt_tokens,
     completion_tokens, ttft_ms, tokens_per_s, elapsed_ms, finish, left_out, error,
     created_at, replaced_at
