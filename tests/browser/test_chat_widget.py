@@ -766,7 +766,7 @@ def test_nothing_moves_where_a_reader_wants_no_motion(draw: Draw) -> None:
     assert page.evaluate(moving) == 0
 
 
-@pytest.mark.parametrize("width", [1280, 640, 390])
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("button", ["wb-modelpill", "Settings", "Export", "Templates"])
 def test_a_panel_opens_whole_inside_the_console(draw: Draw, width: int, button: str) -> None:
     drawn = draw("chat", viewport={"width": width, "height": 800})

@@ -43,6 +43,7 @@ class ChatDesk:
         self.budget = Budget(self._llm, lambda found: tell("budget", found))
         """Counts what the next request would hold."""
         self._beginning = asyncio.Lock()
+        self._sent_to: int | None = None
 
     async def close(self) -> None:
         """Close the connection."""
@@ -85,6 +86,7 @@ class ChatDesk:
         try:
             if conversation_id is None:
                 conversation_id = await self._begin(draft)
+            self._sent_to = conversation_id
             asked = {"message": content.get("message"), "conversationId": conversation_id}
             asked |= {name: content[name] for name in DRAFT[1:] if content.get(name) is not None}
             asked |= {"attachments": list(attachments)} if attachments else {}
@@ -179,9 +181,12 @@ class ChatDesk:
             return self._shown
 
     async def _stop(self, conversation_id: int | None, message_id: Any) -> None:
-        if conversation_id is not None:
-            known = message_id if isinstance(message_id, int) else None
-            await self._chat.stop(conversation_id, known)
+        """A stop without a message belongs to what was sent last: a new conversation may not be
+        shown yet when its answer is to be stopped."""
+        known = message_id if isinstance(message_id, int) else None
+        meant = self._sent_to if known is None and self._sent_to is not None else conversation_id
+        if meant is not None:
+            await self._chat.stop(meant, known)
 
     async def _again(
         self, kind: str, content: Mapping[str, Any], conversation_id: int | None
