@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from tests.llm.fake_llama_server import FakeLlamaServer
 from tests.llm.fake_lmstudio import FakeLMStudio
 from tests.llm.fake_ollama import FakeOllama
 from tests.llm.fake_openai import FakeOpenAI
-from tests.llm.fake_server import Fake, client, faking, reply
+from tests.llm.fake_server import Fake, faking, reply
 from workbench.errors import InputError, LinkError
 from workbench.http import Http
 from workbench.llm.discover import connect_to, find
@@ -26,12 +26,6 @@ KINDS: list[tuple[Callable[[], Fake], str]] = [
     (FakeLlamaServer, "llama-server"),
     (FakeOpenAI, "openai"),
 ]
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with client() as http:
-        yield http
 
 
 def port_of(fake: Fake) -> int:

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import json
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
 
 from tests.http_server import Asked
 from tests.llm.fake_llama_server import CHAT, LOAD, MODEL, UNLOAD, FakeLlamaServer
-from tests.llm.fake_server import client, faking
+from tests.llm.fake_server import faking
 from tests.llm.llama_cpp_server import llama_cpp_server
 from tests.llm.tiny_model import tiny_model
 from workbench.core.llm import (
@@ -50,12 +50,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     arguments = ("--ctx-size", str(2 * CONTEXT), "--parallel", "2", "--ubatch-size", "64")
     with llama_cpp_server(model, *arguments, key=KEY) as url:
         yield url
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with client() as http:
-        yield http
 
 
 @pytest.fixture

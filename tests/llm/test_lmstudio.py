@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.llm.fake_lmstudio import CHAT, EMBEDDER, LOAD, MODEL, UNLOAD, FakeLMStudio
 from tests.llm.fake_openai import chunk, usage
-from tests.llm.fake_server import client, faking, reply, sse, stream
+from tests.llm.fake_server import faking, reply, sse, stream
 from workbench.core.llm import (
     ChatRequest,
     CompletionRequest,
@@ -36,12 +36,6 @@ HELLO = ChatRequest(model=MODEL, turns=(Turn(role="user", content="Hello"),))
 def fake() -> Iterator[FakeLMStudio]:
     with faking(FakeLMStudio()) as fake:
         yield fake
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with client() as http:
-        yield http
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,7 +19,7 @@ from tests.llm.fake_ollama import (
     lines,
     said,
 )
-from tests.llm.fake_server import PATIENCE_S, client, faking, hanging, reply, stream
+from tests.llm.fake_server import PATIENCE_S, faking, hanging, reply, stream
 from workbench.core.llm import (
     BackendBroken,
     ChatRequest,
@@ -50,12 +50,6 @@ USAGE = Usage(prompt_tokens=26, completion_tokens=2, prompt_ms=130.0, completion
 def fake() -> Iterator[FakeOllama]:
     with faking(FakeOllama()) as fake:
         yield fake
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with client() as http:
-        yield http
 
 
 @pytest.fixture

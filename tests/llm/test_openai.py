@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tests.llm.fake_openai import (
     chunk,
     refusing,
 )
-from tests.llm.fake_server import PATIENCE_S, client, faking, hanging, reply, sse, stream
+from tests.llm.fake_server import PATIENCE_S, faking, hanging, reply, sse, stream
 from workbench.core.llm import (
     BackendBroken,
     Busy,
@@ -53,12 +53,6 @@ HELLO = ChatRequest(model=MODEL, turns=(Turn(role="user", content="Hello"),))
 def fake() -> Iterator[FakeOpenAI]:
     with faking(FakeOpenAI()) as fake:
         yield fake
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with client() as http:
-        yield http
 
 
 @pytest.fixture

@@ -62,12 +62,6 @@ def server_url(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    async with Http(private_addresses=True) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def embedded(folder: Path, http: Http) -> AsyncIterator[Embedded]:
     opened = Embedded([folder], http=http)
     try:

@@ -10,7 +10,6 @@ from workbench.core.llm import TEXT_LIMIT, Image, Role, Sampling, ToolCall
 
 Status = Literal["streaming", "done", "stopped", "broken"]
 Phase = Literal["queued", "loading", "prompt", "thinking", "answering"]
-PHASES: tuple[Phase, ...] = ("queued", "loading", "prompt", "thinking", "answering")
 
 CONTEXT_MESSAGES = 10
 TITLE_CHARS = 200

@@ -150,7 +150,7 @@ class ChatDesk:
             )
             if first is not None:
                 await self._replace(conversation_id, first, connection, request.request_id)
-            thread = await self._existing(conversation_id)
+            thread = await self.existing(conversation_id)
         except BaseException:
             self._release(conversation_id)
             raise
@@ -195,6 +195,13 @@ class ChatDesk:
         """One conversation, if there is one of this number."""
         thread = await self._threads.get(conversation_id)
         return thread.conversation if thread else None
+
+    async def existing(self, conversation_id: int) -> Thread:
+        """A conversation that has to be there. Raises InputError."""
+        found = await self._threads.get(conversation_id)
+        if found is None:
+            raise InputError.field("conversationId", conversation_id, "a conversation that exists")
+        return found
 
     async def new_id(self) -> int:
         """A number that no conversation has yet; those that clients chose do not lead it."""
@@ -284,12 +291,6 @@ class ChatDesk:
             known = await self.latest()
         return await self.new_id() if known is None else known
 
-    async def _existing(self, conversation_id: int) -> Thread:
-        found = await self._threads.get(conversation_id)
-        if found is None:
-            raise InputError.field("conversationId", conversation_id, "a conversation that exists")
-        return found
-
     async def _say(
         self, conversation_id: int, said: Said, connection: Connection, request_id: RequestId
     ) -> Thread:
@@ -341,7 +342,7 @@ class ChatDesk:
         """The answer to give anew; None where the last word is a person's, still unanswered."""
         if message_id is not None:
             return (await self._message(conversation_id, message_id, "assistant")).id
-        recent = (await self._existing(conversation_id)).recent
+        recent = (await self.existing(conversation_id)).recent
         if not recent:
             raise InputError.field("conversationId", conversation_id, "one with a message")
         return recent[-1].id if recent[-1].role == "assistant" else None

@@ -45,7 +45,7 @@ class Conversations:
 
     async def update(self, connection: Connection, request: ConversationUpdate) -> None:
         """Change its title, model, system prompt or sampling."""
-        known = await self._existing(request.data.conversation_id)
+        known = (await self._desk.existing(request.data.conversation_id)).conversation
         conversation = await self._desk.save(_with(known, request.data))
         self._tell(connection, conversation, request.request_id)
 
@@ -93,7 +93,7 @@ class Conversations:
     async def delete(self, connection: Connection, request: ConversationDelete) -> None:
         """Delete it for good."""
         conversation_id = request.data.conversation_id
-        await self._existing(conversation_id)
+        await self._desk.existing(conversation_id)
         await self._desk.forget(conversation_id)
         data = {"conversationId": conversation_id}
         connection.send(message("conversation:deleted", data, request.request_id))
@@ -103,7 +103,7 @@ class Conversations:
 
     async def export(self, connection: Connection, request: ConversationExport) -> None:
         """One document, for a file."""
-        conversation = await self._existing(request.data.conversation_id)
+        conversation = (await self._desk.existing(request.data.conversation_id)).conversation
         messages = await self._whole(conversation)
         if request.data.format == "json":
             content, media_type = as_json(conversation, messages), "application/json"
@@ -127,12 +127,6 @@ class Conversations:
                 limit=EXPORT_CHARACTERS,
             )
         return [message_of(row) for row in rows]
-
-    async def _existing(self, conversation_id: int) -> Conversation:
-        found = await self._desk.conversation(conversation_id)
-        if found is None:
-            raise InputError.field("conversationId", conversation_id, "a conversation that exists")
-        return found
 
     def _tell(self, connection: Connection, conversation: Conversation, request_id: Any) -> None:
         data = {"conversation": msgspec.to_builtins(conversation)}

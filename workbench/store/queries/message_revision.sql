@@ -1,1 +1,0 @@
-SELECT max(revision) AS revision FROM message_entries WHERE message_id = $message_id
