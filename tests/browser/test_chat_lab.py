@@ -24,13 +24,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def run_all(talker: Talker, url: str) -> None:
-    """Open the app notebook and run its cells by the menu."""
-    page = talker.page
-    page.goto(url.replace("/lab?", "/lab/tree/workbench.ipynb?reset&lang=en&"))
-    expect(page.locator(".jp-Notebook")).to_be_visible(timeout=90_000)
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
-    page.locator('.lm-MenuBar-item:has-text("Run")').click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    talker.run_notebook(url)
     talker.ready()
 
 

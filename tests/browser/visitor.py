@@ -39,6 +39,15 @@ class Visitor:
         self.page.goto(f"{url}&lang={lang}")
         self.connected()
 
+    def run_notebook(self, url: str) -> None:
+        """Open the app notebook in JupyterLab and run its cells by the menu."""
+        page = self.page
+        page.goto(url.replace("/lab?", "/lab/tree/workbench.ipynb?reset&lang=en&"))
+        expect(page.locator(".jp-Notebook")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+        page.locator('.lm-MenuBar-item:has-text("Run")').click()
+        page.get_by_text("Run All Cells", exact=True).click()
+
     def connected(self) -> None:
         pill = self.page.locator('.wb-mesh .wb-pill[data-state="connected"]')
         expect(pill).to_be_visible(timeout=90_000)

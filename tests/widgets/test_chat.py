@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.widgets.hearing import Clock, Hearing, kinds
 from workbench.widgets.chat import TRAITS, ChatWidget
 from workbench.widgets.link import GRACE_S
 
@@ -16,29 +17,8 @@ STATES = Path(__file__).parent.parent / "browser" / "states"
 ANSWER = {"id": 1, "role": "assistant", "status": "streaming"}
 
 
-class Clock:
-    """Monotonic seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Heard(ChatWidget):
+class Heard(Hearing, ChatWidget):
     """A chat widget whose messages to pages are kept instead of sent."""
-
-    def __init__(self, **traits: Any) -> None:
-        self.messages: list[dict[str, Any]] = []
-        super().__init__(**traits)
-
-    def send(self, content: Any, buffers: Any = None) -> None:
-        self.messages.append(json.loads(json.dumps(content)))
-
-
-def kinds(widget: Heard) -> list[str]:
-    return [message["kind"] for message in widget.messages]
 
 
 def test_a_delta_is_numbered_from_the_snapshot_on_and_sent_at_a_flush() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.widgets.hearing import Clock, Hearing, kinds
 from workbench.widgets.bundle import script
 from workbench.widgets.link import GRACE_S
 from workbench.widgets.mesh import MeshWidget
@@ -17,29 +17,8 @@ from workbench.widgets.plotly import plotly_folder, plotly_version
 STATE = Path(__file__).parent.parent / "browser" / "states" / "mesh.json"
 
 
-class Clock:
-    """Monotonic seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Heard(MeshWidget):
+class Heard(Hearing, MeshWidget):
     """A mesh widget whose messages to pages are kept instead of sent."""
-
-    def __init__(self, **traits: Any) -> None:
-        self.messages: list[dict[str, Any]] = []
-        super().__init__(**traits)
-
-    def send(self, content: Any, buffers: Any = None) -> None:
-        self.messages.append(json.loads(json.dumps(content)))
-
-
-def kinds(widget: Heard) -> list[str]:
-    return [message["kind"] for message in widget.messages]
 
 
 def test_a_pulse_is_answered() -> None:
