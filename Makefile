@@ -27,15 +27,18 @@ lab: setup  ## open JupyterLab on the same hub
 browser: setup
 	@$(PY) tests/browser/chromium.py
 
-# The pages wait for a browser most of the time, so they run beside the rest.
-PAGES := tests/browser tests/javascript tests/notebooks
-PAGES_LOG := .pytest_cache/pages.log
+# The pages wait for a browser most of the time, so they run beside the rest, in two halves.
+PAGES_A := $(wildcard tests/browser/test_[a-g]*.py)
+PAGES_B := $(filter-out $(PAGES_A),$(wildcard tests/browser/test_*.py)) tests/javascript tests/notebooks
+LOGS := .pytest_cache/pages
+PYTEST := $(PY) -m pytest -p no:cacheprovider
 
 test: setup browser static  ## pass every test, browser included
-	@mkdir -p $(dir $(PAGES_LOG))
-	@$(PY) -m pytest -p no:cacheprovider $(PAGES) >$(PAGES_LOG) 2>&1 & pages=$$!; \
-	$(PY) -m pytest $(PAGES:%=--ignore=%); rest=$$?; \
-	wait $$pages; shown=$$?; cat $(PAGES_LOG); exit $$((rest | shown))
+	@mkdir -p $(LOGS)
+	@$(PYTEST) $(PAGES_A) >$(LOGS)/a.log 2>&1 & a=$$!; \
+	$(PYTEST) $(PAGES_B) >$(LOGS)/b.log 2>&1 & b=$$!; \
+	$(PYTEST) --ignore=tests/browser --ignore=tests/javascript --ignore=tests/notebooks; rest=$$?; \
+	wait $$a; a=$$?; wait $$b; b=$$?; cat $(LOGS)/a.log $(LOGS)/b.log; exit $$((rest | a | b))
 
 .PHONY: static
 static: setup

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # imported late, inside pytest's rewriting, it can fail to compile
+import hypothesis  # imported late, inside pytest's rewriting, it can fail to compile
 import pytest
 
 from tests.hub_process import HubProcess, test_environment
@@ -17,6 +17,11 @@ from tests.llm.tiny_model import tiny_model
 ROOT = Path(__file__).parent.parent
 
 pytest_plugins = ("tests.vectors_report",)
+
+# Seeds are fixed, so that a run says the same twice; HYPOTHESIS_PROFILE=search looks for more.
+hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("search", print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from workbench.core import hub_kinds, mesh_wire
+from workbench.core.metrics import CATALOGUE
 from workbench.hub import handlers
 from workbench.runes.schema import TABLE_SAYS
 from workbench.runes.tables import ORDER, TABLES, Column
@@ -112,6 +113,16 @@ def hub_messages() -> str:
     return table(("type", "data", "scope"), rows)
 
 
+def metrics() -> str:
+    """Every metric with its unit, what it is of, and its source."""
+    of = {"gpu": "each GPU", "host": "this machine", "model": "all models, each model"}
+    rows = [
+        (f"`{each.name}`", each.unit or "number", of[each.of], each.title, each.source)
+        for each in CATALOGUE.values()
+    ]
+    return table(("metric", "unit", "of", "what", "source"), rows)
+
+
 def _fields(struct: type[msgspec.Struct]) -> str:
     fields = [field for field in msgspec.structs.fields(struct) if field.name != "request_id"]
     named = (f"`{field.encode_name}`" + ("" if field.required else " ?") for field in fields)
@@ -123,6 +134,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "mesh-messages": mesh_messages,
     "hub-messages": hub_messages,
+    "metrics": metrics,
 }
 
 

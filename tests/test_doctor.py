@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.collectors.fake_nvml import World
 from workbench import doctor
 from workbench.doctor import Finding
 from workbench.settings import Settings
@@ -145,3 +146,40 @@ def test_a_program_can_read_it(settings: Settings) -> None:
             "essential": False,
         }
     ]
+
+
+def test_gpus_are_named_with_their_memory(tmp_path: Path) -> None:
+    with World(tmp_path).loaded() as world:
+        world.gpu(0, name="NVIDIA H200", memory_total_mb=150_000)
+        world.gpu(1, name="NVIDIA L4", memory_total_mb=24_000)
+        found = doctor.gpu()
+    assert found == Finding("GPU", "ok", "0 NVIDIA H200 (150.0 GB), 1 NVIDIA L4 (24.0 GB)")
+
+
+def test_a_gpu_that_does_not_work_is_weak_and_says_what_helps(tmp_path: Path) -> None:
+    with World(tmp_path).loaded() as world:
+        world.gpu(0, name="NVIDIA L4", memory_total_mb=24_000)
+        world.gpu(1)
+        world.error("memory", 4, gpu=0)
+        world.error("utilization", 4, gpu=0)
+        found = doctor.gpu()
+    assert found.state == "weak"
+    assert "0 NVIDIA L4 is denied" in found.detail
+    assert found.remedy.startswith("no permission to read its figures: ")
+
+
+def test_a_driver_that_cannot_be_read_is_no_missing_one(tmp_path: Path) -> None:
+    with World(tmp_path).loaded() as world:
+        world.gpu(0)
+        world.error("init", 18)
+        found = doctor.gpu()
+    assert (found.state, found.detail) == ("weak", "none can be read: tasks run on the CPU")
+    assert "restart the machine" in found.remedy
+
+
+def test_a_machine_without_a_gpu_is_a_normal_state(tmp_path: Path) -> None:
+    with World(tmp_path).loaded():
+        found = doctor.gpu()
+    assert found.state == "missing"
+    assert found.detail.startswith("no GPU was found: ")
+    assert found.detail.endswith("tasks run on the CPU")

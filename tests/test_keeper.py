@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from workbench.core.job import Cancelled, Done, Event, Job, Lost, Outcome
+from workbench.core.job import Cancelled, Done, Event, Job, Lost, Outcome, WorkerReport
 from workbench.keeper import Keeper, is_retry
 
 DONE = Done(document=b"{}", tables={}, figures=b"[]", batch=None, elapsed_ms=1, device="cpu")
@@ -45,6 +45,12 @@ class FakeEngine:
 
     async def cancel(self, key: str) -> None:
         self.runs.append(f"cancel {key}")
+
+    def pids(self) -> dict[tuple[str, int], str]:
+        return {("", 7): "t.1"}
+
+    async def on_workers(self, function: Callable[[], object]) -> list[WorkerReport]:
+        return [WorkerReport(address="tcp://x:1", host="x", value=function(), pids={})]
 
 
 def job(key: str) -> Job:
@@ -105,6 +111,19 @@ async def test_a_job_that_runs_is_cancelled_by_the_engine(
 ) -> None:
     await keeper.cancel("t.1")
     assert engine.runs == ["cancel t.1"]
+
+
+async def test_what_runs_where_is_the_engines_word_and_nobody_is_asked_while_it_is_away(
+    keeper: Keeper, engine: FakeEngine
+) -> None:
+    assert keeper.pids() == {("", 7): "t.1"}
+    (report,) = await keeper.on_workers(lambda: "read")
+    assert (report.host, report.value) == ("x", "read")
+    engine.failures = 1000
+    engine.closed.set()
+    await asyncio.sleep(0)
+    assert keeper.slots == 0
+    assert await keeper.on_workers(lambda: "read") == []
 
 
 @pytest.mark.parametrize(("key", "retry"), [("a.b.1", False), ("a.1.2", True), ("a.11", True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.boards import show_chat, show_mesh, show_workbench
+    from workbench.boards import show_chat, show_gpus, show_mesh, show_workbench
     from workbench.clients.answer import QueryResult
     from workbench.clients.hub import HubClient
     from workbench.clients.mesh import MeshClient
@@ -29,6 +29,7 @@ _HOMES = {
     "HubClient": "workbench.clients.hub",
     "MeshClient": "workbench.clients.mesh",
     "show_chat": "workbench.boards",
+    "show_gpus": "workbench.boards",
     "show_mesh": "workbench.boards",
     "show_workbench": "workbench.boards",
     "Context": "workbench.core.model",
@@ -66,6 +67,7 @@ __all__ = [
     "connect",
     "model",
     "show_chat",
+    "show_gpus",
     "show_mesh",
     "show_workbench",
 ]

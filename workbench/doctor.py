@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from workbench.collectors.gpu import Gpus
+from workbench.core.gpu import Gpu
 from workbench.settings import Settings
 
 State = Literal["ok", "missing", "weak", "failed"]
@@ -176,39 +178,26 @@ def browser() -> Finding:
 
 def gpu() -> Finding:
     """NVIDIA through NVML, AMD through the kernel's own files. None is no fault."""
-    found = [*_nvidia(), *_amd()]
-    if found:
-        return Finding("GPU", "ok", ", ".join(found))
-    detail = "none found: tasks run on the CPU"
-    return Finding("GPU", "missing", detail, "install the vendor's driver if there is one")
-
-
-def _nvidia() -> list[str]:
+    gpus = Gpus()
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # NVMLLibraryMismatchError, for one, is no NVMLError
-        return []
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
-        names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-    except Exception:
-        return ["NVIDIA, whose driver does not answer"]
+        reading = gpus.read()
     finally:
-        pynvml.nvmlShutdown()
+        gpus.close()
+    if not reading.gpus and str(reading.note).startswith("no GPU was found"):
+        detail = f"{reading.note}; tasks run on the CPU"
+        return Finding("GPU", "missing", detail, "install the vendor's driver if there is one")
+    detail = ", ".join(map(_gpu, reading.gpus)) or "none can be read: tasks run on the CPU"
+    ill = [gpu.note for gpu in reading.gpus if gpu.state != "ok"]
+    remedies = dict.fromkeys(str(note) for note in (reading.note, *ill) if note is not None)
+    return Finding("GPU", "weak" if remedies else "ok", detail, "; ".join(remedies))
 
 
-def _amd() -> list[str]:
-    vendors = Path("/sys/class/drm").glob("card[0-9]*/device/vendor")
-    return [
-        f"AMD ({path.parts[4]})"
-        for path in sorted(vendors)
-        if path.read_text(encoding="ascii").strip() == "0x1002"
-        and (path.parent / "mem_info_vram_total").exists()
-    ]
+def _gpu(found: Gpu) -> str:
+    """Its number, name and memory, and how it stands if it does not work."""
+    name = f"{found.gpu_id} {found.name or found.vendor.upper()}"
+    if found.memory_total_mb is not None:
+        name += f" ({found.memory_total_mb / 1000:.1f} GB)"
+    return name if found.state == "ok" else f"{name} is {found.state}"
 
 
 def language_models(settings: Settings) -> Finding:

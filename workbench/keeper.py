@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from workbench.core.job import Cancelled, Event, Job, Outcome
+from workbench.core.job import Cancelled, Event, Job, Outcome, WorkerReport
 
 RESTART_S = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)
 """Waits before each attempt to bring a dead cluster back; the last one repeats."""
@@ -34,6 +34,8 @@ class Engine(Protocol):
     async def restart(self) -> None: ...
     async def run(self, job: Job, on_event: Callable[[Event], None]) -> Outcome: ...
     async def cancel(self, key: str) -> None: ...
+    def pids(self) -> dict[tuple[str, int], str]: ...
+    async def on_workers(self, function: Callable[[], Any]) -> list[WorkerReport]: ...
 
 
 class Keeper:
@@ -83,6 +85,14 @@ class Keeper:
             self._waiting[key].set()
         else:
             await self._engine.cancel(key)
+
+    def pids(self) -> dict[tuple[str, int], str]:
+        """The processes at work: (machine, empty for this one; pid) -> the key of the job."""
+        return self._engine.pids()
+
+    async def on_workers(self, function: Callable[[], Any]) -> list[WorkerReport]:
+        """What `function` returns on each machine of a cluster elsewhere; none while it is away."""
+        return await self._engine.on_workers(function) if self._back.is_set() else []
 
     async def _cancelled_within(self, key: str, wait_s: float) -> bool:
         cancelled = self._waiting[key] = asyncio.Event()

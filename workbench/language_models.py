@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 from workbench.doctor import model_folder
 from workbench.errors import InputError, LinkError, SettingsError
+from workbench.gate import is_loopback
 from workbench.http import Http
 from workbench.llm import discover
 from workbench.llm.backend import Backend
 from workbench.llm.embedded import Embedded
+from workbench.llm.gpu_loan import Lender
 from workbench.llm.openai import OpenAI
 from workbench.llm.rates import Rates
 from workbench.llm.service import Service
 from workbench.settings import Settings
 
 
-async def service_of(settings: Settings, stack: AsyncExitStack) -> Service:
-    """The service of one hub; `stack` ends it. Nobody is asked before the first question."""
+async def service_of(
+    settings: Settings, stack: AsyncExitStack, lender: Lender | None = None
+) -> tuple[Service, Embedded]:
+    """The service of one hub and our own worker in it; `stack` ends both. Nobody is asked
+    before the first question. Models that go to a GPU borrow its memory of `lender`.
+    """
     # The user names these servers, on this machine or in the private network, so they may.
     http = await stack.enter_async_context(Http(private_addresses=True))
     configured = _configured(settings)
@@ -34,10 +41,17 @@ async def service_of(settings: Settings, stack: AsyncExitStack) -> Service:
         folders=[model_folder(settings)],
         http=http,
         binary=settings.llama_server,
+        lender=lender,
     )
     service = Service(servers=servers, own=[worker])
     stack.push_async_callback(service.close)
-    return service
+    return service, worker
+
+
+def runs_here(service: Service, backend: str) -> bool:
+    """Whether a back end is on this machine, so that it uses this machine's GPUs."""
+    urls = [state.url for state in service.backends() if state.name == backend]
+    return any(is_loopback(urlsplit(url).hostname or "") for url in urls)
 
 
 def rates_of(settings: Settings) -> Rates:

@@ -23,14 +23,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from workbench.batches import fetch_with
-from workbench.collectors.host import HostCollector
 from workbench.core.wire import WIRE_VERSION
 from workbench.engines.dask import DaskEngine
 from workbench.errors import SettingsError, WorkbenchError
 from workbench.gate import Gate, Scope, is_loopback
+from workbench.gpu_readings import Readings, monitoring_of
 from workbench.hub.connections import Dashboard
+from workbench.hub.ledger import Ledger
+from workbench.hub.sampling import Sampler
 from workbench.keeper import Keeper
-from workbench.language_models import rates_of, service_of
+from workbench.language_models import rates_of, runs_here, service_of
 from workbench.listener import Bounds, Listener, listen
 from workbench.mesh.models import discover
 from workbench.mesh.node import Limits, Node
@@ -101,18 +103,30 @@ class Hub:
         keeper = Keeper(self.engine)
         self._stack.push_async_callback(keeper.stop)
         await keeper.start()
-        node = self._make_node(store, keeper)
+        readings = Readings(data, cluster=keeper)
+        self._stack.push_async_callback(readings.close)
+        sampler = Sampler(readings.read)
+        elsewhere = settings.dask_address is not None
+        ledger = Ledger(readings.gpus, readings.owners, tasks_elsewhere=elsewhere)
+        self._stack.push_async_callback(ledger.close)
+        service, worker = await service_of(settings, self._stack, ledger)
+        readings.models(service, worker)
+        node = self._make_node(store, keeper, ledger)
         self._node = node
         self._stack.push_async_callback(node.stop)
         await node.start()
         dashboard = Dashboard(
             questions=store,
-            collector=HostCollector(data),
+            sampler=sampler,
+            ledger=ledger,
             tasks=node.tasks,
             journal=store,
-            models=await service_of(settings, self._stack),
+            models=service,
             rates=rates_of(settings),
             answer_tokens=settings.llm_answer_tokens,
+            owners=readings.owners,
+            is_here=lambda backend: runs_here(service, backend),
+            monitoring=monitoring_of(settings),
         )
         self._stack.push_async_callback(dashboard.close)
         await dashboard.start()
@@ -154,7 +168,7 @@ class Hub:
         """Both addresses with the token, for clients that take nothing but an address."""
         return f"{self.ws_url}?token={self.token}", f"{self.mesh_url}?token={self.token}"
 
-    def _make_node(self, store: Store, engine: Keeper) -> Node:
+    def _make_node(self, store: Store, engine: Keeper, lender: Ledger) -> Node:
         settings = self.settings
         return Node(
             journal=store,
@@ -165,6 +179,7 @@ class Hub:
             limits=Limits(
                 input_bytes=settings.input_limit_mb * 1_000_000, runes=settings.rune_limit
             ),
+            lender=lender,
         )
 
     def _bind(self, port: int) -> list[socket.socket]:

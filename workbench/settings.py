@@ -89,6 +89,28 @@ class Settings(BaseSettings):
     """Tokens that an answer in a conversation may have where nobody says otherwise."""
     llm_rate: Annotated[str, Field(pattern=r"^[1-9]\d{0,6}/(second|minute|hour)$")] = "1000/minute"
     """Messages about conversations and models that a token may send, of each type."""
+    metrics_interval_s: Annotated[float, Field(ge=0.5, le=30)] = 2.0
+    """How often this machine and its GPUs are read, in seconds; a follower may want it faster."""
+    metrics_history: bool = True
+    """Whether metrics are kept. Without, nothing is read while nobody looks, and nothing alerts."""
+    metrics_raw_h: Annotated[float, Field(gt=0, le=8760)] = 24.0
+    """How long each reading is kept, in hours."""
+    metrics_minutes_d: Annotated[float, Field(gt=0, le=36_500)] = 30.0
+    """How long their minutes are kept, in days."""
+    metrics_hours_d: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """How long their hours are kept, in days; without a number, for ever."""
+    alert_utilization_pct: Annotated[float, Field(gt=0, le=100)] = 90.0
+    """A GPU that is busier raises an alert."""
+    alert_memory_pct: Annotated[float, Field(gt=0, le=100)] = 90.0
+    """A GPU whose memory is fuller raises an alert."""
+    alert_temperature_c: Annotated[float, Field(gt=0, le=150)] = 80.0
+    """A GPU that is hotter, in °C, raises an alert."""
+    alert_for_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How long it has to last, and how long it has to be over."""
+    power_price: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """What a kWh costs: then tasks and answers show what their GPU's energy cost."""
+    power_currency: Annotated[str, Field(max_length=8)] = ""
+    """The currency of that price, such as `EUR` or `R$`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What the hub writes to its log."""
 

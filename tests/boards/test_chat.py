@@ -257,7 +257,7 @@ async def test_nothing_is_sent_while_nobody_looks(hub: ChattingHub) -> None:
     async with page_of(hub) as page:
         page.wants("send", message="Hi", clientId="c1")
         await page.until(lambda: page.texts()[-1:] == [("assistant", "Hello", "done")])
-        page.widget._looked_at = None
+        page.widget.receive({"kind": "hidden"})
         heard = len(page.heard)
         conversation = page.board.view.id
         async with hub.client() as other:

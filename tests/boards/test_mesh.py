@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workbench.boards.home import Coalesced, Home
-from workbench.boards.mesh import list_samples, sample_kind
+from workbench.boards.samples import list_samples, sample_kind
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tests.hub.conftest import TOKENS, Feed
+from tests.hub.machine import Machine
 from tests.hub.speaking import Unlimited
 from tests.llm.scripted import Scripted
 from workbench.clients.hub import HubClient
-from workbench.collectors.host import HostCollector
 from workbench.hub.connections import Dashboard
+from workbench.hub.ledger import Ledger
+from workbench.hub.sampling import Sampler
 from workbench.listener import Gate, Listener, listen
 from workbench.llm.service import Service
 from workbench.store import Store
@@ -67,9 +69,11 @@ async def chatting(folder: Path, backend: Scripted | None = None) -> AsyncIterat
 
     async with await Store.open(folder, query_memory_mb=512, query_limit_s=5) as store:
         service = Service(servers=servers)
+        machine = Machine(folder)
         dashboard = Dashboard(
             questions=store,
-            collector=HostCollector(folder),
+            sampler=Sampler(machine.read),
+            ledger=Ledger(machine.reading, machine.owners),
             tasks=Feed(),
             journal=store,
             models=service,

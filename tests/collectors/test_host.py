@@ -10,6 +10,14 @@ import pytest
 from workbench.collectors.host import HostCollector, busy_seconds, cpu_limit, disk, memory
 
 
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def write(folder: Path, **files: str) -> Path:
     for name, text in files.items():
         path = folder / name.replace("__", "/").replace("_DOT_", ".")
@@ -38,9 +46,10 @@ def test_in_a_limited_container_only_its_own_seconds_count(tmp_path: Path) -> No
 
 
 def test_usage_is_of_the_cores_that_we_may_use(tmp_path: Path) -> None:
-    clock = iter([100.0, 102.0, 102.0])
+    clock = Clock()
     write(tmp_path, cpu_DOT_max="50000 100000", cpu_DOT_stat="usage_usec 1000000")
-    collector = HostCollector(tmp_path, cgroup=tmp_path, now=lambda: next(clock))
+    collector = HostCollector(tmp_path, cgroup=tmp_path, now=clock)
+    clock.now += 2
     write(tmp_path, cpu_DOT_stat="usage_usec 1500000")
     sample = collector.sample()
     assert sample.cpu.usage == 50.0  # half a second in two, of half a core
@@ -77,11 +86,23 @@ def test_a_disk_that_is_not_there_is_unknown(tmp_path: Path) -> None:
 
 
 def test_the_first_reading_has_no_rates_and_a_second_has(tmp_path: Path) -> None:
-    clock = iter([1.0, 2.0, 2.0, 3.0, 3.0])
-    collector = HostCollector(tmp_path, now=lambda: next(clock), wall=lambda: 1.5)
+    clock = Clock()
+    collector = HostCollector(tmp_path, now=clock, wall=lambda: 1.5)
     first = collector.sample()
     assert first.taken_at == 1500
     assert first.network.received_bytes_s is None
+    clock.now += 1
     second = collector.sample()
     assert second.network.received_bytes_s is not None
     assert second.network.received_bytes_s >= 0
+
+
+def test_what_the_hub_takes_is_told_beside_the_machine(tmp_path: Path) -> None:
+    clock = Clock()
+    collector = HostCollector(tmp_path, now=clock)
+    clock.now += 1
+    hub = collector.sample().hub
+    assert hub is not None
+    assert hub.count >= 1
+    assert hub.cpu_percent is not None
+    assert hub.memory_mb == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.2)

@@ -11,8 +11,11 @@ from workbench.core.task import TaskBook
 from workbench.core.task_nouns import (
     Again,
     Attached,
+    Borrow,
     CancelAsked,
     Capacity,
+    DrainBegan,
+    DrainOver,
     Ended,
     Event,
     Fetch,
@@ -20,7 +23,11 @@ from workbench.core.task_nouns import (
     FetchFailed,
     FetchStopped,
     Follow,
+    GiveBack,
     Known,
+    LendRefused,
+    LendWaits,
+    Lent,
     Note,
     Record,
     Recovered,
@@ -81,6 +88,37 @@ class Client:
             del self.following[order.task_id]
 
 
+class Lender:
+    """One GPU of 10 MB: lent in order of asking. It knows each claim until it is given back."""
+
+    total_mb = 10
+
+    def __init__(self) -> None:
+        self.line: dict[tuple[str, int], int] = {}
+        self.lent: dict[tuple[str, int], int] = {}
+
+    def ask(self, key: tuple[str, int], need_mb: int) -> None:
+        assert key not in self.line and key not in self.lent, f"{key} asks twice"
+        self.line[key] = need_mb
+
+    def decide(self) -> LendRefused | Lent | LendWaits | None:
+        """About who asked first."""
+        for key, need_mb in self.line.items():
+            if need_mb > self.total_mb:
+                del self.line[key]
+                return LendRefused(*key, "no GPU has {need} MB", {"need": need_mb})
+            if need_mb > self.total_mb - sum(self.lent.values()):
+                return LendWaits(*key, "held by {who}", {"who": next(iter(self.lent))[0]})
+            self.lent[key] = self.line.pop(key)
+            return Lent(*key, "0")
+        return None
+
+    def take_back(self, key: tuple[str, int]) -> None:
+        assert key in self.line or key in self.lent, f"{key} gives back what it has not"
+        self.line.pop(key, None)
+        self.lent.pop(key, None)
+
+
 class World:
     """Carries instructions as the node does: a record is shown only once it is on the disk."""
 
@@ -108,6 +146,7 @@ class World:
         self.running: dict[str, list[int]] = defaultdict(list)
         self.stopping: set[tuple[str, int]] = set()
         self.runs: list[tuple[str, int]] = []
+        self.lender = Lender()
 
     # The node
 
@@ -168,8 +207,12 @@ class World:
         elif isinstance(order, StopFetch):
             if self.fetching.pop(order.task_id, None) is not None:
                 self.tell(FetchStopped(order.task_id, order.attempt))
+        elif isinstance(order, Borrow):
+            self.lender.ask((order.task.task_id, order.attempt), order.task.gpu_memory_mb or 0)
+        elif isinstance(order, GiveBack):
+            self.give_back(order)
         elif isinstance(order, Run):
-            self.begin(order.task.task_id, order.attempt)
+            self.begin(order.task, order.attempt)
         elif isinstance(order, Stop):
             self.stopping.add((order.task_id, order.attempt))
         elif isinstance(order, Follow):
@@ -180,7 +223,15 @@ class World:
         elif isinstance(order, Remind):
             self.reminded.append(order.task_id)
 
-    def begin(self, task_id: str, attempt: int) -> None:
+    def give_back(self, order: GiveBack) -> None:
+        at_work = order.attempt in self.running[order.task_id]
+        assert not at_work, f"{order.task_id} runs on a GPU that it has given back"
+        self.lender.take_back((order.task_id, order.attempt))
+
+    def begin(self, task: Task, attempt: int) -> None:
+        task_id, lent = task.task_id, self.lender.lent
+        borrowed = task.gpu_memory_mb is None or (task_id, attempt) in lent
+        assert borrowed, f"{task_id} runs on a GPU that nobody lent"
         overlap = f"attempt {attempt} of {task_id} overlaps {self.running[task_id]}"
         assert not self.running[task_id], overlap
         assert task_id in self.accepted, f"{task_id} runs before it is durable"
@@ -209,6 +260,22 @@ class World:
     def fetch_failed(self, task_id: str) -> None:
         attempt = self.fetching.pop(task_id)
         self.tell(FetchFailed(task_id, attempt, "rejected", "{url} is bad", {"url": "u"}))
+
+    def lend(self) -> None:
+        """The lender says something to whoever stands first."""
+        if (said := self.lender.decide()) is not None:
+            self.tell(said)
+
+    def drain(self) -> None:
+        """A node that is shut down in good order, and started again."""
+        self.tell(DrainBegan())
+        self.tell(DrainOver())
+        self.commit()
+        for task_id in [name for name, attempts in self.running.items() if attempts]:
+            self.end(task_id, Cancelled())
+        self.commit()
+        self.check_lender()
+        self.crash()
 
     def end(self, task_id: str, outcome: Any) -> None:
         """The attempt that runs is over; a stopped one says so unless it was already done."""
@@ -272,6 +339,8 @@ class World:
             busy = [task_id for task_id, attempts in self.running.items() if attempts]
             if self.fetching:
                 self.fetched(next(iter(self.fetching)))
+            elif self.lender.line and not self.lender.lent:
+                self.lend()
             elif busy:
                 self.end(busy[0], saved())
             elif not self.pending and not self.held:
@@ -279,6 +348,11 @@ class World:
         raise AssertionError("it never comes to rest")
 
     # What must hold
+
+    def check_lender(self) -> None:
+        """When nothing runs or waits any more."""
+        lender = self.lender
+        assert not lender.line and not lender.lent, f"left: {lender.line}, {lender.lent}"
 
     def check_seqs(self) -> None:
         for task_id, notes in self.disk.items():

@@ -68,6 +68,25 @@ def test_what_was_left_is_not_subscribed_again(session: HubSession) -> None:
     assert sent(session) == []
 
 
+def test_the_askers_own_process_is_named_on_each_connection(session: HubSession) -> None:
+    session.monitor(500, 412)
+    asked = {"type": "monitoring:subscribe", "data": {"intervalMs": 500, "pid": 412}}
+    assert sent(session) == [asked]
+    assert session.monitored == (500, 412)
+    session.closed(LOST, 1.0, 0.5)
+    session.opened("hub", 2.0)
+    assert sent(session) == [asked]
+    session.monitor(None)
+    assert session.monitored is None
+
+
+def test_alerts_are_told_as_they_are(session: HubSession) -> None:
+    alert = {"alertId": "a", "state": "raised"}
+    told_of = told(session, type="alert:raised", data={"alert": alert})
+    assert told_of == [Event("alert", alert)]
+    assert told(session, type="alert:cleared", data={"alert": "a"}) == []
+
+
 def test_hands_each_binary_frame_to_its_query(session: HubSession) -> None:
     session.ask("one", "query", {"sql": "SELECT 1"})
     session.ask("two", "query", {"sql": "SELECT 2"})

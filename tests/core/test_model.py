@@ -84,6 +84,17 @@ def test_a_parameter_without_a_type_is_refused_when_the_model_is_made() -> None:
         model(name="m", version="1")(untyped)
 
 
+def test_what_a_model_needs_of_a_gpu_is_above_zero() -> None:
+    def large(context: Context) -> Result:
+        return Result(data={})
+
+    assert model(name="large", version="1", gpu_memory_mb=6000)(large).gpu_memory_mb == 6000
+    assert model(name="small", version="1")(large).gpu_memory_mb is None
+    with pytest.raises(WorkbenchError) as refused:
+        model(name="none", version="1", gpu_memory_mb=0)
+    assert str(refused.value) == "none: gpu_memory_mb is 0; allowed: above 0, or None for the CPU"
+
+
 def test_a_model_is_still_its_function() -> None:
     assert isinstance(count, MeshModel)
     assert count(None, depth=2).data == {"depth": 2}

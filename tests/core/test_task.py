@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from tests.core.task_world import World, a_task, outcome_of, saved
-from workbench.core.job import Log, Progress
+from workbench.core.job import Begun, Log, Progress
 from workbench.core.mesh_wire import TERMINAL
 from workbench.core.task_entry import Entry
 from workbench.core.task_nouns import (
@@ -29,6 +29,9 @@ from workbench.core.task_nouns import (
     DrainOver,
     Ended,
     Follow,
+    GiveBack,
+    LendWaits,
+    Lent,
     Record,
     Refuse,
     Reported,
@@ -46,16 +49,23 @@ class Life(RuleBasedStateMachine):
     """Anything may happen at any moment; at the end everything must come out right."""
 
     mechanisms: ClassVar[dict[str, Any]] = {}
+    around: ClassVar[type[World]] = World
 
     @initialize(slots=st.integers(1, 3))
     def begin(self, slots: int) -> None:
-        self.world = World(slots, **self.mechanisms)
+        self.world = self.around(slots, **self.mechanisms)
         self.given_up: list[tuple[str, int]] = []
 
-    @rule(name=st.sampled_from(NAMES), pure=st.booleans(), priority=st.integers(-1, 1))
-    def submit(self, name: str, pure: bool, priority: int) -> None:
+    @rule(
+        name=st.sampled_from(NAMES),
+        pure=st.booleans(),
+        priority=st.integers(-1, 1),
+        gpu_mb=st.sampled_from([None, None, 6, 12]),
+    )
+    def submit(self, name: str, pure: bool, priority: int, gpu_mb: int | None) -> None:
         known = self.world.accepted.get(name)
-        self.world.submit(known or a_task(name, pure=pure, priority=priority))
+        fields = {"pure": pure, "priority": priority, "gpu_memory_mb": gpu_mb}
+        self.world.submit(known or a_task(name, **fields))
 
     @rule()
     def commit(self) -> None:
@@ -67,6 +77,12 @@ class Life(RuleBasedStateMachine):
             self.world.commit()
             for name in sorted(self.world.fetching):
                 self.world.fetched(name)
+            self.world.lend()
+
+    @precondition(lambda self: self.world.lender.line)
+    @rule()
+    def lender_speaks(self) -> None:
+        self.world.lend()
 
     @precondition(lambda self: self.world.fetching)
     @rule(data=st.data(), well=st.booleans())
@@ -114,6 +130,11 @@ class Life(RuleBasedStateMachine):
         self.world.disconnect()
 
     @rule()
+    def node_is_drained(self) -> None:
+        self.given_up.clear()
+        self.world.drain()
+
+    @rule()
     def node_is_killed(self) -> None:
         self.given_up.clear()
         self.world.crash()
@@ -130,6 +151,7 @@ class Life(RuleBasedStateMachine):
         if hasattr(self, "world"):
             self.world.settle()
             self.world.check_ends()
+            self.world.check_lender()
 
 
 Life.TestCase.settings = settings(
@@ -165,8 +187,25 @@ def any_attempt(entry: Entry, attempt: int) -> bool:
     ids=lambda null: next(iter(null)),
 )
 def test_without_one_mechanism_a_promise_breaks(null: dict[str, Any]) -> None:
-    broken = type("Broken", (Life,), {"mechanisms": null})
-    hunt = settings(
+    with pytest.raises((AssertionError, KeyError, IndexError)):
+        hunt(type("Broken", (Life,), {"mechanisms": null}))
+
+
+class Forgetful(World):
+    """A node that never gives GPU memory back."""
+
+    def give_back(self, order: GiveBack) -> None:
+        """Forgotten."""
+
+
+def test_a_node_that_keeps_a_gpu_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="left: "):
+        hunt(type("Broken", (Life,), {"around": Forgetful}))
+
+
+def hunt(life: type[Life]) -> None:
+    """Look for a life in which a promise breaks."""
+    thorough = settings(
         max_examples=1000,
         stateful_step_count=30,
         deadline=None,
@@ -176,8 +215,7 @@ def test_without_one_mechanism_a_promise_breaks(null: dict[str, Any]) -> None:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    with pytest.raises((AssertionError, KeyError, IndexError)):
-        run_state_machine_as_test(broken, settings=hunt)
+    run_state_machine_as_test(life, settings=thorough)
 
 
 def endless(attempts: float) -> int:
@@ -201,6 +239,16 @@ def test_without_the_attempt_limit_it_never_ends() -> None:
 
 
 # One thing at a time
+
+
+def put_in(world: World, *names: str, **fields: Any) -> None:
+    """Accepted and fetched, as far as the node fetches ahead."""
+    for name in names:
+        world.submit(a_task(name, **fields))
+    world.commit()
+    while world.fetching:
+        world.fetched(next(iter(world.fetching)))
+        world.commit()
 
 
 def running_world(**fields: Any) -> World:
@@ -522,6 +570,155 @@ def test_no_worker_no_start_and_a_new_one_is_used_at_once() -> None:
     assert world.book.why(0)[0].startswith("waits for a worker")
     world.tell(Capacity(1))
     assert world.fetching == {"a": 1}
+
+
+# GPU memory
+
+
+def status(world: World, name: str) -> str:
+    entry = world.book.entry(name)
+    assert entry is not None
+    return entry.template.format(**entry.values)
+
+
+def runs(world: World) -> list[str]:
+    return [name for name, attempts in world.running.items() if attempts]
+
+
+def test_a_fetched_task_asks_for_its_gpu_before_it_takes_a_slot() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6)
+    assert world.lender.line == {("a", 1): 6}
+    assert (world.book.running, status(world, "a")) == (0, "waits for 6 MB of a GPU's memory")
+    put_in(world, "b")
+    assert runs(world) == ["b"]
+    world.lend()
+    world.end("b", saved())
+    assert runs(world) == ["a"]
+    world.commit()
+    assert world.disk["a"][-1].body == {"lost": 0, "gpu": "0"}
+    world.end("a", saved())
+    assert not world.lender.lent
+
+
+def test_why_it_waits_is_its_status_and_is_written_once() -> None:
+    world = World(2)
+    put_in(world, "a", "b", gpu_memory_mb=6)
+    for _ in range(3):
+        world.lend()
+    entry = world.book.entry("b")
+    assert entry is not None
+    assert (entry.state, status(world, "b")) == ("queued", "held by a")
+    world.commit()
+    kept = [note.body for note in world.disk["b"] if note.kind == "queued"]
+    assert kept == [{"lost": 0, "why": "held by a"}]
+    assert world.book.handle(LendWaits("b", 1, "held by {who}", {"who": "c"}), 0.0) == [Show("b")]
+    world.end("a", saved())
+    world.lend()
+    assert (runs(world), status(world, "b")) == (["b"], "")
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_a_task_that_waits_with_a_gpu_or_for_one_is_cancelled_at_once(lent: bool) -> None:
+    world = running_world()
+    put_in(world, "b", gpu_memory_mb=6)
+    if lent:
+        world.lend()
+        assert world.lender.lent
+    world.cancel("b")
+    assert ends(world, "b") == ["cancelled"]
+    world.check_lender()
+
+
+def test_a_gpu_that_cannot_be_had_fails_the_task_with_its_sentence() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=12)
+    world.lend()
+    assert ends(world) == ["failed"]
+    assert error_of(world) == "no GPU has 12 MB"
+
+
+def test_a_lost_attempt_gives_back_and_the_next_one_asks_anew() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6)
+    world.lend()
+    world.end("a", outcome_of("lost"))
+    assert (world.lender.lent, world.lender.line) == ({}, {("a", 2): 6})
+    assert world.book.handle(Lent("a", 1, "0"), 0.0) == []
+    world.lend()
+    assert world.running["a"] == [2]
+
+
+def test_a_gpu_is_given_back_before_the_end_is_written() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6)
+    world.lend()
+    orders = world.book.handle(Ended("a", 1, saved()), 0.0)
+    assert isinstance(orders[0], GiveBack)
+    assert isinstance(orders[1], Record)
+
+
+def test_the_limit_counts_from_when_a_worker_beside_the_gpu_takes_it() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6, timeout_ms=1000)
+    world.tick(3600.0)
+    world.lend()
+    world.tick(3600.0)
+    assert not world.stopping
+    world.tell(Reported("a", 1, [Begun()]))
+    world.tick(5.9)
+    assert not world.stopping
+    world.tick(0.2)
+    assert world.stopping == {("a", 1)}
+
+
+def test_tasks_that_wait_for_a_gpu_keep_nobody_waiting_who_needs_none() -> None:
+    world = World(2)
+    put_in(world, *(f"g{number}" for number in range(30)), gpu_memory_mb=6)
+    assert len(world.lender.line) < 15
+    put_in(world, "a", "b", priority=-1)
+    assert runs(world) == ["a", "b"]
+    for _ in range(20):
+        world.lend()
+    assert len(world.lender.lent) == 1
+    assert world.book.places()["g29"] > 0
+
+
+@pytest.mark.parametrize("gpu_mb", [None, 6])
+def test_to_lie_fetched_through_many_drains_is_no_attempt(gpu_mb: int | None) -> None:
+    world = running_world(priority=1)
+    put_in(world, "b", gpu_memory_mb=gpu_mb)
+    for _ in range(5):
+        world.drain()
+        put_in(world)
+    assert runs(world) == ["a"]
+    world.settle()
+    assert (ends(world), ends(world, "b")) == (["done"], ["done"])
+
+
+def test_a_drain_gives_back_every_gpu_and_asks_for_none() -> None:
+    world = World(1)
+    put_in(world, "a", "b", "c", gpu_memory_mb=5)
+    for _ in range(3):
+        world.lend()
+    assert (len(world.lender.lent), len(world.lender.line)) == (2, 1)
+    world.tell(DrainBegan())
+    world.tell(DrainOver())
+    assert list(world.lender.lent) == [("a", 1)]
+    world.end("a", outcome_of("stopped"))
+    world.check_lender()
+
+
+def test_to_wait_for_a_gpu_through_many_crashes_is_no_attempt() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6)
+    for _ in range(5):
+        world.tell(LendWaits("a", 1, "held"))
+        world.commit()
+        world.crash()
+        put_in(world)
+    world.settle()
+    assert ends(world) == ["done"]
 
 
 def test_a_large_inline_input_is_written_but_not_held() -> None:

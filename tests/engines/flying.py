@@ -19,9 +19,10 @@ def job(
     *,
     timeout_s: float = 30,
     inputs: dict[str, Path] | None = None,
+    on: dict[str, Any] | None = None,
     **parameters: Any,
 ) -> Job:
-    """A job for one of tests/engines/models.py."""
+    """A job for one of tests/engines/models.py. `on`: the device, as the node names it."""
     return Job(
         key=f"t{next(_numbers)}.1",
         target=f"tests.engines.models:{function}",
@@ -29,6 +30,7 @@ def job(
         inputs={name: str(path) for name, path in (inputs or {}).items()},
         timeout_s=timeout_s,
         seed=7,
+        **(on or {}),
     )
 
 

@@ -205,3 +205,23 @@ def descriptors(context: Context) -> Result:
 def last_word(context: Context, *, word: str) -> Result:
     os.write(1, f"{word}\n".encode())
     return Result(data={})
+
+
+def where(context: Context) -> Result:
+    """Which GPUs its process sees, and what its context says."""
+    names = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    seen = {name: os.environ[name] for name in names}
+    return Result(data={"pid": os.getpid(), "device": context.device, "seen": seen})
+
+
+def a_reading() -> str:
+    """What an engine may run in a worker's own process."""
+    return f"read by {os.getpid()}"
+
+
+def a_broken_reading() -> str:
+    raise RuntimeError("the driver is gone")
+
+
+def a_hanging_reading() -> None:
+    time.sleep(5)

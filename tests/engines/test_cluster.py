@@ -8,15 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.engines.flying import Flown, data_of, job, outcome_of
+from tests.engines.models import a_broken_reading, a_hanging_reading, a_reading
 from tests.engines.waiting import alive, until
-from workbench.core.job import Cancelled, Done, Lost, Progress
+from workbench.core.job import Cancelled, Done, Failed, Lost, Progress
 from workbench.engines.cluster import check_address
 from workbench.engines.dask import DaskEngine
 from workbench.errors import LinkError, SettingsError
@@ -144,6 +147,52 @@ async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
         second.send_signal(signal.SIGSTOP)
         assert await asyncio.wait_for(flown.task, 15) == Lost("the Dask worker was silent for 2 s")
         second.kill()
+    finally:
+        await engine.stop()
+
+
+async def test_every_machine_reports_once_and_a_gpu_binds_a_task_to_its_worker(
+    cluster: Elsewhere, tmp_path: Path
+) -> None:
+    workers = [cluster.worker(), cluster.worker()]
+    engine = DaskEngine(address=cluster.address, scratch=tmp_path, heartbeat_s=0.3)
+    await engine.start()
+    try:
+        await slots(engine, 4)
+        (report,) = await engine.on_workers(a_reading)
+        assert report.value in [f"read by {worker.pid}" for worker in workers]
+        assert (report.host, report.pids, engine.pids()) == ("", {}, {})
+
+        on = {"device": "cuda:0", "gpu": "GPU-5c1d", "vendor": "nvidia", "worker": report.address}
+        flown = [Flown(engine, job("hang", on=on)) for _ in range(2)]
+        named = {(await each.pids())[0]: each.key for each in flown}
+        beside = {psutil.Process(pid).ppid() for pid in named}
+        assert [f"read by {pid}" for pid in beside] == [report.value]
+        waiting = Flown(engine, job("where", on=on))
+        (report,) = await engine.on_workers(a_reading)
+        assert report.pids == named
+        assert engine.pids() == {("", pid): key for pid, key in named.items()}
+        assert waiting.events == []
+        for each in flown:
+            await engine.cancel(each.key)
+        outcome = await asyncio.wait_for(waiting.task, 20)
+        assert isinstance(outcome, Done)
+        assert json.loads(outcome.document)["seen"]["CUDA_VISIBLE_DEVICES"] == "GPU-5c1d"
+
+        assert await engine.on_workers(a_broken_reading) == []
+        began = time.monotonic()
+        assert await engine.on_workers(a_hanging_reading) == []
+        assert time.monotonic() - began < 2.5
+
+        outcome, _ = await outcome_of(engine, job("where", on=on | {"worker": ""}))
+        assert isinstance(outcome, Failed)
+        assert outcome.template.format(**outcome.values) == (
+            "GPU GPU-5c1d is the hub's own, and tasks run on the Dask cluster: start a worker of "
+            "it on the hub's machine"
+        )
+        gone = on | {"worker": "tcp://127.0.0.1:1"}
+        outcome, _ = await asyncio.wait_for(outcome_of(engine, job("where", on=gone)), 10)
+        assert outcome == Lost("the Dask worker beside its GPU went away")
     finally:
         await engine.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest_asyncio
 from tests.engines.flying import Flown, data_of, job, outcome_of
 from tests.engines.waiting import alive, until
 from workbench.core.job import (
+    Begun,
     Cancelled,
     Done,
     Failed,
@@ -102,6 +104,38 @@ async def test_tables_figures_and_batch_come_back(engine: DaskEngine) -> None:
 async def test_integers_stay_exact_both_ways_and_nan_is_null(engine: DaskEngine) -> None:
     data = await data_of(engine, job("big_integer", amount=2**128 - 1))
     assert data == {"amount": 2**128, "nan": None, "inf": None}
+
+
+async def test_a_lent_gpu_is_the_only_one_that_the_model_sees(engine: DaskEngine) -> None:
+    lent = {"device": "cuda:0", "gpu": "GPU-5c1d", "vendor": "nvidia"}
+    outcome, events = await outcome_of(engine, job("where", on=lent))
+    assert isinstance(outcome, Done)
+    assert outcome.device == "cuda:0"
+    assert events == [Begun()]
+    data = json.loads(outcome.document)
+    assert data["device"] == "cuda:0"
+    assert data["seen"]["CUDA_VISIBLE_DEVICES"] == "GPU-5c1d"
+    without = await data_of(engine, job("where"))
+    assert (without["device"], without["seen"]["CUDA_VISIBLE_DEVICES"]) == ("cpu", "")
+
+
+async def test_a_process_that_had_a_gpu_is_gone_with_its_task(engine: DaskEngine) -> None:
+    """As long as it lives, a CUDA context keeps memory that was given back."""
+    warm = await data_of(engine, job("where"))
+    on_gpu = await data_of(engine, job("where", on={"gpu": "GPU-5c1d", "vendor": "nvidia"}))
+    assert on_gpu["pid"] != warm["pid"]
+    assert not alive(on_gpu["pid"])
+    assert (await data_of(engine, job("where")))["pid"] == warm["pid"]
+
+
+async def test_the_engine_knows_which_process_does_what(engine: DaskEngine) -> None:
+    flown = [Flown(engine, job("hang")) for _ in range(2)]
+    named = {("", (await each.pids())[0]): each.key for each in flown}
+    assert engine.pids() == named
+    assert await engine.on_workers(os.getpid) == []
+    for each in flown:
+        await engine.cancel(each.key)
+    assert engine.pids() == {}
 
 
 async def test_inputs_of_an_embedded_engine_are_not_copied(

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import pytest
 
+from workbench.core.gpu import Vendor
 from workbench.engines.process import environment
 
 
 def test_a_process_gets_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_TOKEN", "canary")
-    assert "canary" not in environment(gpu=None, threads=1).values()
+    assert "canary" not in environment(threads=1).values()
 
 
-def test_a_process_sees_only_the_gpu_lent_to_it() -> None:
-    assert environment(gpu=None, threads=1)["CUDA_VISIBLE_DEVICES"] == ""
-    assert environment(gpu=2, threads=1)["CUDA_VISIBLE_DEVICES"] == "2"
+@pytest.mark.parametrize(
+    ("gpu", "vendor", "cuda", "rocr", "hip"),
+    [
+        (None, None, "", "-1", "-1"),
+        ("GPU-5c1d", "nvidia", "GPU-5c1d", "-1", "-1"),
+        ("MIG-77aa", "nvidia", "MIG-77aa", "-1", "-1"),
+        ("GPU-deadbeef", "amd", "", "GPU-deadbeef", "0"),
+    ],
+)
+def test_a_process_sees_only_the_gpu_lent_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: str | None,
+    vendor: Vendor | None,
+    cuda: str,
+    rocr: str,
+    hip: str,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    seen = environment(1, gpu, vendor)
+    assert seen["CUDA_VISIBLE_DEVICES"] == cuda
+    assert (seen["ROCR_VISIBLE_DEVICES"], seen["HIP_VISIBLE_DEVICES"]) == (rocr, hip)

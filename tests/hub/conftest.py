@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.hub.machine import Machine
 from tests.hub.speaking import Speaking, Unlimited
-from workbench.collectors.host import HostCollector
-from workbench.hub.connections import Dashboard
+from workbench.hub.connections import Dashboard, Monitoring
+from workbench.hub.ledger import Ledger
+from workbench.hub.sampling import Sampler
 from workbench.listener import Gate, Listener, listen
 from workbench.store import Store
 
@@ -65,8 +67,11 @@ class Peer:
 class Endpoint:
     """What a test of `/ws` needs."""
 
-    def __init__(self, listener: Listener, feed: Feed, store: Store, models: Speaking) -> None:
+    def __init__(
+        self, listener: Listener, feed: Feed, store: Store, models: Speaking, machine: Machine
+    ) -> None:
         self.listener, self.feed, self.store, self.models = listener, feed, store, models
+        self.machine = machine
 
     @contextlib.asynccontextmanager
     async def peer(self, scope: str = "admin", **given: Any) -> AsyncIterator[Peer]:
@@ -82,17 +87,21 @@ async def endpoint(tmp_path: Path) -> AsyncIterator[Endpoint]:
 
 
 @contextlib.asynccontextmanager
-async def serving_ws(folder: Path) -> AsyncIterator[Endpoint]:
+async def serving_ws(folder: Path, monitoring: Monitoring | None = None) -> AsyncIterator[Endpoint]:
     """The endpoint over the store of a folder, which may have served before."""
-    feed, models = Feed(), Speaking()
+    feed, models, machine = Feed(), Speaking(), Machine(folder)
     async with await Store.open(folder, query_memory_mb=512, query_limit_s=5) as store:
+        ledger = Ledger(machine.reading, machine.owners)
         dashboard = Dashboard(
             questions=store,
-            collector=HostCollector(folder),
+            sampler=Sampler(machine.read),
+            ledger=ledger,
             tasks=feed,
             journal=store,
             models=models,
             rates=Unlimited(),
+            owners=machine.owners,
+            monitoring=monitoring,
         )
         await dashboard.start()
         listener = await listen(
@@ -101,7 +110,8 @@ async def serving_ws(folder: Path) -> AsyncIterator[Endpoint]:
             port=0,
             gate=Gate(TOKENS),  # type: ignore[arg-type]
         )
-        yield Endpoint(listener, feed, store, models)
+        yield Endpoint(listener, feed, store, models, machine)
         await listener.close()
         await dashboard.close()
+        await ledger.close()
         assert feed.callbacks == []

@@ -18,7 +18,8 @@ async def test_the_first_metrics_follow_the_subscription_at_once(endpoint: Endpo
         heard = await peer.hear()
         assert time.monotonic() - started < 1
         assert heard["type"] == "metrics"
-        assert set(heard["data"]) == {"takenAt", "cpu", "memory", "disk", "network"}
+        named = {"takenAt", "intervalMs", "cpu", "memory", "disk", "network", "hub"}
+        assert set(heard["data"]) == {*named, "gpus", "gpuNote", "llm", "alerts"}
         assert 0 < heard["data"]["memory"]["usedPercent"] < 100
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Annotated, Any
 import msgspec
 
 from workbench.core.job import Cancelled, Done, Event, Job, Log, Lost, Outcome, Progress
+from workbench.core.ledger_nouns import Claim, Lease
 from workbench.core.mesh_wire import TERMINAL
 from workbench.core.model import Context, Result, model
+from workbench.core.sentence import Sentence
 from workbench.errors import InputError, LinkError, StoreError
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 SLOW_BYTES = 2 << 20
 """What seems to wait for a peer that does not read."""
 
@@ -264,6 +267,52 @@ class MemoryEngine:
         return self.running[key]
 
 
+class MemoryLender:
+    """Lends nothing by itself: a test answers each claim. It knows what was not given back."""
+
+    def __init__(self) -> None:
+        self.asking: dict[str, tuple[Claim, Callable[[Sentence], None], asyncio.Future[Lease]]] = {}
+        self.held: list[str] = []
+        self.touched: list[str] = []
+        self._news = asyncio.Condition()
+
+    async def acquire(self, claim: Claim, waiting: Callable[[Sentence], None]) -> Lease:
+        answer: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        self.asking[claim.claim_id] = (claim, waiting, answer)
+        async with self._news:
+            self._news.notify_all()
+        try:
+            lease = await answer
+        finally:
+            del self.asking[claim.claim_id]
+        self.held.append(claim.claim_id)
+        return lease
+
+    def release(self, claim_id: str) -> None:
+        self.held.remove(claim_id)
+
+    def touch(self, claim_id: str) -> None:
+        self.touched.append(claim_id)
+
+    async def claim(self, claim_id: str) -> Claim:
+        """Wait until this is asked for."""
+        async with asyncio.timeout(DEADLINE_S), self._news:
+            await self._news.wait_for(lambda: claim_id in self.asking)
+        return self.asking[claim_id][0]
+
+    def say(self, claim_id: str, reason: Sentence) -> None:
+        """It has to wait."""
+        self.asking[claim_id][1](reason)
+
+    def lend(self, claim_id: str, **lease: Any) -> None:
+        claim, _, answer = self.asking[claim_id]
+        whole: dict[str, Any] = {"gpu_id": "0", "uuid": "GPU-5c1d", "vendor": "nvidia"}
+        answer.set_result(Lease(claim=claim, granted_at=0.0, used_at=0.0, **whole | lease))
+
+    def refuse(self, claim_id: str, error: Exception) -> None:
+        self.asking[claim_id][2].set_exception(error)
+
+
 @dataclass
 class MemoryPeer:
     """One client, and the node's connection to it. `slow`: takes nothing until `read`."""
@@ -397,6 +446,23 @@ def once(context: Context) -> Result:
     return Result(data={})
 
 
-MODELS = {"steady": steady, "once": once}
+@model(name="greedy", version="1", gpu_memory_mb=6000)
+def greedy(context: Context) -> Result:
+    """Needs a GPU."""
+    return Result(data={"device": context.device, "visible": os.environ["CUDA_VISIBLE_DEVICES"]})
 
-__all__ = ["MODELS", "Lost", "MemoryEngine", "MemoryFetch", "MemoryJournal", "MemoryPeer", "done"]
+
+MODELS = {"steady": steady, "once": once}
+WITH_GPU = {**MODELS, "greedy": greedy}
+
+__all__ = [
+    "MODELS",
+    "WITH_GPU",
+    "Lost",
+    "MemoryEngine",
+    "MemoryFetch",
+    "MemoryJournal",
+    "MemoryLender",
+    "MemoryPeer",
+    "done",
+]

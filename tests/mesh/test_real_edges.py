@@ -12,9 +12,11 @@ from typing import Any
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.mesh.doubles import DEADLINE_S, MODELS, MemoryEngine, MemoryFetch
+from tests.mesh.doubles import DEADLINE_S, MODELS, WITH_GPU, MemoryEngine, MemoryFetch
+from workbench.core.gpu import Gpu, GpuReading, Owner
 from workbench.engines.dask import DaskEngine
 from workbench.gate import Gate
+from workbench.hub.ledger import Ledger
 from workbench.listener import listen
 from workbench.mesh.node import Node
 from workbench.store import Store
@@ -44,12 +46,13 @@ class Peer:
 
 @asynccontextmanager
 async def node_on(
-    folder: Path, engine: DaskEngine | MemoryEngine, models: Any = MODELS
+    folder: Path, engine: DaskEngine | MemoryEngine, models: Any = MODELS, **options: Any
 ) -> AsyncIterator[Peer]:
     """A node with a real store and a real socket, and one client of it."""
     store = await Store.open(folder)
     gate = Gate({"secret": "admin"}, (), ())
-    node = Node(journal=store, engine=engine, fetch=MemoryFetch(), models=models, folder=folder)
+    fetch = MemoryFetch()
+    node = Node(journal=store, engine=engine, fetch=fetch, models=models, folder=folder, **options)
     await node.start()
     listener = await listen(node.serve, path="/mesh", port=0, gate=gate)
     try:
@@ -111,3 +114,40 @@ async def test_open_tasks_are_taken_up_from_the_disk(tmp_path: Path) -> None:
         "half of 2",
         "attempt 1 was lost because the node stopped in the middle of it: attempt 2 follows",
     ]
+
+
+async def test_a_real_ledger_lends_a_gpu_to_one_child_after_the_other(tmp_path: Path) -> None:
+    engine = DaskEngine(slots=2, scratch=tmp_path / "scratch")
+    await engine.start()
+    card = Gpu(
+        gpu_id="0", uuid="GPU-5c1d", vendor="nvidia", memory_used_mb=500.0, memory_total_mb=8000.0
+    )
+
+    async def read() -> GpuReading:
+        return GpuReading(gpus=(card,))
+
+    def owners() -> dict[tuple[str, int], Owner]:
+        return {
+            place: Owner(kind="task", name=key, claim_id=key)
+            for place, key in engine.pids().items()
+        }
+
+    ledger = Ledger(read, owners)
+    lent: list[str] = []
+    ledger.granted(lambda lease: lent.append(lease.claim.claim_id))
+    try:
+        async with node_on(tmp_path, engine, WITH_GPU, lender=ledger) as peer:
+            for number in range(3):
+                task = {**INLINE, "taskId": f"t{number}", "model": "greedy"}
+                await peer.say({**task, "inputData": number, "useCache": False})
+            results = [await peer.until("taskResult") for _ in range(3)]
+        said = {frame.get("statusText", "").partition(";")[0] for frame in peer.frames}
+        assert "waiting for GPU 0: 1.5 GB free, needs 6" in said
+        for each in results:
+            assert (each["result"]["device"], each["result"]["gpu"]) == ("cuda:0", "0")
+            assert each["result"]["data"] == {"device": "cuda:0", "visible": "GPU-5c1d"}
+        assert sorted(lent) == ["t0.1", "t1.1", "t2.1"]
+        assert ledger.view().holdings == ()
+    finally:
+        await ledger.close()
+        await engine.stop()

@@ -33,7 +33,7 @@ def log(task_id: str, seq: int, content: str) -> tuple[Any, ...]:
 
 
 def metric(value: float) -> tuple[Any, ...]:
-    return ("cpu", value, NOON)
+    return ("host.cpu", "", value, NOON)
 
 
 def stream(columns: Mapping[str, pa.Array]) -> bytes:

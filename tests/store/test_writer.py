@@ -22,12 +22,12 @@ async def test_rows_of_several_tables_are_written_together_or_not_at_all(store: 
 
 async def test_one_bad_append_does_not_fail_its_neighbours(store: Store) -> None:
     good = [store.append({"metrics": [metric(n)]}) for n in range(50)]
-    bad = store.append({"metrics": [("cpu", "not a number", None)]})
+    bad = store.append({"metrics": [("cpu", "", "not a number", None)]})
     short = store.append({"metrics": [("cpu",)]})
     nowhere = store.append({"no_such_table": [(1,)]})
     good += [store.append({"metrics": [metric(n)]}) for n in range(50)]
     await asyncio.gather(*good)
-    for failing, words in ((bad, "not a number"), (short, "3 columns"), (nowhere, "no_such_table")):
+    for failing, words in ((bad, "not a number"), (short, "4 columns"), (nowhere, "no_such_table")):
         with pytest.raises(StoreError, match=words):
             await failing
     await store.append({"metrics": [metric(0)]})

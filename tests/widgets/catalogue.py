@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.core.metrics import CATALOGUE
 from workbench.core.model import MeshModel
+from workbench.gpu_readings import rules_of
 from workbench.runes.models.cypher_figures import words
 from workbench.runes.tables import ARROW
+from workbench.settings import Settings
 from workbench.widgets.bundle import CATALOGUES, catalogue
 
 PACKAGE = Path(workbench.__file__).parent
@@ -28,7 +31,7 @@ STATIC = PACKAGE / "widgets" / "static"
 
 # A call whose first text argument is a sentence for people: our errors, and a task's words.
 SAYS = re.compile(
-    r"(Error|Busy|Gone|Taken|Refused|Unavailable|NoModel|ContextOverflow|BackendBroken|Silent|Cancelled|Forbidden)$|^_?(fault|note|told|warning)$"
+    r"(Error|Busy|Gone|Taken|Refused|Unavailable|NoModel|ContextOverflow|BackendBroken|Silent|Cancelled|Forbidden|Sentence|NoRoom)$|^_?(fault|note|told|warning)$"
 )
 TELLS = {
     "log": 0,
@@ -91,7 +94,7 @@ def _sentences(tree: ast.AST) -> Iterator[str]:
 
 def _constants(tree: ast.AST, path: Path) -> Iterator[str]:
     """Sentences that stand as constants: FULL = "...", with {values} or in the node's modules."""
-    whole = path.parent.name == "mesh" or path.stem == "task_sentences"
+    whole = path.parent.name in ("mesh", "collectors") or path.stem.endswith("_sentences")
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
@@ -169,7 +172,21 @@ def _schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def needed() -> set[str]:
     """Everything that can be said."""
-    return of_javascript() | of_python() | of_models() | of_figures() | of_tables() | OF_DATA
+    return (
+        of_javascript()
+        | of_python()
+        | of_models()
+        | of_figures()
+        | of_tables()
+        | of_metrics()
+        | OF_DATA
+    )
+
+
+def of_metrics() -> set[str]:
+    """The titles of the metrics, and the names of the rules that the settings make."""
+    rules = {rule.name for rule in rules_of(Settings())}
+    return {metric.title for metric in CATALOGUE.values()} | rules
 
 
 def of_tables() -> set[str]:

@@ -312,7 +312,7 @@ class ChatBoard:
         **dict.fromkeys(
             (
                 *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),
-                *("load", "unload", "refreshModels", "savePrompt", "deletePrompt"),
+                *("load", "unload", "refreshModels", "savePrompt", "deletePrompt", "metrics"),
             ),
             _asked,
         ),

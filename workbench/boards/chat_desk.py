@@ -7,14 +7,17 @@ import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from workbench.boards.chat_budget import Budget
 from workbench.boards.frames import Described
 from workbench.boards.hub_watch import said
 from workbench.clients.chat import ChatClient, PromptKind
 from workbench.clients.hub import HubClient
 from workbench.clients.llm import LanguageClient
+from workbench.clients.metrics import MetricsClient
 from workbench.core.llm import LoadOptions
-from workbench.errors import WorkbenchError
+from workbench.errors import InputError, WorkbenchError
 
 LISTED = 50
 REFUSAL_S = 5.0
@@ -36,6 +39,7 @@ class ChatDesk:
         self.search = ""
         """What the list is searched for; empty shows the newest."""
         self._chat, self._llm = ChatClient(client), LanguageClient(client)
+        self._metrics = MetricsClient(client)
         self._tell, self._reply = tell, reply
         self._shown: int | None = None
         self._begun = False
@@ -123,6 +127,7 @@ class ChatDesk:
             "refreshModels": lambda: self.list_models(refresh=True),
             "savePrompt": lambda: self._save_prompt(content),
             "deletePrompt": lambda: self._delete_prompt(content),
+            "metrics": lambda: self._measure(content),
         }
         return self._said(works[kind]())
 
@@ -211,6 +216,18 @@ class ChatDesk:
     async def _search(self, text: str) -> None:
         self.search = text.strip()
         await self.list_conversations()
+
+    async def _measure(self, content: Mapping[str, Any]) -> None:
+        """What an answer used, or why nobody can tell."""
+        message_id = content.get("messageId")
+        try:
+            if not isinstance(message_id, int):
+                raise InputError.field("messageId", message_id, "an answer that the hub keeps")
+            used = msgspec.to_builtins(await self._metrics.run(message_id=message_id))
+        except WorkbenchError as error:
+            self._reply("metrics", {"messageId": message_id, "error": said(error)})
+        else:
+            self._reply("metrics", {"messageId": message_id, "metrics": used})
 
     async def _load(self, model: str) -> None:
         def told(step: Mapping[str, Any]) -> None:

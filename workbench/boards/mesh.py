@@ -9,16 +9,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from workbench.boards.home import Coalesced, Home
 from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
 from workbench.boards.machine import missing_here
 from workbench.boards.results import drawn
+from workbench.boards.samples import list_samples
 from workbench.boards.uploads import Spooled, Uploads
 from workbench.clients.mesh import EVENTS, MeshClient
 from workbench.core.mesh_config import ENDPOINTS
+from workbench.core.metrics_wire import RunMetrics
 from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
 from workbench.runtime import Runtime, runtime
 from workbench.session import Workbench, connect
@@ -29,7 +32,7 @@ from workbench.widgets.mesh_state import TERMINAL
 HISTORY_TASKS = 200
 REFRESH_S = 10.0
 QUEUE_REFRESH_S = 2.0
-BLOCKS = (".bin", ".dat", ".blk", ".hex")
+HUB_S = 5.0
 
 log = logging.getLogger("workbench.boards")
 
@@ -189,6 +192,23 @@ class MeshBoard:
         result = await asyncio.to_thread(drawn, record.result, query)
         self._home.call(lambda: self._fetched(task_id, result))
 
+    async def _measure(self, task_id: str) -> None:
+        """What a task used, or why nobody can tell."""
+        try:
+            used = await self._used(task_id)
+        except WorkbenchError as error:
+            answer = {"error": said(error)}
+        else:
+            answer = {"metrics": msgspec.to_builtins(used)}
+        self._home.call(lambda: self.widget.reply("metrics", taskId=task_id, **answer))
+
+    async def _used(self, task_id: str) -> RunMetrics:
+        workbench, mesh = self._workbench, self._client()
+        if workbench is None or mesh.endpoint != "local":
+            raise InputError("what this task used is kept at the node that ran it")
+        await workbench.client.connect(wait_s=HUB_S)
+        return await workbench.metering.run(task_id=task_id)
+
     async def _carry(self, spooled: Spooled) -> None:
         def progress(done: int, size: int) -> None:
             said = {"uploadId": spooled.upload_id, "phase": "storing", "done": done, "size": size}
@@ -283,6 +303,8 @@ class MeshBoard:
             self._spawn(self._cancel(task_id))
         elif kind == "open":
             self._open(task_id)
+        elif kind == "metrics":
+            self._spawn(self._measure(task_id))
         elif kind == "older":
             self._spawn(self._refresh(self.widget.state.oldest_ms))
         elif kind == "startHub":
@@ -337,28 +359,6 @@ class MeshBoard:
     def _carried(self, spooled: Spooled, url: str) -> None:
         self._uploads.forget(spooled.upload_id)
         self.widget.reply("upload", uploadId=spooled.upload_id, inputDataURL=url)
-
-
-def list_samples(data: Path) -> list[dict[str, Any]]:
-    """The sample files under the data folder of a hub of this machine."""
-    folder = data / "samples"
-    if not folder.is_dir():
-        return []
-    return [
-        {"path": f"samples/{path.name}", "bytes": path.stat().st_size, "kind": sample_kind(path)}
-        for path in sorted(folder.iterdir())
-        if path.is_file() and sample_kind(path)
-    ]
-
-
-def sample_kind(path: Path) -> str:
-    """batch, block, or spent (the outputs that a block spends); empty for anything else."""
-    name = path.name.lower().removesuffix(".gz").removesuffix(".xz")
-    if "spent" in name or "utxo" in name:
-        return "spent"
-    if name.endswith(BLOCKS):
-        return "block"
-    return "batch" if name.endswith((".json", ".ndjson")) else ""
 
 
 _board: MeshBoard | None = None

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ipywidgets
 
 from workbench.boards.chat import show_chat
+from workbench.boards.gpu import show_gpus
 from workbench.boards.mesh import show_mesh
 
 COLUMNS = "repeat(auto-fit, minmax(min(640px, 100%), 1fr))"
 """As many panels side by side as the page has room for; one below the other on a phone."""
 
 
-def show_workbench() -> ipywidgets.GridBox:
-    """The workbench page: the mesh submitter, and the chat console beside it."""
+def show_workbench() -> ipywidgets.VBox:
+    """The workbench page: the mesh submitter, the chat console beside it, the metrics below."""
     layout = ipywidgets.Layout(
         grid_template_columns=COLUMNS, grid_gap="32px", width="100%", overflow="visible"
     )
-    return ipywidgets.GridBox([show_mesh(), show_chat()], layout=layout)
+    asking = ipywidgets.GridBox([show_mesh(), show_chat()], layout=layout)
+    return ipywidgets.VBox(
+        [asking, show_gpus()], layout=ipywidgets.Layout(grid_gap="32px", overflow="visible")
+    )

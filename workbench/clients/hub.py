@@ -25,6 +25,7 @@ EVENTS = (
     "reconnecting",
     "reconnect_failed",
     "metrics",
+    "alert",
     "task_update",
     "chat",
     "message",
@@ -178,10 +179,19 @@ class HubClient:
         self._session.leave_conversation(conversation_id)
         self._flush()
 
-    def monitor(self, interval_ms: int = 2000) -> None:
-        """Follow `metrics` (see `on`), now and after every reconnection."""
-        self._session.monitor(interval_ms)
+    def monitor(self, interval_ms: int = 2000, *, pid: int | None = None) -> None:
+        """Follow `metrics` and `alert` (see `on`), now and after every reconnection.
+
+        With `pid`, the asker's own process, what that and its children use of a GPU is told
+        apart as the kernel's.
+        """
+        self._session.monitor(interval_ms, pid)
         self._flush()
+
+    @property
+    def monitored(self) -> tuple[int, int | None] | None:
+        """The interval (ms) and the pid that metrics are followed with; None where they are not."""
+        return self._session.monitored
 
     def stop_monitoring(self) -> None:
         self._session.monitor(None)

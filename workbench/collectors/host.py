@@ -1,4 +1,4 @@
-"""CPU, memory, disk and network of this machine, or of the container that we are in."""
+"""CPU, memory, disk and network of this machine or container, and what the hub takes of them."""
 
 from __future__ import annotations
 
@@ -6,54 +6,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import psutil
+
+from workbench.collectors.kernel_files import number, text
+from workbench.collectors.processes import ProcessTree
+from workbench.core.host import Cpu, Disk, HostSample, Memory, Network
 
 CGROUP = Path("/sys/fs/cgroup")
 NO_LIMIT_BYTES = 1 << 60
 """cgroup v1 writes "no limit" as a number near 2**63."""
-
-
-class Cpu(msgspec.Struct, frozen=True, rename="camel"):
-    """`usage` in percent of `cores`: 100 is all that we may use."""
-
-    usage: float | None
-    cores: float | None
-    load_1_min: float | None = msgspec.field(default=None, name="load1Min")
-
-
-class Memory(msgspec.Struct, frozen=True, rename="camel"):
-    """MB are 1,000,000 bytes. `limited` says that a container sets the total."""
-
-    used_percent: float | None
-    used_mb: float | None = msgspec.field(name="usedMB")
-    total_mb: float | None = msgspec.field(name="totalMB")
-    limited: bool = False
-
-
-class Disk(msgspec.Struct, frozen=True, rename="camel"):
-    """The disk that holds the data folder."""
-
-    used_percent: float | None
-    free_mb: float | None = msgspec.field(name="freeMB")
-    total_mb: float | None = msgspec.field(name="totalMB")
-
-
-class Network(msgspec.Struct, frozen=True, rename="camel"):
-    """Bytes per second since the sample before; None at the first."""
-
-    received_bytes_s: float | None
-    sent_bytes_s: float | None
-
-
-class HostSample(msgspec.Struct, frozen=True, rename="camel"):
-    """One reading. What this machine does not tell is None, never 0."""
-
-    taken_at: int
-    cpu: Cpu
-    memory: Memory
-    disk: Disk
-    network: Network
 
 
 class HostCollector:
@@ -70,43 +31,46 @@ class HostCollector:
         self._folder, self._cgroup = folder, cgroup
         self._now, self._wall = now, wall
         self._cores = cpu_limit(cgroup)
+        self._hub = ProcessTree(self._cores, now=now)
         self._last_cpu: tuple[float, float] | None = None
         self._last_net: tuple[float, int, int] | None = None
-        self._cpu_usage()
+        self._cpu_usage(now())
+        self._hub.read()
 
     def sample(self) -> HostSample:
         """One reading; takes about a millisecond, and may block for as long as the disk does."""
+        at = self._now()
         return HostSample(
             taken_at=int(self._wall() * 1000),
-            cpu=Cpu(usage=self._cpu_usage(), cores=self._cores, load_1_min=_load()),
+            cpu=Cpu(usage=self._cpu_usage(at), cores=self._cores, load_1_min=_load()),
             memory=memory(self._cgroup),
             disk=disk(self._folder),
-            network=self._network(),
+            network=self._network(at),
+            hub=self._hub.read(),
         )
 
-    def _cpu_usage(self) -> float | None:
+    def _cpu_usage(self, at: float) -> float | None:
         """Busy core-seconds per second, in percent of the cores that we may use."""
-        busy, now = busy_seconds(self._cgroup), self._now()
-        last, self._last_cpu = self._last_cpu, None if busy is None else (now, busy)
-        if last is None or busy is None or not self._cores or now - last[0] < 0.05:
+        busy = busy_seconds(self._cgroup)
+        last, self._last_cpu = self._last_cpu, None if busy is None else (at, busy)
+        if last is None or busy is None or not self._cores or at - last[0] < 0.05:
             self._last_cpu = last or self._last_cpu
             return None
-        share = (busy - last[1]) / ((now - last[0]) * self._cores)
+        share = (busy - last[1]) / ((at - last[0]) * self._cores)
         return round(min(100.0, max(0.0, 100 * share)), 1)
 
-    def _network(self) -> Network:
+    def _network(self, at: float) -> Network:
         try:
             counters = psutil.net_io_counters()
         except (OSError, RuntimeError):
             counters = None
         if counters is None:
             return Network(received_bytes_s=None, sent_bytes_s=None)
-        now = self._now()
         last = self._last_net
-        self._last_net = (now, counters.bytes_recv, counters.bytes_sent)
-        if last is None or now <= last[0]:
+        self._last_net = (at, counters.bytes_recv, counters.bytes_sent)
+        if last is None or at <= last[0]:
             return Network(received_bytes_s=None, sent_bytes_s=None)
-        elapsed = now - last[0]
+        elapsed = at - last[0]
         return Network(
             received_bytes_s=max(0.0, round((counters.bytes_recv - last[1]) / elapsed, 1)),
             sent_bytes_s=max(0.0, round((counters.bytes_sent - last[2]) / elapsed, 1)),
@@ -126,7 +90,7 @@ def cpu_limit(cgroup: Path = CGROUP) -> float | None:
 
 def _v2_quota(cgroup: Path) -> float | None:
     """`cpu.max` of cgroup v2: quota and period in microseconds, or `max`."""
-    words = (_text(cgroup / "cpu.max") or "").split()
+    words = (text(cgroup / "cpu.max") or "").split()
     if len(words) == 2 and words[0].isdigit() and int(words[1]) > 0:
         return int(words[0]) / int(words[1])
     return None
@@ -134,8 +98,8 @@ def _v2_quota(cgroup: Path) -> float | None:
 
 def _v1_quota(cgroup: Path) -> float | None:
     quota, period = (
-        _number(cgroup / "cpu/cpu.cfs_quota_us"),
-        _number(cgroup / "cpu/cpu.cfs_period_us"),
+        number(cgroup / "cpu/cpu.cfs_quota_us"),
+        number(cgroup / "cpu/cpu.cfs_period_us"),
     )
     return quota / period if quota and period and quota > 0 else None
 
@@ -143,11 +107,11 @@ def _v1_quota(cgroup: Path) -> float | None:
 def busy_seconds(cgroup: Path = CGROUP) -> float | None:
     """CPU seconds spent so far: by the container if we are limited to one, else by the machine."""
     if _v2_quota(cgroup):
-        for line in (_text(cgroup / "cpu.stat") or "").splitlines():
+        for line in (text(cgroup / "cpu.stat") or "").splitlines():
             if line.startswith("usage_usec "):
                 return int(line.split()[1]) / 1e6
     if _v1_quota(cgroup):
-        spent_ns = _number(cgroup / "cpuacct/cpuacct.usage")
+        spent_ns = number(cgroup / "cpuacct/cpuacct.usage")
         if spent_ns is not None:
             return spent_ns / 1e9
     try:
@@ -165,8 +129,8 @@ def memory(cgroup: Path = CGROUP) -> Memory:
         machine = psutil.virtual_memory()
     except (OSError, RuntimeError):
         return Memory(used_percent=None, used_mb=None, total_mb=None)
-    limit = _number(cgroup / "memory.max") or _number(cgroup / "memory/memory.limit_in_bytes")
-    current = _number(cgroup / "memory.current") or _number(cgroup / "memory/memory.usage_in_bytes")
+    limit = number(cgroup / "memory.max") or number(cgroup / "memory/memory.limit_in_bytes")
+    current = number(cgroup / "memory.current") or number(cgroup / "memory/memory.usage_in_bytes")
     if limit and current is not None and limit < min(machine.total, NO_LIMIT_BYTES):
         used = max(0.0, current - _inactive_file(cgroup))
         return _memory(used, limit, limited=True)
@@ -183,8 +147,8 @@ def _memory(used: float, total: float, *, limited: bool) -> Memory:
 
 
 def _inactive_file(cgroup: Path) -> float:
-    text = _text(cgroup / "memory.stat") or _text(cgroup / "memory/memory.stat") or ""
-    for line in text.splitlines():
+    told = text(cgroup / "memory.stat") or text(cgroup / "memory/memory.stat") or ""
+    for line in told.splitlines():
         name, _, value = line.partition(" ")
         if name in ("inactive_file", "total_inactive_file") and value.isdigit():
             return float(value)
@@ -208,19 +172,4 @@ def _load() -> float | None:
     try:
         return round(float(psutil.getloadavg()[0]), 2)
     except (OSError, AttributeError):
-        return None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return None
-
-
-def _number(path: Path) -> float | None:
-    text = _text(path)
-    try:
-        return float(text) if text and text != "max" else None
-    except ValueError:
         return None

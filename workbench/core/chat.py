@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from workbench.core.llm import TEXT_LIMIT, Image, Role, Sampling, ToolCall
+from workbench.core.sentence import Sentence
 
 Status = Literal["streaming", "done", "stopped", "broken"]
 Phase = Literal["queued", "loading", "prompt", "thinking", "answering"]
@@ -89,6 +90,8 @@ class Streaming(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Place in the queue, from 1."""
     progress: float | None = None
     """0 to 1 while loading or reading the prompt, where known."""
+    waiting: Sentence | None = None
+    """What a load waits for, such as memory of a GPU."""
     tokens: int = 0
     tokens_per_second: float | None = None
     elapsed_ms: float = 0.0

@@ -15,15 +15,17 @@ from workbench.core.wire import encode
 from workbench.errors import LinkError
 
 CHAT = ("chat:", "conversation:", "model:", "instruction:", "template:")
+ALERTS = ("alert:raised", "alert:cleared")
 
 
 class HubSession:
     """The client's decisions. One thread only; `now` is any clock that never goes back.
 
     Events: `connected`, `disconnected`, `reconnecting`, `reconnect_failed`, `metrics`,
-    `task_update`, `chat` (what concerns conversations, models or prompts, as on the wire),
-    `message`, and for questions `answer` (any JSON message with their `requestId`), `part`
-    (one binary frame) and `unanswered` (the connection was lost).
+    `alert` (one that was raised or cleared), `task_update`, `chat` (what concerns
+    conversations, models or prompts, as on the wire), `message`, and for questions `answer`
+    (any JSON message with their `requestId`), `part` (one binary frame) and `unanswered` (the
+    connection was lost).
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class HubSession:
         self._outbox: list[str | bytes] = []
         self._asked: dict[str, None] = {}
         self._part_of: str | None = None
-        self._interval_ms: int | None = None
+        self._monitored: dict[str, int] | None = None
         self._tasks: dict[str, None] = {}
         self._conversations: dict[int, int] = {}
 
@@ -47,8 +49,8 @@ class HubSession:
         self._schedule.opened(now)
         self.connected = True
         self._outbox.clear()
-        if self._interval_ms is not None:
-            self._send("monitoring:subscribe", {"intervalMs": self._interval_ms})
+        if self._monitored is not None:
+            self._send("monitoring:subscribe", self._monitored)
         for task_id in self._tasks:
             self._send("task:subscribe", {"taskId": task_id})
         for conversation_id in self._conversations:
@@ -74,6 +76,8 @@ class HubSession:
             events += self._answer(request_id, message)
         elif message.get("type") == "metrics" and isinstance(data, dict):
             events.append(Event("metrics", data))
+        elif message.get("type") in ALERTS and isinstance(data, dict):
+            events += self._alert(data.get("alert"))
         elif message.get("type") == "task:update" and isinstance(data, dict):
             events += self._task(data.get("task"))
         return events
@@ -136,15 +140,24 @@ class HubSession:
         """The question is answered in full."""
         self._asked.pop(request_id, None)
 
-    def monitor(self, interval_ms: int | None) -> None:
-        """Follow metrics at an interval; None to stop."""
-        self._interval_ms = interval_ms
+    def monitor(self, interval_ms: int | None, pid: int | None = None) -> None:
+        """Follow metrics at an interval; None to stop. What the process `pid` uses of a GPU is
+        told as the asker's own."""
+        self._monitored = None
+        if interval_ms is not None:
+            self._monitored = {"intervalMs": interval_ms} | ({} if pid is None else {"pid": pid})
         if not self.connected:
             return
-        if interval_ms is None:
+        if self._monitored is None:
             self._send("monitoring:unsubscribe")
         else:
-            self._send("monitoring:subscribe", {"intervalMs": interval_ms})
+            self._send("monitoring:subscribe", self._monitored)
+
+    @property
+    def monitored(self) -> tuple[int, int | None] | None:
+        """The interval (ms) and the pid that metrics are followed with; None where they are not."""
+        asked = self._monitored
+        return None if asked is None else (asked["intervalMs"], asked.get("pid"))
 
     def follow_task(self, task_id: str) -> None:
         if task_id not in self._tasks:
@@ -184,6 +197,10 @@ class HubSession:
         if request_id is None or request_id not in self._asked:
             return []
         return [Event("part", {"requestId": request_id, "frame": frame})]
+
+    def _alert(self, alert: Any) -> list[Event]:
+        """Its `state` says which: raised or cleared."""
+        return [Event("alert", alert)] if isinstance(alert, dict) else []
 
     def _task(self, task: Any) -> list[Event]:
         """An update of a followed task. The hub may give an integer where it got a string."""

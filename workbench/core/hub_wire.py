@@ -64,11 +64,13 @@ class Ping(HubMessage, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True, rename="camel"):
-    """How often, in ms."""
+    """How often, in ms. `pid` is the asker's own process, if it is on the hub's machine: what
+    it uses of a GPU is then shown as its."""
 
     interval_ms: Annotated[
         int, msgspec.Meta(ge=INTERVAL_LIMITS_MS[0], le=INTERVAL_LIMITS_MS[1])
     ] = INTERVAL_MS
+    pid: Annotated[int, msgspec.Meta(ge=1, le=2**31)] | None = None
 
 
 class MonitoringSubscribe(HubMessage, frozen=True):

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.gpu import Vendor
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine needs to run one attempt. `key` is `<taskId>.<attempt>`."""
@@ -18,7 +20,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     rune_limit: int = 5000
     device: str = "cpu"
-    gpu: int | None = None
+    """As the model's function gets it: `cuda:0` for the one GPU that it sees."""
+    gpu: str | None = None
+    """The GPU that was lent, as its driver's list of visible devices takes it; None: none."""
+    vendor: Vendor | None = None
+    worker: str = ""
+    """The Dask worker that has to run it, beside the GPU; empty: any."""
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -36,6 +43,11 @@ class Log(msgspec.Struct, frozen=True, tag="log"):
     level: str
     template: str
     values: dict[str, Any] = {}
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
+    """A worker took it. Said of a job that has to run beside its GPU, where it may have to wait
+    for a free thread: its time counts from here."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
@@ -72,5 +84,16 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     reason: str
 
 
-Event = Progress | Log
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one Dask worker elsewhere said: the `value` of a function that ran in its process."""
+
+    address: str
+    host: str
+    """The name of its machine; empty where that is this one."""
+    value: Any
+    pids: dict[int, str]
+    """Each task process of any worker on that machine, and the key of the job that it runs."""
+
+
+Event = Progress | Log | Begun
 Outcome = Done | Failed | Cancelled | TimedOut | Lost

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from workbench.core.sentence import Sentence
 from workbench.errors import LinkError, WorkbenchError
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -211,6 +212,8 @@ class LoadProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel", ta
     """The model is being loaded; `done` goes from 0 to 1, None where nobody tells."""
 
     done: float | None = None
+    waiting: Sentence | None = None
+    """Why it does not begin yet, such as for memory of a GPU; None once it does."""
 
 
 class PromptProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag="prompt"):

@@ -7,21 +7,12 @@ from typing import Any, Literal
 import msgspec
 
 from workbench.core.llm import Finish, Health, LanguageModel, ToolCall, Usage
+from workbench.core.sentence import Sentence
 from workbench.errors import WorkbenchError
 
 BreakerState = Literal["closed", "open", "half-open"]
 Kind = Literal["chat", "code", "summarise", "extract", "embed"]
 """The kinds of task for which a model is recommended."""
-
-
-class Sentence(msgspec.Struct, frozen=True, rename="camel"):
-    """A sentence that is shown in the reader's language: English template and values."""
-
-    template: str
-    values: dict[str, Any] = {}
-
-    def __str__(self) -> str:
-        return self.template.format(**self.values)
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -67,6 +67,8 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: str
     pure: bool
+    gpu_memory_mb: int | None = None
+    """What it needs of one GPU's memory; None: it runs on the CPU."""
     function: Callable[..., Result]
     parameters: type[msgspec.Struct]
 
@@ -137,13 +139,27 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 
 def model(
-    *, name: str, version: str, title: str = "", pure: bool = True
+    *,
+    name: str,
+    version: str,
+    title: str = "",
+    pure: bool = True,
+    gpu_memory_mb: int | None = None,
 ) -> Callable[[Callable[..., Result]], MeshModel]:
     """Make a mesh model of a typed function `f(context, *, parameter: type = default, ...)`.
 
-    `pure` says that it may be run again after a lost worker. Bounds, titles and
+    `pure` says that it may be run again after a lost worker; `gpu_memory_mb` (MB of 1,000,000
+    bytes) that it waits until so much of one GPU is lent to it: its context then names the
+    device. Bounds, titles and
     descriptions of parameters stand in their annotations, as `msgspec.Meta`.
     """
+
+    if gpu_memory_mb is not None and gpu_memory_mb <= 0:
+        raise WorkbenchError(
+            "{model}: gpu_memory_mb is {value}; allowed: above 0, or None for the CPU",
+            model=name,
+            value=gpu_memory_mb,
+        )
 
     def make(function: Callable[..., Result]) -> MeshModel:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -169,6 +185,7 @@ def model(
             title=title or name,
             description=inspect.cleandoc(function.__doc__ or "").split("\n\n")[0],
             pure=pure,
+            gpu_memory_mb=gpu_memory_mb,
             function=function,
             parameters=struct,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workbench.core import task_sentences as say
-from workbench.core.job import Failed, Log, Lost, Progress, TimedOut
+from workbench.core.job import Begun, Failed, Log, Lost, Progress, TimedOut
 from workbench.core.mesh_wire import sentence
 from workbench.core.task_entry import (
     Entry,
@@ -22,10 +22,10 @@ from workbench.core.task_entry import (
     same_content,
     written,
 )
-from workbench.core.task_line import Line
 from workbench.core.task_nouns import (
     Again,
     Attached,
+    Borrow,
     CancelAsked,
     Capacity,
     DrainBegan,
@@ -37,9 +37,13 @@ from workbench.core.task_nouns import (
     FetchFailed,
     FetchStopped,
     Follow,
+    GiveBack,
     Greet,
     Instruction,
     Known,
+    LendRefused,
+    LendWaits,
+    Lent,
     Note,
     Record,
     Recovered,
@@ -52,20 +56,18 @@ from workbench.core.task_nouns import (
     Stop,
     StopFetch,
     Submitted,
-    Task,
     Ticked,
     Unrecorded,
 )
+from workbench.core.task_state import TaskState
 
 LOG_LINES = 10_000
 ATTEMPTS = 3
-AHEAD = 8
-"""Tasks that may lie fetched and wait for a slot."""
 GRACE_S = 5.0
 """An engine enforces the limit on running itself; so long after it the book steps in."""
 
 
-class TaskBook:
+class TaskBook(TaskState):
     """Every task of one node. `slots` may run at once, `fetchers` may fetch."""
 
     def __init__(
@@ -82,16 +84,10 @@ class TaskBook:
         dedupe: Callable[[str | None, str], str] = same_content,
         fence: Callable[[Entry, int], bool] = same_attempt,
     ) -> None:
-        self.slots, self.draining = slots, False
+        super().__init__(slots)
         self._fetchers, self._attempts, self._most_lines = fetchers, attempts, log_lines
         self._waiting_limit, self._waiting_bytes = waiting_limit, waiting_bytes
         self._journal, self._replay, self._dedupe, self._fence = journal, replay, dedupe, fence
-        self._open: dict[str, Entry] = {}
-        self._past: dict[str, Past] = {}
-        self._unfetched, self._ready = Line(), Line()
-        self._fetching: set[str] = set()
-        self._running: set[str] = set()
-        self._weight = self._arrivals = 0
         self._out: list[Instruction] = []
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             Submitted: self._submitted,
@@ -101,6 +97,9 @@ class TaskBook:
             Fetched: self._fetched,
             FetchFailed: self._fetch_failed,
             FetchStopped: self._fetch_stopped,
+            Lent: self._lent,
+            LendWaits: self._lend_waits,
+            LendRefused: self._lend_refused,
             Reported: self._reported,
             Ended: self._ended,
             Capacity: self._capacity,
@@ -120,43 +119,6 @@ class TaskBook:
             self._admit(now)
         return out
 
-    # What is known ------------------------------------------------------------------
-
-    def entry(self, task_id: str) -> Entry | None:
-        """An open task, for reading only."""
-        return self._open.get(task_id)
-
-    def past(self, task_id: str) -> Past | None:
-        """An ended task."""
-        return self._past.get(task_id)
-
-    def tasks(self) -> list[Task]:
-        """Every open task."""
-        return [entry.task for entry in self._open.values()]
-
-    @property
-    def running(self) -> int:
-        """How many attempts hold a slot."""
-        return len(self._running)
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything runs, is being fetched or stopped."""
-        return bool(self._running or self._fetching)
-
-    def places(self) -> dict[str, int]:
-        """How many tasks are ahead of each that waits."""
-        waiting = sorted(self._ready.ranked() + self._unfetched.ranked())
-        return {name: place for place, (_, name) in enumerate(waiting)}
-
-    def why(self, ahead: int) -> tuple[str, dict[str, Any]]:
-        """Why a task waits that has so many ahead of it."""
-        if self.draining:
-            return say.WAITS_DRAIN, {}
-        if not self.slots:
-            return say.WAITS_WORKER, {}
-        return say.WAITS_SLOT, {"busy": len(self._running), "slots": self.slots, "ahead": ahead}
-
     # What clients want --------------------------------------------------------------
 
     def _submitted(self, event: Submitted, now: float) -> None:
@@ -168,8 +130,8 @@ class TaskBook:
             self._again(event)
         elif self.draining:
             self._refuse(event, "unavailable", say.DRAINING)
-        elif len(self._unfetched) >= self._waiting_limit or self._weight > self._waiting_bytes:
-            self._refuse(event, "busy", say.BUSY, count=len(self._unfetched))
+        elif self._lines.unfetched >= self._waiting_limit or self._weight > self._waiting_bytes:
+            self._refuse(event, "busy", say.BUSY, count=self._lines.unfetched)
         else:
             self._accept(event)
 
@@ -178,14 +140,7 @@ class TaskBook:
         entry = self._enter(task.light())
         self._out.append(Follow(task.task_id, event.by, 0, missed=False))
         self._write(entry, [entry.note("accepted")], task=task)
-        self._unfetched.push(task.task_id, entry.rank)
-
-    def _enter(self, task: Task) -> Entry:
-        self._arrivals += 1
-        self._weight += task.weight
-        self._past.pop(task.task_id, None)
-        entry = self._open[task.task_id] = Entry(task, self._arrivals)
-        return entry
+        self._line_up(entry, fetched=False)
 
     def _again(self, event: Submitted) -> None:
         task_id = event.task.task_id
@@ -246,7 +201,7 @@ class TaskBook:
             self._fetch_over(entry)
             return
         entry.state, entry.template, entry.values = "queued", "", {}
-        self._ready.push(event.task_id, entry.rank)
+        self._line_up(entry, fetched=True)
 
     def _fetch_failed(self, event: FetchFailed, now: float) -> None:
         entry = self._present(event.task_id, event.attempt)
@@ -279,6 +234,8 @@ class TaskBook:
             if isinstance(piece, Progress):
                 moved = True
                 entry.advance(piece)
+            elif isinstance(piece, Begun):
+                entry.time_from(now + GRACE_S)
             elif entry.log_lines < self._most_lines:
                 notes.append(entry.line(piece))
             else:
@@ -331,13 +288,64 @@ class TaskBook:
     def _put_back(self, entry: Entry, why: str, *before: Note, fetched: bool) -> None:
         """Into the line again, at its old place, as the next attempt."""
         self._leave(entry)
+        self._give_back(entry)
         entry.state, entry.stopping, entry.deadline = "queued", "", math.inf
         entry.done, entry.template, entry.values = 0.0, "", {}
         entry.attempt += 1
         note = entry.note("queued", lost=entry.lost, why=why)
         self._write(entry, [*before, note], gate=False)
-        (self._ready if fetched else self._unfetched).push(entry.task.task_id, entry.rank)
+        self._line_up(entry, fetched=fetched)
         self._out.append(Show(entry.task.task_id))
+
+    # GPU memory -----------------------------------------------------------------------
+
+    def _line_up(self, entry: Entry, *, fetched: bool) -> None:
+        """Wait for being fetched, then for GPU memory where the model needs it, then for a slot."""
+        task_id, need_mb = entry.task.task_id, entry.task.gpu_memory_mb
+        if not fetched or self.draining:
+            self._lines.enter(task_id, entry.rank, gpu=need_mb is not None)
+        elif need_mb is None:
+            self._lines.ready.push(task_id, entry.rank)
+        else:
+            entry.loan = "asked"
+            entry.template, entry.values = say.WAITS_GPU, {"need_mb": need_mb}
+            self._lines.asking.push(task_id, entry.rank)
+            self._out += [Borrow(entry.task, entry.attempt), Show(task_id)]
+
+    def _lent(self, event: Lent, now: float) -> None:
+        entry = self._asking(event)
+        if entry is not None:
+            self._lines.asking.discard(event.task_id)
+            entry.loan, entry.gpu_id = "lent", event.gpu_id
+            entry.template, entry.values = "", {}
+            self._lines.ready.push(event.task_id, entry.rank)
+
+    def _lend_waits(self, event: LendWaits, now: float) -> None:
+        """That it waits is kept once: it may take hours, and is no attempt when the node dies."""
+        entry = self._asking(event)
+        if entry is None:
+            return
+        if entry.loan == "asked":
+            why = sentence(event.template, event.values)
+            self._write(entry, [entry.note("queued", lost=entry.lost, why=why)], gate=False)
+        entry.loan, entry.template, entry.values = "waits", event.template, event.values
+        self._out.append(Show(event.task_id))
+
+    def _lend_refused(self, event: LendRefused, now: float) -> None:
+        entry = self._asking(event)
+        if entry is not None:
+            entry.loan = ""
+            self._finish(entry, "failed", event.template, **event.values)
+
+    def _asking(self, event: Lent | LendWaits | LendRefused) -> Entry | None:
+        entry = self._present(event.task_id, event.attempt)
+        return entry if event.task_id in self._lines.asking else None
+
+    def _give_back(self, entry: Entry) -> None:
+        """Before anything is written about it: a disk that is full must not keep a GPU."""
+        if entry.loan:
+            entry.loan = ""
+            self._out.append(GiveBack(entry.task.task_id, entry.attempt))
 
     # Time, capacity, start and end ------------------------------------------------------
 
@@ -352,7 +360,10 @@ class TaskBook:
                 self._out.append(Stop(task_id, entry.attempt))
 
     def _drain_began(self, event: DrainBegan, now: float) -> None:
+        """What lies fetched and waits goes back into the line, that its wait is no attempt."""
         self.draining = True
+        for task_id in self._lines.fetched():
+            self._put_back(self._open[task_id], say.NODE_DRAINED, fetched=False)
         for task_id in self._fetching:
             entry = self._open[task_id]
             if not entry.stopping:
@@ -375,7 +386,7 @@ class TaskBook:
         elif event.kind in ("fetching", "running"):
             self._was_lost(entry, say.NODE_DIED, harmless=event.kind == "fetching")
         else:
-            self._unfetched.push(event.task.task_id, entry.rank)
+            self._line_up(entry, fetched=False)
 
     def _known(self, event: Known, now: float) -> None:
         self._past[event.task_id] = Past(event.content_hash, event.state)
@@ -384,15 +395,13 @@ class TaskBook:
 
     def _admit(self, now: float) -> None:
         """Start what may start, in order. A fetched task that waits lets a better one pass."""
-        while len(self._running) < self.slots and len(self._ready):
-            self._run(self._open[self._ready.pop()], now)
+        while len(self._running) < self.slots and len(self._lines.ready):
+            self._run(self._open[self._lines.ready.pop()], now)
         while self.slots and len(self._fetching) < self._fetchers:
-            next_rank, ready_rank = self._unfetched.head(), self._ready.head()
-            if next_rank is None:
+            task_id = self._lines.next()
+            if task_id is None:
                 return
-            if len(self._ready) >= AHEAD and ready_rank is not None and ready_rank < next_rank:
-                return
-            self._fetch(self._open[self._unfetched.pop()])
+            self._fetch(self._open[task_id])
 
     def _fetch(self, entry: Entry) -> None:
         task_id = entry.task.task_id
@@ -408,9 +417,11 @@ class TaskBook:
         """A pure model need not wait until its start is durable; any other must, so that it is
         never run twice."""
         entry.state, entry.done = "running", 0.0
-        entry.deadline = now + entry.task.timeout_ms / 1000 + GRACE_S
+        if not entry.loan:  # beside its GPU it may still wait for a worker: until Begun
+            entry.time_from(now + GRACE_S)
         self._running.add(entry.task.task_id)
-        note = entry.note("running", lost=entry.lost)
+        on_gpu = {"gpu": entry.gpu_id} if entry.loan else {}
+        note = entry.note("running", lost=entry.lost, **on_gpu)
         self._write(entry, [note], gate=not entry.task.pure)
         self._out += [Run(entry.task, entry.attempt), Show(entry.task.task_id)]
 
@@ -436,6 +447,7 @@ class TaskBook:
         shown: dict[str, Any] | None = None,
         side: dict[str, Any] | None = None,
     ) -> None:
+        self._give_back(entry)
         task = entry.task
         notes = list(before or [])
         if entry.dropped:
@@ -450,22 +462,7 @@ class TaskBook:
             task.content_hash, kind, task.model, entry.attempt, entry.seq
         )
 
-    def _leave(self, entry: Entry) -> None:
-        task_id = entry.task.task_id
-        self._running.discard(task_id)
-        self._fetching.discard(task_id)
-        self._ready.discard(task_id)
-        self._unfetched.discard(task_id)
-
-    def _release(self, entry: Entry) -> None:
-        self._leave(entry)
-        self._weight -= entry.task.weight
-
     # Small verbs ----------------------------------------------------------------------
-
-    def _found(self, task_id: str) -> Past | Task | None:
-        entry = self._open.get(task_id)
-        return entry.task if entry else self._past.get(task_id)
 
     def _present(self, task_id: str, attempt: int) -> Entry | None:
         entry = self._open.get(task_id)

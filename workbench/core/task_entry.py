@@ -30,6 +30,10 @@ class Entry(msgspec.Struct):
     values: dict[str, Any] = {}
     deadline: float = math.inf
     stopping: Literal["", "cancel", "timeout", "drain"] = ""
+    loan: Literal["", "asked", "waits", "lent"] = ""
+    """How its attempt stands with the GPU memory that it needs; empty: nothing was asked."""
+    gpu_id: str = ""
+    """The GPU of that memory, once it is lent."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -48,6 +52,10 @@ class Entry(msgspec.Struct):
         if len(line.template) <= LINE_CHARS:
             body |= {"template": line.template, "values": line.values}
         return self.note("log", **body)
+
+    def time_from(self, moment: float) -> None:
+        """Its limit on running counts from here."""
+        self.deadline = moment + self.task.timeout_ms / 1000
 
     def advance(self, news: Progress) -> None:
         """Bytes fetched are no finished units: only a running model moves the bar."""

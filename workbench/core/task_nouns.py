@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from workbench.core.job import Cancelled, Failed, Log, Lost, Progress, TimedOut
+from workbench.core.job import Begun, Cancelled, Failed, Log, Lost, Progress, TimedOut
 
 INLINE_KEPT = 2048
 """An inline input of more bytes is read from the journal again when it is needed."""
@@ -32,6 +32,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     use_cache: bool = True
     return_logs: bool = True
     content_hash: str = ""
+    gpu_memory_mb: int | None = None
+    """What its model needs of one GPU; None: it runs on the CPU."""
     weight: int = 0
     """Bytes that the waiting task holds in memory."""
 
@@ -109,12 +111,38 @@ class FetchStopped(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class Lent(msgspec.Struct, frozen=True):
+    """The attempt's GPU memory is its own, on the GPU `gpu_id`, until it is given back."""
+
+    task_id: str
+    attempt: int
+    gpu_id: str
+
+
+class LendWaits(msgspec.Struct, frozen=True):
+    """The attempt's GPU memory is not free: why not, as far as is known."""
+
+    task_id: str
+    attempt: int
+    template: str
+    values: dict[str, Any] = {}
+
+
+class LendRefused(msgspec.Struct, frozen=True):
+    """The attempt's GPU memory will never be had here."""
+
+    task_id: str
+    attempt: int
+    template: str
+    values: dict[str, Any] = {}
+
+
 class Reported(msgspec.Struct, frozen=True):
     """An attempt said how far it is, or something for the log."""
 
     task_id: str
     attempt: int
-    news: list[Progress | Log]
+    news: list[Progress | Log | Begun]
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -170,6 +198,9 @@ Event = (
     | Fetched
     | FetchFailed
     | FetchStopped
+    | Lent
+    | LendWaits
+    | LendRefused
     | Reported
     | Ended
     | Capacity
@@ -226,6 +257,21 @@ class Fetch(msgspec.Struct, frozen=True):
 
 class StopFetch(msgspec.Struct, frozen=True):
     """Stop fetching, then say FetchStopped."""
+
+    task_id: str
+    attempt: int
+
+
+class Borrow(msgspec.Struct, frozen=True):
+    """Ask for the GPU memory that the task's model needs."""
+
+    task: Task
+    attempt: int
+
+
+class GiveBack(msgspec.Struct, frozen=True):
+    """What the attempt borrowed is not needed any more; or, if it still waits for it, is not
+    wanted any more."""
 
     task_id: str
     attempt: int
@@ -297,5 +343,17 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 Instruction = (
-    Record | Show | Fetch | StopFetch | Run | Stop | Follow | Again | Greet | Remind | Refuse
+    Record
+    | Show
+    | Fetch
+    | StopFetch
+    | Borrow
+    | GiveBack
+    | Run
+    | Stop
+    | Follow
+    | Again
+    | Greet
+    | Remind
+    | Refuse
 )

@@ -97,13 +97,15 @@ class Cluster:
             server.status not in (Status.running, Status.paused) for server in self._servers
         )
 
-    async def slots(self) -> int:
-        """Threads of all workers. Raises OSError or TimeoutError while nobody answers."""
+    async def threads(self) -> dict[str, int]:
+        """Threads of each worker, by its address. Raises OSError or TimeoutError while nobody
+        answers."""
         if self.ended:
-            return 0
+            return {}
         if self.embedded:
-            return int(self._servers[0].state.nthreads)
-        return sum((await self.client.nthreads()).values())
+            worker = self._servers[0]
+            return {worker.address: int(worker.state.nthreads)}
+        return dict(await self.client.nthreads())
 
     async def close(self, limit_s: float) -> None:
         """Close what is ours, each part within `limit_s`."""

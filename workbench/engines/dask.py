@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 from distributed import CancelledError, KilledWorker
 
-from workbench.core.job import Cancelled, Event, Job, Lost, Outcome
+from workbench.core.job import Begun, Cancelled, Event, Failed, Job, Lost, Outcome, WorkerReport
 from workbench.engines import house
 from workbench.engines.cluster import (
     CONNECT_S,
@@ -32,6 +32,7 @@ from workbench.engines.cluster import (
     open_remote,
 )
 from workbench.engines.frames import Order
+from workbench.engines.reports import Reports
 from workbench.engines.supervisor import WINDOW
 
 LOOK_S = 1.0  # how often the cluster is looked at
@@ -39,6 +40,11 @@ GONE_S = 10.0  # how long a cancelled task may take to be gone before it counts 
 EVENTS_S = 5.0  # how long events may lag behind their outcome
 CLOSE_S = 1.0  # for each part of the cluster
 BEATS = 6  # so many missed, and the worker counts as lost
+NO_WORKER = (
+    "GPU {gpu} is the hub's own, and tasks run on the Dask cluster: start a worker of it on the "
+    "hub's machine"
+)
+WORKER_GONE = "the Dask worker beside its GPU went away"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -92,7 +98,8 @@ class DaskEngine:
         self._scratch, self._beat_s, self._connect_s = scratch, heartbeat_s, connect_s
         self._name = ""
         self._cluster: Cluster | None = None
-        self._slots = 0
+        self._threads: dict[str, int] = {}
+        self._reports = Reports("")
         self._flights: dict[str, Flight] = {}
         self._chores: set[asyncio.Task[Any]] = set()
         self.closed = asyncio.Event()
@@ -100,7 +107,25 @@ class DaskEngine:
     @property
     def slots(self) -> int:
         """How many jobs run at once, at this moment; 0 while there is no worker."""
-        return self._slots
+        return sum(self._threads.values())
+
+    def pids(self) -> dict[tuple[str, int], str]:
+        """The processes at work: (machine, empty for this one; pid) -> the key of the job.
+
+        Those of a cluster elsewhere are as the newest `on_workers` found them.
+        """
+        if self._address is None:
+            return {("", pid): key for pid, key in house.pids(self._name).items()}
+        return dict(self._reports.pids)
+
+    async def on_workers(self, function: Callable[[], Any]) -> list[WorkerReport]:
+        """What `function` returns in one worker process of each machine of a cluster elsewhere.
+
+        It travels by its name, so that the package is needed there; it gets 2 s. Embedded: none.
+        """
+        if self._address is None or self._cluster is None:
+            return []
+        return await self._reports.ask(self._cluster.client, self._threads, function)
 
     async def start(self) -> None:
         """Open the cluster. Raises LinkError when one elsewhere does not answer."""
@@ -110,7 +135,7 @@ class DaskEngine:
             cluster = await open_embedded(self._wanted_slots, str(self._scratch / "dask"))
         else:
             cluster = await open_remote(self._address, self._connect_s)
-        self._cluster = cluster
+        self._cluster, self._reports = cluster, Reports(self._name)
         self.closed.clear()
         cluster.client.subscribe_topic(self._name, self._heard)
         await self._look(cluster)
@@ -127,7 +152,7 @@ class DaskEngine:
         flights = list(self._flights.values())
         for flight in flights:
             flight.decide(Lost("the engine was stopped"))
-        cluster, self._cluster, self._slots = self._cluster, None, 0
+        cluster, self._cluster, self._threads = self._cluster, None, {}
         if cluster is not None and cluster.embedded:
             await house.close(self._name)
         elif cluster is not None:
@@ -195,6 +220,8 @@ class DaskEngine:
     async def _outcome(self, flight: Flight) -> Outcome:
         if self._cluster is None:
             return Lost("the engine is not running")
+        if self._address is not None and flight.job.gpu is not None and not flight.job.worker:
+            return Failed(template=NO_WORKER, values={"gpu": flight.job.gpu})
         client = self._cluster.client
         try:
             files = await self._load(client, flight.job)
@@ -209,6 +236,7 @@ class DaskEngine:
             # One prefix for all: Dask keeps statistics for each prefix it ever saw.
             key=("mesh-task", flight.job.key),
             pure=False,
+            workers=[flight.job.worker] if flight.job.worker else None,
         )
         landing = asyncio.ensure_future(self._land(flight, future))
         doomed = asyncio.ensure_future(flight.doomed.wait())
@@ -249,6 +277,7 @@ class DaskEngine:
             rune_limit=job.rune_limit,
             device=job.device,
             gpu=job.gpu,
+            vendor=job.vendor,
             house=self._name,
             run=flight.run,
             scratch=str(self._scratch.absolute()) if self._address is None else "",
@@ -272,6 +301,8 @@ class DaskEngine:
         if flight is None or flight.run != message["run"]:
             return
         flight.heard_at = time.monotonic()
+        if flight.worker is None and flight.job.gpu is not None:
+            self._pass_on(flight, Begun())
         flight.worker, first = message["worker"], flight.life or message["life"]
         flight.life = message["life"]
         if first != flight.life:
@@ -282,14 +313,17 @@ class DaskEngine:
 
     def _deliver(self, flight: Flight, number: int, events: list[Event]) -> None:
         for event in events:
-            try:
-                flight.on_event(event)
-            except Exception:
-                log.exception("engine.on_event_failed", extra={"key": flight.job.key})
+            self._pass_on(flight, event)
         flight.seen = number
         flight.news.set()
         if number % (WINDOW // 2) == 0:
             self._spawn(self._grant(flight))
+
+    def _pass_on(self, flight: Flight, event: Event) -> None:
+        try:
+            flight.on_event(event)
+        except Exception:
+            log.exception("engine.on_event_failed", extra={"key": flight.job.key})
 
     async def _grant(self, flight: Flight) -> None:
         if self._cluster is not None and flight.worker is not None:
@@ -310,9 +344,11 @@ class DaskEngine:
         """Count the slots; notice a cluster that ended and workers that fell silent."""
         try:
             async with asyncio.timeout(2 * LOOK_S):
-                self._slots = await cluster.slots()
+                self._threads = await cluster.threads()
         except (OSError, TimeoutError):
-            self._slots = 0
+            self._threads = {}
+        else:
+            self._lose_bound_elsewhere()
         if cluster.ended:
             self._lose_all("the Dask scheduler is gone")
             self.closed.set()
@@ -320,6 +356,13 @@ class DaskEngine:
         for flight in () if cluster.embedded else list(self._flights.values()):
             if flight.worker and time.monotonic() - flight.heard_at > silence_s:
                 flight.doom(Lost(f"the Dask worker was silent for {silence_s:.0f} s"))
+
+    def _lose_bound_elsewhere(self) -> None:
+        """Dask keeps for ever what waits for one worker that is gone."""
+        for flight in list(self._flights.values()):
+            bound = flight.job.worker
+            if bound and flight.worker is None and bound not in self._threads:
+                flight.doom(Lost(WORKER_GONE))
 
     def _lose_all(self, reason: str) -> None:
         for flight in list(self._flights.values()):

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.gpu import Vendor
 from workbench.core.job import Log, Progress
 
 LENGTH = struct.Struct(">I")
@@ -37,7 +38,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     seed: int
     rune_limit: int = 5000
     device: str = "cpu"
-    gpu: int | None = None
+    gpu: str | None = None
+    vendor: Vendor | None = None
     house: str = ""
     run: str = ""
     scratch: str = ""

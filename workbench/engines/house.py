@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import tempfile
 import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ from workbench.engines.supervisor import Supervision
 
 WORKING = (Status.running, Status.paused, Status.closing_gracefully)
 REMEMBERED = 1000  # cancelled keys that never ran here
+
+Place = tuple[str, str]
+"""The name of a machine, and what tells it from another of that name, where it is known."""
+Report = tuple[Place, dict[int, str], Any]
 
 
 class House:
@@ -71,6 +76,12 @@ class House:
         if running is not None:
             running.grant(batch)
 
+    def pids(self) -> dict[int, str]:
+        """Each process at work, and the key of the job that it runs."""
+        with self._lock:
+            running = list(self._running.items())
+        return {pid: key for key, each in running if (pid := each.pid) is not None}
+
     def close(self, limit_s: float) -> None:
         """Cancel what runs, wait for it, end every process."""
         with self._lock:
@@ -108,6 +119,24 @@ def grant(name: str, key: str, batch: int) -> None:
     house = _houses.get(name)
     if house is not None:
         house.grant(key, batch)
+
+
+def pids(name: str) -> dict[int, str]:
+    """Each process at work for the engine `name` in this process's houses, and its job's key."""
+    house = _houses.get(name)
+    return {} if house is None else house.pids()
+
+
+async def report(name: str, function: Callable[[], Any] | None) -> Report:
+    """Run on a worker by the engine: where it is, its processes, and what `function` returned."""
+    value = None if function is None else await asyncio.to_thread(function)
+    return here(), pids(name), value
+
+
+def here() -> Place:
+    """Which machine this process is on, as far as other processes can tell."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return socket.gethostname(), boot.read_text().strip() if boot.exists() else ""
 
 
 async def close(name: str, limit_s: float = 3.0) -> None:

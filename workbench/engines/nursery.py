@@ -10,11 +10,15 @@ import threading
 import time
 from concurrent.futures import Future
 
+from workbench.core.gpu import Vendor
 from workbench.engines.guard import Guard
 from workbench.engines.process import TaskProcess
 
 IDLE_S = 300.0  # an unused process is let go
 SWEEP_S = 30.0
+
+Wish = tuple[str | None, Vendor | None]
+"""The GPU that a process is to see, and whose it is."""
 
 
 class Nursery:
@@ -30,24 +34,22 @@ class Nursery:
         self._guard = Guard()
         self._idle: list[TaskProcess] = []
         self._lock = threading.Lock()
-        self._wanted: queue.SimpleQueue[tuple[int | None, Future[TaskProcess]] | None]
+        self._wanted: queue.SimpleQueue[tuple[Wish, Future[TaskProcess]] | None]
         self._wanted = queue.SimpleQueue()
         self._nurse = threading.Thread(target=self._work, name="nursery", daemon=True)
         self._nurse.start()
 
-    def take(self, gpu: int | None) -> TaskProcess:
-        """A warm process, or else a new one."""
+    def take(self, gpu: str | None = None, vendor: Vendor | None = None) -> TaskProcess:
+        """A warm process, or else a new one; always a new one for a GPU."""
         with self._lock:
-            fitting = [process for process in self._idle if process.gpu == gpu]
-            if fitting:
-                self._idle.remove(fitting[-1])
-        for process in fitting[-1:]:
+            warm = [self._idle.pop()] if gpu is None and self._idle else []
+        for process in warm:
             if process.fate() is None:
                 process.drain_wakes()
                 return process
             self.end(process)
         born: Future[TaskProcess] = Future()
-        self._wanted.put((gpu, born))
+        self._wanted.put(((gpu, vendor), born))
         return born.result()
 
     def keep(self, process: TaskProcess) -> None:
@@ -83,9 +85,9 @@ class Nursery:
                 return
             self._start(*request)
 
-    def _start(self, gpu: int | None, born: Future[TaskProcess]) -> None:
+    def _start(self, wish: Wish, born: Future[TaskProcess]) -> None:
         try:
-            process = TaskProcess(gpu, self._threads)
+            process = TaskProcess(self._threads, *wish)
             self._guard.add(process.pid)
         except BaseException as error:
             born.set_exception(error)

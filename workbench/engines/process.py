@@ -13,6 +13,7 @@ from typing import IO, cast
 
 import psutil
 
+from workbench.core.gpu import Vendor
 from workbench.engines.frames import Order, pack
 
 TERM_S = 1.0  # from SIGTERM to SIGKILL
@@ -26,7 +27,7 @@ F_SETPIPE_SZ = 1031  # Linux
 class TaskProcess:
     """A child with its pipes: orders in; frames, stdout and stderr out; and a way to be woken."""
 
-    def __init__(self, gpu: int | None, threads: int) -> None:
+    def __init__(self, threads: int, gpu: str | None = None, vendor: Vendor | None = None) -> None:
         ours, theirs = os.pipe()
         try:
             self._popen = subprocess.Popen(
@@ -38,7 +39,7 @@ class TaskProcess:
                 pass_fds=(theirs,),
                 start_new_session=True,
                 cwd="/",
-                env=environment(gpu, threads),
+                env=environment(threads, gpu, vendor),
             )
         except BaseException:
             os.close(ours)
@@ -163,7 +164,12 @@ class TaskProcess:
         return f"exited with status {status}"
 
     def worn(self) -> bool:
-        """Whether it has served long enough, or holds on to too much memory."""
+        """Whether it has served long enough, or holds on to too much memory.
+
+        A process that was lent a GPU serves once: as long as it lives it keeps memory there.
+        """
+        if self.gpu is not None:
+            return True
         try:
             rss = psutil.Process(self.pid).memory_info().rss
         except psutil.Error:
@@ -217,11 +223,12 @@ def group_lives(group: int) -> bool:
     return False
 
 
-def environment(gpu: int | None, threads: int) -> dict[str, str]:
+def environment(
+    threads: int, gpu: str | None = None, vendor: Vendor | None = None
+) -> dict[str, str]:
     """The environment of a child: ours, without our secrets, with its share of the machine.
 
-    Hashes are the same in each process, so that the order of a set is. A task that was
-    lent no GPU sees none.
+    Hashes are the same in each process, so that the order of a set is.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith("WORKBENCH_")}
     pools = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "POLARS")
@@ -231,5 +238,23 @@ def environment(gpu: int | None, threads: int) -> dict[str, str]:
         **{pool + suffix.get(pool, "_NUM_THREADS"): str(threads) for pool in pools},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONHASHSEED": "0",
-        "CUDA_VISIBLE_DEVICES": "" if gpu is None else str(gpu),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # numbers mean the same as the driver's own
+        **visible(gpu, vendor),
     }
+
+
+def visible(gpu: str | None, vendor: Vendor | None) -> dict[str, str]:
+    """What hides every GPU but the one that was lent; without one it hides all.
+
+    AMD's runtime takes UUIDs in ROCR_VISIBLE_DEVICES, and HIP counts what that leaves, so the
+    one that is left is 0; HIP takes an empty list for no list
+    (https://rocm.docs.amd.com/en/latest/conceptual/gpu-isolation.html).
+    """
+    if gpu is None:
+        hidden = ("", "-1", "-1")
+    elif vendor == "amd":
+        hidden = ("", gpu, "0")
+    else:
+        hidden = (gpu, "-1", "-1")
+    names = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    return dict(zip(names, hidden, strict=True))

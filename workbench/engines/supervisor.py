@@ -66,6 +66,12 @@ class Supervision:
         self._limit = "start"
         self._deadline = 0.0
 
+    @property
+    def pid(self) -> int | None:
+        """From any thread: the process at work, while there is one."""
+        process = self._process
+        return None if process is None else process.pid
+
     def cancel(self) -> None:
         """From any thread: end the work."""
         with self._lock:
@@ -85,7 +91,7 @@ class Supervision:
         if self._cancelled:
             return Cancelled()
         try:
-            process = self._nursery.take(self._order.gpu)
+            process = self._nursery.take(self._order.gpu, self._order.vendor)
         except OSError as error:
             return Lost(f"no process could be started for the task: {error}")
         with self._lock:

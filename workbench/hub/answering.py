@@ -17,9 +17,11 @@ from workbench.core.chat import AnswerUsage, Message, Phase, Streaming
 from workbench.core.chat_context import shortened
 from workbench.core.llm import ChatRequest, ContextOverflow, Event
 from workbench.core.llm_gathering import Gathered
+from workbench.core.sentence import Sentence
 from workbench.core.wire import error_message
 from workbench.errors import WorkbenchError
-from workbench.hub.chat_rows import Journal, message_entry, now
+from workbench.hub.chat_rows import Journal, message_entry
+from workbench.hub.instants import now
 
 SAVE_S = 0.25
 PHASE_S = 0.25
@@ -66,6 +68,7 @@ class Answer:
         self._phase: Phase = "queued"
         self._position: int | None = None
         self._progress: float | None = None
+        self._waiting: Sentence | None = None
         self._told_at = 0.0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +82,7 @@ class Answer:
             phase=self._phase,
             position=self._position,
             progress=self._progress,
+            waiting=self._waiting,
             tokens=self._gathered.tokens,
             tokens_per_second=self._gathered.speed(time.monotonic()),
             elapsed_ms=self._gathered.elapsed_ms(time.monotonic()),
@@ -198,7 +202,7 @@ class Answer:
             case llm.Queued():
                 self._enter("queued", position=event.position)
             case llm.LoadProgress():
-                self._enter("loading", progress=event.done)
+                self._enter("loading", progress=event.done, waiting=event.waiting)
             case llm.PromptProgress():
                 self._enter("prompt", progress=event.done / event.total if event.total else None)
 
@@ -211,10 +215,16 @@ class Answer:
             self._tell_phase()
 
     def _enter(
-        self, phase: Phase, *, position: int | None = None, progress: float | None = None
+        self,
+        phase: Phase,
+        *,
+        position: int | None = None,
+        progress: float | None = None,
+        waiting: Sentence | None = None,
     ) -> None:
-        changed = phase != self._phase or position != self._position
+        changed = (phase, position, waiting) != (self._phase, self._position, self._waiting)
         self._phase, self._position, self._progress = phase, position, progress
+        self._waiting = waiting
         if changed or time.monotonic() - self._told_at >= PHASE_S:
             self._tell_phase()
 

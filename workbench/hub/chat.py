@@ -30,13 +30,12 @@ from workbench.hub.audience import Audience
 from workbench.hub.chat_rows import (
     Journal,
     conversation_entry,
-    iso,
     message_entry,
     message_of,
-    now,
     on_the_wire,
 )
 from workbench.hub.chat_threads import Thread, Threads
+from workbench.hub.instants import iso, now
 from workbench.listener import Connection
 
 HISTORY_MESSAGES = 100
@@ -79,7 +78,7 @@ class ChatDesk:
             entries.append(message_entry(kept, 1, row["created_at"]))
         if entries:
             await self._journal.append({"message_entries": entries})
-        await self._journal.erase("erase_pieces")
+        await self._journal.change("erase_pieces")
 
     async def close(self) -> None:
         """End every answer; each is kept as far as it came."""
@@ -265,7 +264,7 @@ class ChatDesk:
         if answer is not None:
             answer.stop()
             raise Busy("the model is still answering in this conversation: it is being stopped")
-        await self._journal.erase("erase_conversation", conversation_id=conversation_id)
+        await self._journal.change("erase_conversation", conversation_id=conversation_id)
         self._threads.drop(conversation_id)
 
     # Inside

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from workbench.core.chat import AnswerUsage, Attachment, Conversation, Message, Prompt
 from workbench.core.llm import Image, Sampling, ToolCall
+from workbench.hub.instants import iso, now
 
 T = TypeVar("T")
 
@@ -24,23 +25,7 @@ class Journal(Protocol):
 
     async def read(self, query: str, **params: Any) -> list[dict[str, Any]]: ...
 
-    async def erase(self, query: str, **params: Any) -> None: ...
-
-
-def now() -> datetime:
-    """This instant, as the store keeps it: UTC without a zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def iso(instant: datetime) -> str:
-    """An instant of the store on the wire: ISO 8601, UTC, to the millisecond."""
-    return instant.isoformat(timespec="milliseconds") + "Z"
-
-
-def instant(text: str) -> datetime:
-    """The instant of an ISO 8601 text, as the store keeps it. Raises ValueError."""
-    found = datetime.fromisoformat(text)
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    async def change(self, query: str, **params: Any) -> None: ...
 
 
 def message_entry(message: Message, revision: int, created_at: datetime) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from datetime import datetime
 import msgspec
 
 from workbench.core.chat import CONTEXT_MESSAGES, Conversation, Message
-from workbench.hub.chat_rows import Journal, conversation_of, iso, message_of
+from workbench.hub.chat_rows import Journal, conversation_of, message_of
+from workbench.hub.instants import iso
 
 THREADS = 256
 CONTEXT_CHARACTERS = 1_500_000

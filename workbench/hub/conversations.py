@@ -22,7 +22,8 @@ from workbench.core.chat_wire import (
 from workbench.core.hub_wire import message
 from workbench.errors import InputError
 from workbench.hub.chat import ChatDesk
-from workbench.hub.chat_rows import Journal, conversation_of, instant, message_of
+from workbench.hub.chat_rows import Journal, conversation_of, message_of
+from workbench.hub.instants import instant
 from workbench.listener import Connection
 
 FOLLOWED_MESSAGES = 2000

@@ -1,7 +1,8 @@
 """One connection to `/ws`: decode, one call, encode. Every message needs a scope.
 
-`view` is enough to look at this machine and at tasks; a query reads everything that is
-stored and costs a worker, and so do conversations and models: they need `submit`.
+`view` is enough to look at this machine, at tasks and at what they used; a query reads
+everything that is stored and costs a worker, and so do conversations and models: they need
+`submit`.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workbench.core import chat_wire, llm_wire
+import msgspec
+
+from workbench.core import chat_wire, llm_wire, metrics_wire
 from workbench.core import hub_wire as wire
 from workbench.core.hub_kinds import KINDS
+from workbench.core.ledger_nouns import LedgerView
 from workbench.core.wire import decode
 from workbench.errors import InputError, WorkbenchError
+from workbench.hub.alerting import AlertDesk
 from workbench.hub.chat import ChatDesk
 from workbench.hub.conversations import Conversations
 from workbench.hub.llm import ModelDesk
+from workbench.hub.metrics_history import MetricsKeeper
 from workbench.hub.prompts import Prompts
 from workbench.hub.publishing import Metrics, TaskFollowers
 from workbench.hub.queries import Questions, answer
+from workbench.hub.run_metrics import RunDesk
 from workbench.listener import Connection, ConnectionGone, Scope, allows
 
 CALLS_AT_ONCE = 8
@@ -42,6 +49,9 @@ SCOPES: dict[type[wire.HubMessage], Scope] = {
     wire.Terminal: "admin",
     **dict.fromkeys(chat_wire.CHAT_KINDS.values(), "submit"),
     **dict.fromkeys(llm_wire.LLM_KINDS.values(), "submit"),
+    **dict.fromkeys(metrics_wire.METRICS_KINDS.values(), "view"),
+    metrics_wire.AlertSave: "submit",
+    metrics_wire.AlertDelete: "submit",
 }
 """What each message needs; one that is not listed is refused."""
 
@@ -57,6 +67,12 @@ class Rates(Protocol):
     def check(self, token: str, endpoint: str) -> None: ...
 
 
+class Ledger(Protocol):
+    """Who holds and who waits for GPU memory."""
+
+    def view(self) -> LedgerView: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desks:
     """What all connections share."""
@@ -68,6 +84,10 @@ class Desks:
     conversations: Conversations
     prompts: Prompts
     models: ModelDesk
+    history: MetricsKeeper
+    runs: RunDesk
+    alerts: AlertDesk
+    ledger: Ledger
     rates: Rates
 
 
@@ -92,9 +112,10 @@ class Session:
             wire.Query: self._query,
             wire.QueryCancel: self._cancel,
             llm_wire.LlmCancel: self._cancel,
+            metrics_wire.LedgerList: self._ledger,
         }
         self._in_order = in_order(desks)
-        self._beside = beside(desks.models)
+        self._beside = beside(desks)
 
     def handle(self, frame: str | bytes) -> None:
         """One message. Whatever is wrong with it is answered, and the connection stays open."""
@@ -155,14 +176,19 @@ class Session:
         self._connection.send(wire.message("pong", request_id=request.request_id))
 
     def _monitor(self, request: wire.MonitoringSubscribe) -> None:
-        interval_ms = (request.data or wire.Interval()).interval_ms
+        wanted = request.data or wire.Interval()
+        interval_ms = wanted.interval_ms
         confirmed = {"intervalMs": interval_ms}
         frame = wire.message("monitoring:subscribed", confirmed, request.request_id)
         self._connection.send(frame)
-        self._desks.metrics.follow(self._connection, interval_ms / 1000)
+        self._desks.metrics.follow(self._connection, interval_ms / 1000, wanted.pid)
 
     def _stop_monitoring(self, request: wire.MonitoringUnsubscribe) -> None:
         self._desks.metrics.leave(self._connection)
+
+    def _ledger(self, request: metrics_wire.LedgerList) -> None:
+        view = msgspec.to_builtins(self._desks.ledger.view())
+        self._connection.send(wire.message("gpu:ledger", view, request.request_id))
 
     def _follow(self, request: wire.TaskSubscribe) -> None:
         task_id = request.data.task_id
@@ -265,12 +291,18 @@ def in_order(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
         chat_wire.TemplateSave: prompts.save,
         chat_wire.TemplateList: prompts.known,
         chat_wire.TemplateDelete: prompts.delete,
+        metrics_wire.AlertList: desks.alerts.listing,
+        metrics_wire.AlertSave: desks.alerts.save,
+        metrics_wire.AlertDelete: desks.alerts.delete,
     }
 
 
-def beside(models: ModelDesk) -> dict[type[wire.HubMessage], Verb]:
+def beside(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
     """The verbs that take long, each in a task of its own."""
+    models = desks.models
     return {
+        metrics_wire.MetricsHistory: desks.history.answer,
+        metrics_wire.MetricsRun: desks.runs.answer,
         llm_wire.ModelList: models.known,
         llm_wire.ModelLoad: models.load,
         llm_wire.ModelSwitch: models.switch,

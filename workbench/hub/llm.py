@@ -35,7 +35,8 @@ from workbench.core.llm_results import (
     Recommendation,
     Truncated,
 )
-from workbench.hub.chat_rows import Journal, now
+from workbench.hub.chat_rows import Journal
+from workbench.hub.instants import now
 from workbench.listener import Connection
 
 MEASUREMENTS = 1000
@@ -169,7 +170,8 @@ class ModelDesk:
         asked = request.data.model
         async with aclosing(steps):
             async for step in steps:
-                data = {"model": asked, "done": step.done}
+                waiting = msgspec.to_builtins(step.waiting)
+                data = {"model": asked, "done": step.done, "waiting": waiting}
                 connection.send(message("model:progress", data, request.request_id))
         loaded = {"model": self._models.current or asked}
         connection.send(message("model:loaded", loaded, request.request_id))

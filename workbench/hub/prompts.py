@@ -11,7 +11,8 @@ from workbench.core.chat_wire import PROMPT_KINDS, PromptDelete, PromptList, Pro
 from workbench.core.hub_wire import message
 from workbench.core.template import variables_of
 from workbench.errors import InputError
-from workbench.hub.chat_rows import Journal, now, prompt_of
+from workbench.hub.chat_rows import Journal, prompt_of
+from workbench.hub.instants import now
 from workbench.listener import Connection
 
 

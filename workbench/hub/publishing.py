@@ -6,15 +6,15 @@ Publishing never waits for a follower: each frame is offered, and the newest win
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-
 from workbench.core.hub_wire import Busy, message
+from workbench.core.metrics import Sample
+from workbench.hub.sampling import Sampler
 from workbench.listener import Connection
 
 SUBSCRIPTION_LIMIT = 1000
@@ -22,12 +22,6 @@ FRESH_S = 0.4
 """Followers at the same moment share one reading."""
 
 log = logging.getLogger("workbench.hub")
-
-
-class Collector(Protocol):
-    """Where readings of this machine come from. May block for a moment."""
-
-    def sample(self) -> msgspec.Struct: ...
 
 
 class TaskFeed(Protocol):
@@ -38,53 +32,88 @@ class TaskFeed(Protocol):
     def follow(self, callback: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]: ...
 
 
+Frame = Callable[[Sample, int, int | None], dict[str, Any]]
+"""(sample, the follower's interval in ms, its pid) -> what it is sent."""
+
+
+@dataclass(slots=True)
+class _Follower:
+    connection: Connection
+    interval_s: float
+    pid: int | None
+    due: float
+
+
 class Metrics:
-    """Readings for everybody who follows them; nothing is read while nobody does."""
+    """Readings for everybody who follows them, each at its own interval."""
 
-    def __init__(self, collector: Collector, now: Callable[[], float] = time.monotonic) -> None:
-        self._collector, self._now = collector, now
-        self._reading = asyncio.Lock()
-        self._newest: tuple[float, Any] | None = None
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+    def __init__(
+        self, sampler: Sampler, frame: Frame, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sampler, self._frame, self._now = sampler, frame, now
+        self._followers: dict[int, _Follower] = {}
+        self._first: set[asyncio.Task[None]] = set()
 
-    async def newest(self) -> Any:
-        """The newest reading, at most FRESH_S old."""
-        async with self._reading:
-            if self._newest is None or self._now() - self._newest[0] > FRESH_S:
-                sample = await asyncio.to_thread(self._collector.sample)
-                self._newest = (self._now(), msgspec.to_builtins(sample))
-            return self._newest[1]
-
-    def follow(self, connection: Connection, interval_s: float) -> None:
+    def follow(self, connection: Connection, interval_s: float, pid: int | None = None) -> None:
         """The first reading at once, then one each interval; replaces an earlier following."""
         self.leave(connection)
-        self._tasks[connection.id] = asyncio.create_task(self._publish(connection, interval_s))
+        follower = _Follower(connection, interval_s, pid, float("inf"))
+        self._followers[connection.id] = follower
+        self._sampler.want(_name(connection), interval_s)
+        task = asyncio.create_task(self._begin(follower))
+        self._first.add(task)
+        task.add_done_callback(self._first.discard)
 
     def leave(self, connection: Connection) -> None:
         """Send no more."""
-        task = self._tasks.pop(connection.id, None)
-        if task is not None:
-            task.cancel()
+        self._followers.pop(connection.id, None)
+        self._sampler.want(_name(connection), None)
         connection.offer("metrics", None)
 
-    async def _publish(self, connection: Connection, interval_s: float) -> None:
-        due = self._now()
-        while connection.open:
-            try:
-                connection.offer("metrics", message("metrics", await self.newest()))
-            except Exception:  # one failed reading must not end the following
-                log.exception("metrics.failed")
-            due = max(due + interval_s, self._now())  # a late reading does not shift the next
-            await asyncio.sleep(due - self._now())
+    def tell(self, kind: str, data: dict[str, Any]) -> None:
+        """Send to every follower, whatever its interval."""
+        frame = message(kind, data)
+        for follower in self._followers.values():
+            follower.connection.send(frame)
+
+    async def _begin(self, follower: _Follower) -> None:
+        """Its own first reading: what the sampler read for others may be nearly as good."""
+        try:
+            sample = await self._sampler.fresh(FRESH_S)
+        except Exception:  # the next reading may do better
+            log.exception("metrics.failed")
+        else:
+            if self._followers.get(follower.connection.id) is follower:
+                self._send([follower], sample)
+        follower.due = self._now() + follower.interval_s
+
+    def publish(self, sample: Sample, now: float) -> None:
+        """A new reading, for those to whom one is due."""
+        slack_s = (self._sampler.interval_s or 0.0) / 2
+        due = [each for each in self._followers.values() if each.due <= now + slack_s]
+        for follower in due:
+            follower.due = max(follower.due + follower.interval_s, now)
+        self._send(due, sample)
+
+    def _send(self, followers: list[_Follower], sample: Sample) -> None:
+        """Who asked for the same shares one frame."""
+        frames: dict[tuple[float, int | None], str] = {}
+        for each in followers:
+            key = (each.interval_s, each.pid)
+            if key not in frames:
+                data = self._frame(sample, round(each.interval_s * 1000), each.pid)
+                frames[key] = message("metrics", data)
+            each.connection.offer("metrics", frames[key])
 
     async def close(self) -> None:
-        """Stop everything that still publishes."""
-        tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
+        """Send nothing more."""
+        self._followers.clear()
+        for task in list(self._first):
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+
+
+def _name(connection: Connection) -> str:
+    return f"follower {connection.id}"
 
 
 class TaskFollowers:

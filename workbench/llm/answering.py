@@ -26,6 +26,7 @@ from workbench.core.llm import (
 from workbench.errors import InputError, WorkbenchError
 from workbench.llm.breaker import Outcome, outcome_of
 from workbench.llm.loading import Loads
+from workbench.llm.meter import Meter, Request
 from workbench.llm.router import Instance, Lease, Place, Router
 
 SHOWN = frozenset({Token, Reasoning, ToolCall})
@@ -39,8 +40,9 @@ Hear = Callable[[Instance, list[Event]], None]
 class Answering:
     """Answers requests by the instances that `find` gives for a reference."""
 
-    def __init__(self, router: Router, loads: Loads, find: Find, hear: Hear) -> None:
+    def __init__(self, router: Router, loads: Loads, find: Find, hear: Hear, meter: Meter) -> None:
         self._router = router
+        self._meter = meter
         self._loads = loads
         self._find = find
         self._hear = hear
@@ -49,16 +51,17 @@ class Answering:
         """Events of the first of `refs` that answers. Raises the last one's error."""
         place = self._router.place(session)
         trouble: WorkbenchError | None = None
-        for ref in refs:
-            attempt = _Attempt(trouble)
-            async with contextlib.aclosing(self._one(ref, place, ask, attempt)) as events:
-                async for event in events:
-                    yield event
-            if attempt.done:
-                return
-            trouble = attempt.trouble
-        assert trouble is not None  # noqa: S101 - each attempt that is not done has one
-        raise trouble
+        with self._meter.request() as request:
+            for ref in refs:
+                attempt = _Attempt(trouble, request)
+                async with contextlib.aclosing(self._one(ref, place, ask, attempt)) as events:
+                    async for event in events:
+                        yield event
+                if attempt.done:
+                    return
+                trouble = attempt.trouble
+            assert trouble is not None  # noqa: S101 - each attempt that is not done has one
+            raise trouble
 
     async def _one(
         self, ref: str, place: Place, ask: Ask, attempt: _Attempt
@@ -90,36 +93,42 @@ class Answering:
         self, left: list[Instance], place: Place, attempt: _Attempt
     ) -> AsyncGenerator[Event]:
         attempt.lease = None
-        async with contextlib.aclosing(self._router.take(place, left)) as turns:
-            async for turn in turns:
-                if isinstance(turn, Queued):
-                    yield turn
-                else:
-                    attempt.lease = turn
+        try:
+            async with contextlib.aclosing(self._router.take(place, left)) as turns:
+                async for turn in turns:
+                    if isinstance(turn, Queued):
+                        attempt.request.waits([instance.ref for instance in left])
+                        yield turn
+                    else:
+                        attempt.lease = turn
+        finally:
+            attempt.request.goes_on()
 
     async def _asked(self, lease: Lease, ask: Ask, attempt: _Attempt) -> AsyncGenerator[Event]:
         instance, outcome = lease.instance, _Outcome()
         heard: list[Event] = []
         try:
-            yield attempt.chosen(instance)
-            if not instance.model.loaded:
-                steps = self._loads.follow(instance.backend, instance.model.id)
-                async with contextlib.aclosing(steps):
-                    async for step in steps:
-                        yield step
-            last: Event | None = None
-            async with contextlib.aclosing(ask(instance)) as events:
-                async for event in events:
-                    last = event
-                    heard.append(event)
-                    if not attempt.shown and type(event) in SHOWN:
-                        attempt.shown = True
-                        lease.answered()
-                    yield event
-            if type(last) is not Done:
-                raise BackendBroken(
-                    "{backend} ended its answer too early: ask again", backend=instance.name
-                )
+            with attempt.request.call(instance.ref) as call:
+                yield attempt.chosen(instance)
+                if not instance.model.loaded:
+                    steps = self._loads.follow(instance.backend, instance.model.id)
+                    async with contextlib.aclosing(steps):
+                        async for step in steps:
+                            yield step
+                last: Event | None = None
+                async with contextlib.aclosing(ask(instance)) as events:
+                    async for event in events:
+                        last = event
+                        heard.append(event)
+                        call.take(event)
+                        if not attempt.shown and type(event) in SHOWN:
+                            attempt.shown = True
+                            lease.answered()
+                        yield event
+                if type(last) is not Done:
+                    raise BackendBroken(
+                        "{backend} ended its answer too early: ask again", backend=instance.name
+                    )
             outcome.is_ = "good"
             self._hear(instance, heard)
         except WorkbenchError as error:
@@ -138,8 +147,9 @@ class _Outcome:
 class _Attempt:
     """How far the attempts with one model are."""
 
-    def __init__(self, trouble: WorkbenchError | None) -> None:
+    def __init__(self, trouble: WorkbenchError | None, request: Request) -> None:
         self.trouble = trouble
+        self.request = request
         self.shown = False
         self.done = False
         self.lease: Lease | None = None

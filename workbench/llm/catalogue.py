@@ -8,8 +8,10 @@ its return is noticed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -51,8 +53,13 @@ class Entry(msgspec.Struct):
 
 
 def available_memory() -> int:
-    """Bytes that a model could take now without swapping."""
-    return int(psutil.virtual_memory().available)
+    """Bytes that a model could take now, by this machine's count and by its container's limit."""
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    return free
 
 
 class Catalogue:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from workbench.core.llm_checks import Checks
-from workbench.core.llm_results import Sentence
+from workbench.core.sentence import Sentence
 from workbench.errors import InputError, shown
 
 FAULTS_SHOWN = 3

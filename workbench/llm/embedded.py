@@ -1,22 +1,18 @@
 """Models run by the workbench itself: a llama.cpp process for each, on the CPU or a GPU.
 
-The order with a GPU: the user's own `llama-server`, then xllamacpp, whose wheel on PyPI knows
-no GPU; `health()` says so. Nothing but `worker.py`, in its own process, imports xllamacpp.
+Nothing but `worker.py`, in its own process, imports xllamacpp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
-import psutil
 
 from workbench.core.llm import (
     BackendBroken,
@@ -30,52 +26,27 @@ from workbench.core.llm import (
     ModelError,
     NoModel,
 )
-from workbench.errors import LinkError, shown
+from workbench.core.sentence import Sentence
+from workbench.errors import LinkError, WorkbenchError, shown
 from workbench.http import Http
+from workbench.llm.arrivals import Arrivals, Tell
+from workbench.llm.catalogue import available_memory
+from workbench.llm.gpu_loan import Lender, Loan, Loans
+from workbench.llm.gpu_support import GpuSupport, gpu_support
 from workbench.llm.model_files import Folders, ModelFile, described_broken
 from workbench.llm.worker import Order
-from workbench.llm.worker_process import READY_S, WATCH_S, Worker, look, start
+from workbench.llm.worker_process import READY_S, WATCH_S, Worker, start
 
 RESERVE_BYTES = 256 << 20  # as much as the prompts that a worker remembers may take
 ENDED_S = 1.0  # a broken connection may be heard of this long before the end of its process
-NO_GPU = "running on CPU: this build has no GPU support"
-NO_GPU_REMEDY = (
-    "start a server that uses the GPU, such as llama-server, or set WORKBENCH_LLAMA_SERVER "
-    "to the path of your own llama-server"
-)
-NO_PROGRAM = "what WORKBENCH_LLAMA_SERVER names is no program that can be run"
-NO_PROGRAM_REMEDY = "set it to the path of a llama-server, or remove it"
-NO_ENGINE_REMEDY = "run `pip install xllamacpp`, or start a server such as LM Studio or Ollama"
-T = TypeVar("T")
-
-
-class GpuSupport(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs the models here, and whether it can use a GPU."""
-
-    version: str = ""
-    gpus: tuple[str, ...] = ()
-    """The GPUs that the engine sees; not asked of the user's own binary."""
-    present: bool = False
-    """Whether this machine has a GPU."""
-    binary: str = ""
-    """The user's llama-server, where that is the engine."""
-    problem: str = ""
-    """Why nothing can run here; empty where something can."""
-
-    @property
-    def remedy(self) -> str:
-        """What would help against the problem."""
-        return NO_PROGRAM_REMEDY if self.problem == NO_PROGRAM else NO_ENGINE_REMEDY
-
-    @property
-    def cpu_only(self) -> bool:
-        return not self.binary and not self.gpus
 
 
 class Embedded:
     """The models in `folders`, each in a process of its own. For one event loop.
 
-    `http` has to allow private addresses, for the processes listen on 127.0.0.1.
+    `http` has to allow private addresses, for the processes listen on 127.0.0.1. Where there
+    is a `lender`, a model that goes to a GPU first gets a lease of its memory, or waits for it;
+    nothing else waits then.
     """
 
     name = "embedded"
@@ -92,15 +63,19 @@ class Embedded:
         watch_s: float = WATCH_S,
         free_bytes: Callable[[], int] | None = None,
         devices: Path = Path("/dev"),
+        lender: Lender | None = None,
     ) -> None:
         self._folders, self._http, self._binary = Folders(folders), http, binary
         self._ready_s, self._watch_s, self._devices = ready_s, watch_s, devices
-        self._free_bytes = free_bytes or free_memory
+        self._free_bytes = free_bytes or available_memory
         self._workers: dict[str, Worker] = {}
         self._asked: dict[str, LoadOptions] = {}
+        self._loans = Loans(lender)
         self._loading: Worker | None = None
+        self._arrivals = Arrivals(self._gone)
         self._closed = False
         self._starting = asyncio.Lock()
+        self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._support: GpuSupport | None = None
 
     @property
@@ -110,38 +85,21 @@ class Embedded:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process of each loaded model, for the memory it takes."""
-        return {id_: worker.pid for id_, worker in self._workers.items() if _runs(worker)}
+        """The process of each model that is loaded or loading, for the memory it takes."""
+        known = [*self._workers.items()]
+        if self._loading is not None:
+            known.append((self._loading.order.alias, self._loading))
+        return {id_: worker.pid for id_, worker in known if _runs(worker)}
 
     async def gpu_support(self) -> GpuSupport:
         """What runs the models here; looked at once in a process of its own, 0.3 s."""
         if self._support is None or self._support.problem:
-            self._support = await self._look()
+            self._support = await gpu_support(self._http, self._binary, self._devices)
         return self._support
-
-    async def _look(self) -> GpuSupport:
-        present = await asyncio.to_thread(_gpu_present, self._devices)
-        if self._binary is not None:
-            runs = await asyncio.to_thread(os.access, self._binary, os.X_OK)
-            problem = "" if runs else NO_PROGRAM
-            return GpuSupport(present=present, binary=str(self._binary), problem=problem)
-        seen = await look(self._http)
-        own = await asyncio.to_thread(shutil.which, "llama-server")
-        if own and ((present and not seen.gpus) or seen.problem):
-            return GpuSupport(present=present, binary=own)
-        return GpuSupport(
-            version=seen.version, gpus=seen.gpus, present=present, problem=seen.problem
-        )
 
     async def health(self) -> Health:
         """Whether models can be run here, and whether they run more slowly than they could."""
-        support = await self.gpu_support()
-        version = "llama-server" if support.binary else support.version or None
-        if support.problem:
-            return Health(ok=False, version=version, note=support.problem, remedy=support.remedy)
-        if support.present and support.cpu_only:
-            return Health(ok=True, version=version, note=NO_GPU, remedy=NO_GPU_REMEDY)
-        return Health(ok=True, version=version)
+        return (await self.gpu_support()).health
 
     async def models(self) -> list[LanguageModel]:
         """Every model in the folders, then the files that cannot be loaded, with the reason."""
@@ -160,13 +118,15 @@ class Embedded:
 
         A loaded one is loaded at once, except with other options: then anew, if it is idle.
         """
-        if self._running(model) is None or not self._suits(model, options):
-            yield LoadProgress()
-            await self._worker(model, options)
+        async with contextlib.aclosing(self._ready(model, options)) as steps:
+            async for step in steps:
+                if isinstance(step, LoadProgress):
+                    yield step
         yield LoadProgress(done=1.0)
 
     async def unload(self, model: str) -> None:
-        """End its process; its streams end as broken."""
+        """End its process, or its wait for a GPU; its streams end as broken."""
+        self._arrivals.stop(model)
         self._asked.pop(model, None)
         await self._end(model)
 
@@ -180,7 +140,9 @@ class Embedded:
 
     async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
         """One vector for each text, of a model that embeds or was loaded to."""
-        async with self._using(await self._worker(model)) as worker:
+        async with contextlib.aclosing(self._ready(model)) as steps:
+            [worker] = [step async for step in steps if isinstance(step, Worker)]
+        async with self._using(worker):
             return await worker.server.embed(model, texts)
 
     async def count_tokens(self, model: str, text: str) -> int | None:
@@ -194,6 +156,7 @@ class Embedded:
     async def close(self) -> None:
         """End every process, also one that is loading; nothing is started any more."""
         self._closed = True
+        self._arrivals.stop()
         if self._loading is not None:
             self._loading.kill()
         async with self._starting:
@@ -207,9 +170,12 @@ class Embedded:
     async def _streamed(
         self, model: str, ask: Callable[[Worker], AsyncGenerator[Event]]
     ) -> AsyncGenerator[Event]:
-        if self._running(model) is None:
-            yield LoadProgress()
-        worker = await self._worker(model)
+        async with contextlib.aclosing(self._ready(model)) as steps:
+            async for step in steps:
+                if isinstance(step, LoadProgress):
+                    yield step
+                else:
+                    worker = step
         async with self._using(worker), contextlib.aclosing(ask(worker)) as events:
             async for event in events:
                 yield event
@@ -218,6 +184,7 @@ class Embedded:
     async def _using(self, worker: Worker) -> AsyncIterator[Worker]:
         """Keep a worker from being ended for its memory, and say how it ended if it does."""
         worker.busy += 1
+        worker.loan.touch()
         try:
             yield worker
         except LinkError:
@@ -232,6 +199,7 @@ class Embedded:
         finally:
             worker.busy -= 1
             worker.used_at = time.monotonic()
+            worker.loan.touch()
 
     def _running(self, model: str) -> Worker | None:
         worker = self._workers.get(model)
@@ -241,11 +209,31 @@ class Embedded:
         """Whether a model that runs does so with `options`; no options suit any."""
         return options in (None, LoadOptions(), self._asked.get(model))
 
-    async def _worker(self, model: str, options: LoadOptions | None = None) -> Worker:
+    async def _ready(
+        self, model: str, options: LoadOptions | None = None
+    ) -> AsyncGenerator[LoadProgress | Worker]:
+        """How far it is, where it does not run yet; the last item is its worker."""
+        worker = self._running(model)
+        if worker is not None and self._suits(model, options):
+            yield worker
+            return
+        yield LoadProgress()
+        arriving = self._arrivals.follow(model, lambda tell: self._worker(model, options, tell))
+        async with contextlib.aclosing(arriving):
+            async for step in arriving:
+                yield step
+
+    def _gone(self) -> WorkbenchError:
+        """Why nothing is started any more."""
+        if self._closed:
+            return LinkError("the embedded worker is closed: start the hub again to use it")
+        return ModelError("the model was unloaded while it was being loaded: load it again")
+
+    async def _worker(self, model: str, options: LoadOptions | None, tell: Tell) -> Worker:
         """The worker of a model, started where there is none or where it has to be another."""
-        async with self._starting:
+        async with self._alone.setdefault(model, asyncio.Lock()):
             if self._closed:
-                raise LinkError("the embedded worker is closed: start the hub again to use it")
+                raise self._gone()
             worker = self._running(model)
             if worker is not None and self._suits(model, options):
                 return worker
@@ -256,9 +244,31 @@ class Embedded:
                 )
             wanted = options or self._asked.get(model, LoadOptions())
             await self._end(model)
-            self._workers[model] = await self._start(await self._file(model), wanted)
+            self._workers[model] = await self._lent(await self._file(model), wanted, tell)
             self._asked[model] = wanted
             return self._workers[model]
+
+    async def _lent(self, file: ModelFile, options: LoadOptions, tell: Tell) -> Worker:
+        """A worker with its memory of a GPU, which it gives back when it ends."""
+        waits = False
+
+        def waiting(reason: Sentence) -> None:
+            nonlocal waits
+            waits = True
+            tell(LoadProgress(waiting=reason))
+
+        support = await self._usable()
+        on_gpu = support.uses_gpu and options.gpu_layers != 0
+        loan = await self._loans.borrow(file, options, waiting, on_gpu=on_gpu)
+        if waits:
+            tell(LoadProgress())
+        try:
+            async with self._starting:
+                self._arrivals.begin()
+                return await self._start(file, support, loan)
+        except BaseException:
+            loan.give_back()
+            raise
 
     async def _file(self, model: str) -> ModelFile:
         file = await asyncio.to_thread(self._folders.find, model)
@@ -270,7 +280,7 @@ class Embedded:
             )
         return file
 
-    async def _start(self, file: ModelFile, options: LoadOptions) -> Worker:
+    async def _usable(self) -> GpuSupport:
         support = await self.gpu_support()
         if support.problem:
             raise ModelError(
@@ -278,6 +288,10 @@ class Embedded:
                 problem=support.problem,
                 remedy=support.remedy,
             )
+        return support
+
+    async def _start(self, file: ModelFile, support: GpuSupport, loan: Loan) -> Worker:
+        options = loan.options
         if support.cpu_only or options.gpu_layers == 0:
             await self._make_room(file, options)
         if file.header.embeds:
@@ -291,7 +305,7 @@ class Embedded:
             pooled=file.header.embeds,
             binary=support.binary,
         )
-        self._loading = worker = await start(order, self._http, self._watch_s)
+        self._loading = worker = await start(order, loan, self._http, self._watch_s)
         if self._closed:
             worker.kill()
         try:
@@ -319,21 +333,6 @@ class Embedded:
                     free_mb=max(0, free) >> 20,
                 )
             await self._end(min(idle, key=lambda id_: self._workers[id_].used_at))
-
-
-def free_memory() -> int:
-    """Bytes that may still be taken, by this machine's count and by its container's limit."""
-    free = int(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    return free
-
-
-def _gpu_present(devices: Path) -> bool:
-    """Whether a driver made the files that its GPUs have: NVIDIA's, or AMD's."""
-    return (devices / "kfd").exists() or any(devices.glob("nvidia[0-9]*"))
 
 
 def _runs(worker: Worker) -> bool:

@@ -11,7 +11,8 @@ import msgspec
 
 from workbench.core.llm import BackendBroken, ChatRequest, ModelError, Turn
 from workbench.core.llm_checks import Checks
-from workbench.core.llm_results import Answer, Attempt, Failure, Generated, Progress, Sentence
+from workbench.core.llm_results import Answer, Attempt, Failure, Generated, Progress
+from workbench.core.sentence import Sentence
 from workbench.errors import InputError, WorkbenchError
 from workbench.llm.asking import Clock, Models, answered
 from workbench.llm.checks import validate

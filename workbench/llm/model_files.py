@@ -21,6 +21,8 @@ ENTRY_LIMIT = 50_000
 MODEL_LIMIT = 2000
 PROCESS_BYTES = 64 << 20
 """What a worker takes without a model: 20 MB of its own and 20 shared, with xllamacpp 2026.10."""
+GPU_CONTEXT_BYTES = 600 << 20
+"""What a GPU's driver keeps for a process, with the libraries for matrices: 300 to 600 MB."""
 BATCH = 512
 CACHE_BITS: dict[CacheType, float] = {
     "f32": 32,
@@ -69,10 +71,23 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def needed_bytes(self, options: LoadOptions) -> int:
         """About what loading takes: the weights, the context's cache, and room to compute."""
-        header, tokens = self.header, self.context_size(options) * (options.parallel or 1)
-        compute = BATCH * 4 * (header.vocabulary + 16 * (header.number("embedding_length") or 0))
-        cache = tokens * _cache_bits_per_token(header, options) / 8
-        return int(header.file_bytes + cache + compute) + PROCESS_BYTES
+        return int(self._layers_bytes(options) + self._compute_bytes()) + PROCESS_BYTES
+
+    def gpu_bytes(self, options: LoadOptions) -> int:
+        """About what loading takes of a GPU: the layers that go there with their share of the
+        cache, room to compute, and what a driver keeps for each process."""
+        layers = 1 + (self.header.number("block_count") or 0)  # the last is what answers
+        asked = options.gpu_layers
+        share = 1.0 if asked is None or asked < 0 else min(1.0, asked / layers)
+        return int(share * self._layers_bytes(options) + self._compute_bytes()) + GPU_CONTEXT_BYTES
+
+    def _layers_bytes(self, options: LoadOptions) -> float:
+        tokens = self.context_size(options) * (options.parallel or 1)
+        return self.header.file_bytes + tokens * _cache_bits_per_token(self.header, options) / 8
+
+    def _compute_bytes(self) -> int:
+        header = self.header
+        return BATCH * 4 * (header.vocabulary + 16 * (header.number("embedding_length") or 0))
 
 
 class Folders:

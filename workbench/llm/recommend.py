@@ -19,8 +19,8 @@ from workbench.core.llm_results import (
     Comparison,
     Kind,
     Recommendation,
-    Sentence,
 )
+from workbench.core.sentence import Sentence
 from workbench.errors import InputError
 
 KINDS: tuple[Kind, ...] = ("chat", "code", "summarise", "extract", "embed")

@@ -37,9 +37,10 @@ from workbench.core.llm_results import (
     Processed,
     Progress,
     Recommendation,
-    Sentence,
     Truncated,
 )
+from workbench.core.metrics import LlmReading
+from workbench.core.sentence import Sentence
 from workbench.errors import LinkError
 from workbench.llm import checks as checking
 from workbench.llm import compare, generate, measure, process, recommend
@@ -48,6 +49,7 @@ from workbench.llm.answering import Answering
 from workbench.llm.backend import Backend
 from workbench.llm.catalogue import BOUND_S, Catalogue, Servers, available_memory
 from workbench.llm.loading import Loads
+from workbench.llm.meter import Meter
 from workbench.llm.router import QUEUE_LIMIT, Instance, Router
 from workbench.llm.switching import Switching, preferred
 from workbench.llm.tokens import Tokens
@@ -86,7 +88,10 @@ class Service:
         self._tokens = Tokens()
         self._loads = Loads(self._loaded)
         self._switching = Switching(self._catalogue, self._loads, self.find)
-        self._answering = Answering(self._router, self._loads, self.find, self._tokens.hear)
+        self._meter = Meter(clock)
+        self._answering = Answering(
+            self._router, self._loads, self.find, self._tokens.hear, self._meter
+        )
 
     @property
     def current(self) -> str | None:
@@ -96,6 +101,10 @@ class Service:
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` whenever a model was loaded or unloaded, at whoever's wish."""
         self._catalogue.watchers.append(watcher)
+
+    def readings(self) -> tuple[LlmReading, ...]:
+        """How the models did in the last minute: all together first, then each."""
+        return self._meter.readings()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,6 +44,7 @@ CACHE_TYPES = {
     "bf16": 30,
 }
 """`ggml_type` in llama.cpp's ggml.h."""
+LOGGED_S = 0.3
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -211,7 +213,8 @@ def main() -> None:
     try:
         ready, server = serve(order)
     except (RuntimeError, ValueError):
-        sys.exit(1)  # llama.cpp's log says why
+        time.sleep(LOGGED_S)  # llama.cpp's log says why, and a thread of its own writes it
+        sys.exit(1)
     os.write(said, msgspec.json.encode(ready) + b"\n")
     os.close(said)
     closed = threading.Thread(target=sys.stdin.buffer.read, daemon=True)

@@ -19,6 +19,7 @@ import msgspec
 from workbench.core.llm import LoadOptions, ModelError
 from workbench.errors import LinkError
 from workbench.http import Http
+from workbench.llm.gpu_loan import Loan
 from workbench.llm.llama_server import LlamaServer
 from workbench.llm.worker import Order, Ready
 
@@ -38,8 +39,10 @@ _REASONS = (
 class Worker:
     """A process with one model in it. `how_it_ended` is None while it runs."""
 
-    def __init__(self, process: Process, order: Order, http: Http, watch_s: float) -> None:
-        self.order, self.busy, self.used_at = order, 0, 0.0
+    def __init__(
+        self, process: Process, order: Order, loan: Loan, http: Http, watch_s: float
+    ) -> None:
+        self.order, self.loan, self.busy, self.used_at = order, loan, 0, 0.0
         self.how_it_ended: str | None = None
         self._process, self._http, self._watch_s = process, http, watch_s
         self._orders = cast(asyncio.StreamWriter, process.stdin)
@@ -47,6 +50,7 @@ class Worker:
         self._logged = cast(asyncio.StreamReader, process.stderr)
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._tasks = {asyncio.create_task(self._listen())}
+        self._stopping: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self.server = self._served("http://127.0.0.1:0")
 
@@ -84,7 +88,11 @@ class Worker:
         return self.how_it_ended is not None
 
     async def stop(self) -> None:
-        """End it, gently first; back when it is gone."""
+        """End it, gently first; back when it is gone. It ends also where nobody waits for that."""
+        self._stopping = self._stopping or asyncio.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
         for stop in (self._process.terminate, self._process.kill):
             with contextlib.suppress(ProcessLookupError):
                 stop()
@@ -101,6 +109,7 @@ class Worker:
     async def _finish(self) -> None:
         if self.how_it_ended is None:
             self.how_it_ended = how(self._process.returncode)
+        self.loan.give_back()
         self._ended.set()
         ours = asyncio.current_task()
         others = [task for task in self._tasks if task is not ours]
@@ -156,6 +165,8 @@ class Worker:
                 done, _ = await asyncio.wait({ended}, timeout=self._watch_s)
                 if done:
                     break
+                if self.busy:  # an answer may take longer than what counts as idle
+                    self.loan.touch()
                 strikes = 0 if await self._is_well() else strikes + 1
             else:
                 self.how_it_ended = f"no answer for {2 * STRIKES * self._watch_s:.0f} s"
@@ -174,8 +185,10 @@ class Worker:
         return LlamaServer("embedded", url, self.order.key, "embedded", http=self._http)
 
 
-async def start(order: Order, http: Http, watch_s: float = WATCH_S) -> Worker:
-    """A process that waits for its order, with a key of its own."""
+async def start(order: Order, loan: Loan, http: Http, watch_s: float = WATCH_S) -> Worker:
+    """A process that waits for its order, with a key of its own. It gives the loan back when
+    it ends; where this is cancelled or fails, there is no process, and the loan is the caller's.
+    """
     order.parent, order.key = os.getpid(), secrets.token_urlsafe(32)
     if order.binary:
         order.port = _free_port()
@@ -186,14 +199,14 @@ async def start(order: Order, http: Http, watch_s: float = WATCH_S) -> Worker:
         stderr=PIPE,
         start_new_session=True,
         cwd="/",
-        env={name: value for name, value in os.environ.items() if name[:10] != "WORKBENCH_"},
+        env={**_inherited(), **loan.environment},
     )
-    return Worker(process, order, http, watch_s)
+    return Worker(process, order, loan, http, watch_s)
 
 
 async def look(http: Http, limit_s: float = 30.0) -> Ready:
     """What the installed xllamacpp can do, seen by a process that then ends."""
-    worker = await start(Order(parent=0), http)
+    worker = await start(Order(parent=0), Loan(LoadOptions()), http)
     try:
         return await worker.ready(limit_s)
     except (ModelError, LinkError) as error:
@@ -221,6 +234,11 @@ def reason(log: deque[str]) -> str:
             if found := pattern.search(line):
                 return found[1].strip()[:300]
     return ""
+
+
+def _inherited() -> dict[str, str]:
+    """What a worker gets of our environment: our settings hold secrets."""
+    return {name: value for name, value in os.environ.items() if name[:10] != "WORKBENCH_"}
 
 
 def _free_port() -> int:

@@ -37,10 +37,10 @@ class Asking:
         inline = None if message.input_data is msgspec.UNSET else encode(message.input_data)
         digest = content_hash(message.model, parameters, message.input_url, inline)
         known = self._book.entry(message.task_id) or self._book.past(message.task_id)
-        version, pure = "", True
+        version, pure, gpu_memory_mb = "", True, None
         if known is None:
             model = self._models.named(message.model)
-            version, pure = model.version, model.pure
+            version, pure, gpu_memory_mb = model.version, model.pure, model.gpu_memory_mb
             parameters = self._checked(model, message, inline)
         size = len(inline.encode()) if inline is not None else 0
         return Task(
@@ -57,6 +57,7 @@ class Asking:
             use_cache=message.use_cache,
             return_logs=message.return_logs is not False,
             content_hash=digest,
+            gpu_memory_mb=gpu_memory_mb,
             weight=OVERHEAD_BYTES + min(size, INLINE_KEPT) + len(canonical(parameters)),
         )
 

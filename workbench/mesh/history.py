@@ -11,6 +11,7 @@ import msgspec
 from workbench.core.mesh_wire import TERMINAL, TasksMessage, sentence
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import Known, Recovered, Task
+from workbench.mesh.models import Models
 from workbench.mesh.results import CACHE_S, whole_body
 from workbench.mesh.rows import (
     Journal,
@@ -30,8 +31,8 @@ SHOWN = TERMINAL | {"accepted"}
 class History:
     """Reads the journal through its named queries."""
 
-    def __init__(self, journal: Journal, book: TaskBook) -> None:
-        self._journal, self._book = journal, book
+    def __init__(self, journal: Journal, book: TaskBook, models: Models) -> None:
+        self._journal, self._book, self._models = journal, book, models
 
     async def messages(self, task_id: str, after: int, most: int) -> list[dict[str, Any]]:
         """The numbered messages above `after`, in order, at most about `most`.
@@ -87,7 +88,7 @@ class History:
             if row["attempt"] > 1:
                 events = await self._journal.read("task_events", task_id=row["task_id"], after=0)
                 lost = lost_of(events)
-            found.append(recovered_of(row, lost))
+            found.append(recovered_of(row, lost, self._models.gpu_memory_mb(row["model"])))
         return found
 
     async def listing(self, message: TasksMessage, wall_ms: int) -> tuple[list[Any], bool]:
@@ -148,11 +149,15 @@ class History:
             return {}
         fresh = {"state": entry.state, "attempt": entry.attempt, "progress": entry.done}
         place = places.get(task_id)
-        if place is None:
-            return fresh
-        template, values = self._book.why(place)
-        why = {"waitsFor": sentence(template, values), "waitsForTemplate": template}
-        return {**fresh, "position": place + 1, **why, "waitsForValues": values}
+        if place is not None:
+            return {**fresh, "position": place + 1, **_why(*self._book.why(place))}
+        waits = entry.state == "queued" and entry.template  # for GPU memory, in no line of ours
+        return {**fresh, **_why(entry.template, entry.values)} if waits else fresh
+
+
+def _why(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    text = sentence(template, values)
+    return {"waitsFor": text, "waitsForTemplate": template, "waitsForValues": values}
 
 
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:

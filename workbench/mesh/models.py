@@ -63,6 +63,11 @@ class Models(Mapping[str, MeshModel]):
         """The parameters of a model that name an input of their own."""
         return self._extra.get(name, ())
 
+    def gpu_memory_mb(self, name: str) -> int | None:
+        """What a model needs of one GPU's memory."""
+        model = self._found.get(name)
+        return model.gpu_memory_mb if model is not None else None
+
     def listing(self) -> list[dict[str, Any]]:
         """What the `models` message says of each."""
         return [
@@ -72,6 +77,7 @@ class Models(Mapping[str, MeshModel]):
                 "title": model.title,
                 "description": model.description,
                 "parametersSchema": model.parameters_schema(),
+                "gpuMemoryMB": model.gpu_memory_mb,
             }
             for model in sorted(self._found.values(), key=lambda model: model.name)
         ]

@@ -32,6 +32,7 @@ from workbench.core.task import TaskBook
 from workbench.core.task_nouns import (
     Again,
     Attached,
+    Borrow,
     CancelAsked,
     Capacity,
     DrainBegan,
@@ -39,6 +40,7 @@ from workbench.core.task_nouns import (
     Event,
     Fetch,
     Follow,
+    GiveBack,
     Greet,
     Instruction,
     Record,
@@ -62,6 +64,7 @@ from workbench.mesh.feed import TaskFeed
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Fetch as FetchUrl
 from workbench.mesh.inputs import Inputs
+from workbench.mesh.loans import Lender
 from workbench.mesh.models import Models
 from workbench.mesh.rows import Journal, rows_of
 from workbench.mesh.uploads import Uploads
@@ -98,7 +101,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node:
-    """One mesh node. `start`, then `serve` each connection; `drain` and `stop` at the end."""
+    """One mesh node. `start`, then `serve` each connection; `drain` and `stop` at the end.
+
+    Without a `lender` a task whose model needs a GPU fails, and says so.
+    """
 
     def __init__(
         self,
@@ -109,6 +115,7 @@ class Node:
         models: Mapping[str, MeshModel],
         folder: Path,
         limits: Limits | None = None,
+        lender: Lender | None = None,
         book: TaskBook | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -118,7 +125,7 @@ class Node:
         self._engine, self._now, self._wall = engine, now, wall
         self._book = book or TaskBook()
         self._journal = journal
-        self._history = History(journal, self._book)
+        self._history = History(journal, self._book, self._models)
         self.tasks = TaskFeed(self._book, self._models)
         self._inputs = Inputs(
             folder, fetch, limit_bytes=limits.input_bytes, keep_bytes=limits.kept_inputs_bytes
@@ -146,6 +153,7 @@ class Node:
             history=self._history,
             wall_ms=self._wall_ms,
             rune_limit=limits.runes,
+            lender=lender,
         )
         self._carrier = Carrier(
             self._append, self._shown, self._do, self._lost_acceptance, self._wall_ms
@@ -159,6 +167,8 @@ class Node:
             Show: lambda order: self._show_progress(order.task_id),
             Fetch: lambda order: self._work.fetch(order.task, order.attempt),
             StopFetch: lambda order: self._work.stop_fetch(order.task_id, order.attempt),
+            Borrow: lambda order: self._work.loans.borrow(order.task, order.attempt),
+            GiveBack: lambda order: self._work.loans.give_back(order.task_id, order.attempt),
             Run: lambda order: self._work.run(order.task, order.attempt),
             Stop: lambda order: self._work.stop(order.task_id, order.attempt),
             Follow: self._follow,
@@ -239,6 +249,7 @@ class Node:
         self._connections.tick(self._now())
         if self._engine.slots != self._book.slots:
             self._tell(Capacity(self._engine.slots))
+        self._work.loans.touch()
         self._tell(Ticked())
 
     async def _tick_forever(self) -> None:

@@ -32,14 +32,20 @@ class Document(msgspec.Struct):
     figures: msgspec.Raw
 
 
-async def save(journal: Journal, task: Task, done: Done, key: str) -> Saved:
-    """Write what belongs into a side file; give the entries for journal and wire."""
+async def save(
+    journal: Journal, task: Task, done: Done, key: str, *, gpu_id: str | None = None
+) -> Saved:
+    """Write what belongs into a side file; give the entries for journal and wire.
+
+    `gpu_id` is the GPU that it ran on.
+    """
     result: dict[str, Any] = {
         "model": task.model,
         "version": task.model_version,
         "batch": done.batch,
         "elapsedMs": done.elapsed_ms,
         "device": done.device,
+        "gpu": gpu_id,
         "tables": {},
         "alias": None,
         "file": None,

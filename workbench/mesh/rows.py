@@ -105,8 +105,8 @@ def _log_row(task_id: str, note: Note, at: datetime) -> tuple[Any, ...]:
     return (task_id, note.seq, note.attempt, *text, at)
 
 
-def task_of(row: Mapping[str, Any]) -> Task:
-    """A row of `tasks` as the book knows it."""
+def task_of(row: Mapping[str, Any], gpu_memory_mb: int | None) -> Task:
+    """A row of `tasks` as the book knows it; what its model needs is for the model to say."""
     inline = row["inline_input"]
     size = len((inline or "").encode())
     parameters = row["parameters"]
@@ -124,14 +124,15 @@ def task_of(row: Mapping[str, Any]) -> Task:
         use_cache=row["use_cache"],
         return_logs=row["return_logs"],
         content_hash=row["content_hash"],
+        gpu_memory_mb=gpu_memory_mb,
         weight=len(parameters) + min(size, INLINE_KEPT),
     )
 
 
-def recovered_of(row: Mapping[str, Any], lost: int) -> Recovered:
+def recovered_of(row: Mapping[str, Any], lost: int, gpu_memory_mb: int | None) -> Recovered:
     """A row of the query `tasks_open`; `lost` attempts were counted before it."""
     return Recovered(
-        task=task_of(row),
+        task=task_of(row, gpu_memory_mb),
         kind=row["kind"] or "accepted",
         attempt=row["attempt"],
         seq=row["max_seq"],

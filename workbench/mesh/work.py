@@ -23,6 +23,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.mesh.content import result_key, seed_of
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Gathered, Inputs
+from workbench.mesh.loans import Lender, Loans, key_of, placed
 from workbench.mesh.models import Models
 from workbench.mesh.results import Cache, save, whole_body
 from workbench.mesh.rows import Journal
@@ -68,10 +69,12 @@ class Work:
         history: History,
         wall_ms: Callable[[], int],
         rune_limit: int,
+        lender: Lender | None = None,
     ) -> None:
         self._tell, self._journal, self._engine = tell, journal, engine
         self._inputs, self._models, self._history = inputs, models, history
         self._wall_ms, self._rune_limit = wall_ms, rune_limit
+        self.loans = Loans(self._tell_of_loans, lender)
         self.cache = Cache()
         self.old_contents: set[str] = set()
         """Content hashes of tasks that ended before this start: worth a look at the journal."""
@@ -101,7 +104,7 @@ class Work:
 
     def stop(self, task_id: str, attempt: int) -> None:
         """End an attempt's process."""
-        self._spawn(self._engine.cancel(_key(task_id, attempt)))
+        self._spawn(self._engine.cancel(key_of(task_id, attempt)))
 
     def over(self, task_id: str) -> None:
         """The task has ended: what was prepared for it is not needed any more."""
@@ -123,6 +126,7 @@ class Work:
             chore.cancel()
         if chores:
             await asyncio.wait(chores)
+        await self.loans.close()
 
     # Fetching -----------------------------------------------------------------------------
 
@@ -192,20 +196,22 @@ class Work:
         self._say(Ended(task.task_id, attempt, outcome))
 
     async def _attempt(self, task: Task, attempt: int) -> Any:
-        prepared = self._prepared[task.task_id]
+        prepared, lease = self._prepared[task.task_id], self.loans.of(task.task_id, attempt)
         job = Job(
-            key=_key(task.task_id, attempt),
+            key=key_of(task.task_id, attempt),
             target=self._models.named(task.model).target,
             parameters=task.parameters,
             inputs=prepared.gathered.paths,
             timeout_s=task.timeout_ms / 1000,
             seed=seed_of(prepared.key),
             rune_limit=self._rune_limit,
+            **placed(lease),
         )
         outcome = await self._engine.run(job, lambda news: self._hear(task.task_id, attempt, news))
         if not isinstance(outcome, Done):
             return outcome
-        return await save(self._journal, task, outcome, prepared.key)
+        gpu_id = lease.gpu_id if lease is not None else None
+        return await save(self._journal, task, outcome, prepared.key, gpu_id=gpu_id)
 
     # News ---------------------------------------------------------------------------------
 
@@ -231,6 +237,10 @@ class Work:
         self._pass_on(event.task_id, event.attempt)  # type: ignore[union-attr]
         self._tell(event)
 
+    def _tell_of_loans(self, event: Event) -> None:
+        if not self._closed:
+            self._tell(event)
+
     def _later(self, event: Event) -> None:
         asyncio.get_running_loop().call_soon(self._say, event)
 
@@ -239,7 +249,3 @@ class Work:
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
         return chore
-
-
-def _key(task_id: str, attempt: int) -> str:
-    return f"{task_id}.{attempt}"

@@ -8,7 +8,9 @@ from typing import Any
 from workbench.core import markup
 from workbench.core.chat import AnswerUsage, Message, Prompt
 from workbench.core.llm_results import Answer as Given
+from workbench.errors import InputError
 from workbench.session.harmless import harmless
+from workbench.session.run_metrics import Measure, RunMetrics
 
 TITLES = {"stopped": "stopped", "broken": "broken off", "length": "cut off at its limit"}
 
@@ -16,9 +18,10 @@ TITLES = {"stopped": "stopped", "broken": "broken off", "length": "cut off at it
 class Answer:
     """One answer. As the last line of a cell it draws itself as Markdown; `str` is its text."""
 
-    def __init__(self, message: Message, text: str | None = None) -> None:
+    def __init__(self, message: Message, measure: Measure | None = None) -> None:
         self.message = message
         """All that is kept of it."""
+        self._measure = measure
 
     @classmethod
     def of(cls, given: Given) -> Answer:
@@ -69,6 +72,15 @@ class Answer:
     def conversation_id(self) -> int | None:
         """The conversation that keeps it; None where nobody does."""
         return self.message.conversation_id or None
+
+    def metrics(self) -> RunMetrics:
+        """What it used: GPU memory, energy, cost; None where nobody knows. Blocks.
+
+        Raises InputError for an answer that no conversation keeps.
+        """
+        if self._measure is None or not self.message.id:
+            raise InputError("no conversation keeps this answer: ask with bench.chat for metrics")
+        return self._measure(self.message.id)
 
     @property
     def stopped(self) -> bool:

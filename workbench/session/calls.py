@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, Protocol, TypeVar
 
 from workbench.clients.hub import HubClient
+from workbench.clients.metrics import MetricsClient
 from workbench.errors import LinkError
 from workbench.runtime import Runtime
 
@@ -70,6 +71,7 @@ class Bench(Host, Protocol):
     """The workbench, as far as conversations and language models need it."""
 
     client: HubClient
+    metering: MetricsClient
     closed: bool
 
     async def _ready(self) -> None: ...

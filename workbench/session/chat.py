@@ -12,6 +12,7 @@ from workbench.core.chat import Conversation, Prompt
 from workbench.session.answers import Answer, Conversations, Messages, Prompts
 from workbench.session.calls import Bench, Call, Part
 from workbench.session.giving import attachments_of, image_of, sampling_of
+from workbench.session.run_metrics import RunMetrics, run_metrics
 from workbench.session.streams import Stream
 
 
@@ -61,7 +62,7 @@ class Chat(Part):
         stream = self.stream(message, **more)
 
         async def asked() -> Answer:
-            return Answer(await stream.source().whole())
+            return Answer(await stream.source().whole(), self._measure)
 
         return self._call(asked)
 
@@ -185,7 +186,10 @@ class Chat(Part):
         return self._call(lambda: self.client.delete_prompt(kind, name))
 
     def _stream(self, made: Callable[[], AnswerStream]) -> Stream:
-        return Stream(self._bench, self._ready, made)
+        return Stream(self._bench, self._ready, made, self._measure)
+
+    def _measure(self, message_id: int) -> RunMetrics:
+        return self._bench.block_on(run_metrics(self._bench, message_id=message_id))
 
     def __repr__(self) -> str:
         current = self.client.current

@@ -12,6 +12,7 @@ from workbench.core import markup
 from workbench.core.mesh_record import TaskRecord
 from workbench.errors import InputError, LinkError
 from workbench.session import drawing
+from workbench.session.run_metrics import Metered, RunMetrics, run_metrics
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ DEFAULTS = {"layout": {"xaxis": _WHOLE, "yaxis": _WHOLE}}
 """Plotly cuts long names off at the edge unless an axis makes room for them."""
 
 
-class Host(Protocol):
+class Host(Metered, Protocol):
     """The workbench, as far as a run needs it."""
 
     mesh: MeshClient
@@ -133,6 +134,10 @@ class Run:
         """
         found = self._host.block_on(self._host.mesh.result(self.task_id, timeout_s))
         return self._result(found)
+
+    def metrics(self) -> RunMetrics:
+        """What it used so far, or used: GPU memory, energy, cost; None where nobody knows."""
+        return self._host.block_on(run_metrics(self._host, task_id=self.task_id))
 
     def cancel(self) -> bool:
         """Stop the work itself; False when it had ended already."""

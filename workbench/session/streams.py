@@ -14,6 +14,7 @@ from workbench.clients.streaming import AnswerStream
 from workbench.errors import LinkError
 from workbench.session.answers import Answer
 from workbench.session.calls import Host
+from workbench.session.run_metrics import Measure
 
 STOPPED_S = 5.0
 
@@ -26,9 +27,13 @@ class Stream:
     """
 
     def __init__(
-        self, host: Host, ready: Callable[[], Awaitable[None]], make: Callable[[], AnswerStream]
+        self,
+        host: Host,
+        ready: Callable[[], Awaitable[None]],
+        make: Callable[[], AnswerStream],
+        measure: Measure | None = None,
     ) -> None:
-        self._host, self._ready = host, ready
+        self._host, self._ready, self._measure = host, ready, measure
         self.source = make
         """The client's own stream, for code on the background thread."""
         self._line = _Line()
@@ -38,7 +43,7 @@ class Stream:
     def answer(self) -> Answer | None:
         """The whole answer, once it has ended; None before."""
         found = self._line.source.answer if self._line.source else None
-        return Answer(found) if found is not None else None
+        return Answer(found, self._measure) if found is not None else None
 
     @property
     def conversation_id(self) -> int | None:

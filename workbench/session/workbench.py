@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import sys
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.clients.answer import QueryResult
-from workbench.clients.answers import ANSWER_S
 from workbench.clients.discovery import START_S, HubFile, find_or_start, read_hub_file
 from workbench.clients.hub import QUERY_S, HubClient, Parameters
 from workbench.clients.inputs import Batch, Inputs
 from workbench.clients.mesh import MeshClient
+from workbench.clients.metrics import MetricsClient
 from workbench.core import markup
-from workbench.core.mesh_record import TaskRecord
+from workbench.core.metrics_wire import POINTS
 from workbench.errors import InputError, LinkError, ProtocolError
 from workbench.runtime import Runtime, runtime
+from workbench.session.attaching import attach
 from workbench.session.run import Run
 from workbench.settings import load_settings
 
 if TYPE_CHECKING:
     from workbench.session.chat import Chat
     from workbench.session.llm import Llm
+    from workbench.session.metric_history import MetricHistory
+    from workbench.session.metrics import Alerts, Gpus, Ledger, Moment
 
 T = TypeVar("T")
-
-FIRST_WORDS = ("accepted", "progress", "completed", "error")
-NO_TASK = "there is no task {task} on this hub: bench.tasks() lists the newest"
-NOT_A_TASK = (
-    "there is no task {task}, and run() takes a task's id; did you mean "
-    "bench.submit('{model}', ...)? models: {known}"
-)
 
 _open: dict[Path, Workbench] = {}
 _guard = threading.Lock()
@@ -118,6 +113,8 @@ class Workbench:
         """The hub's client, for code on `runtime` that awaits."""
         self.mesh = MeshClient(locate=self._mesh_address)
         """The mesh client, for code on `runtime` that awaits."""
+        self.metering = MetricsClient(self.client)
+        """The client of metrics, for code on `runtime` that awaits."""
         self._inputs = Inputs(self.mesh, folder)
 
     @functools.cached_property
@@ -204,6 +201,41 @@ class Workbench:
         """The models that this hub runs, each with the JSON Schema of its parameters."""
         return self.block_on(self._models())
 
+    def gpus(self) -> Gpus:
+        """The GPUs as they are now, and who uses their memory; this kernel by name."""
+        from workbench.session import metrics
+
+        return self.block_on(self._when_ready(lambda: metrics.gpus(self.metering)))
+
+    def metrics(
+        self,
+        *names: str,
+        subjects: Sequence[str] | str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        points: int = POINTS,
+    ) -> MetricHistory:
+        """Metrics over time, such as `metrics("gpu.utilization", since="24h")`: the last hour
+        and every GPU or model unless named. `until` and `since` take `"30min"`, `"7d"`, a
+        timedelta (both: ago) or a datetime.
+        """
+        from workbench.session import metrics
+
+        asked = (names, subjects, since, until, points)
+        return self.block_on(self._when_ready(lambda: metrics.history(self.metering, *asked)))
+
+    def alerts(self, limit: int = 100) -> Alerts:
+        """Active alerts, the newest past ones, and the rules."""
+        from workbench.session import metrics
+
+        return self.block_on(self._when_ready(lambda: metrics.alerts(self.metering, limit)))
+
+    def ledger(self) -> Ledger:
+        """Who holds GPU memory, and who waits for it."""
+        from workbench.session import metrics
+
+        return self.block_on(self._when_ready(lambda: metrics.ledger(self.metering)))
+
     def ping(self) -> float:
         """The round trip to the hub and back, in seconds."""
         return self.block_on(self._ping())
@@ -267,6 +299,10 @@ class Workbench:
             if self.mesh.endpoint == "local":
                 await self.mesh.connect()
 
+    async def _when_ready(self, work: Callable[[], Awaitable[T]]) -> T:
+        await self._ready()
+        return await work()
+
     async def _query(
         self,
         sql: str,
@@ -305,38 +341,7 @@ class Workbench:
 
     async def _attach(self, task_id: str) -> None:
         await self._ready()
-        known = self.mesh.get_task(task_id)
-        if known is None or _unheard_of(known):
-            await self._first_word(task_id)
-            known = self.mesh.get_task(task_id)
-        if known is not None and _unheard_of(known):
-            names = [str(each.get("name")) for each in await self.mesh.models()]
-            for nearest in difflib.get_close_matches(task_id, names, n=1, cutoff=0.7):
-                raise InputError(NOT_A_TASK, task=task_id, model=nearest, known=", ".join(names))
-            raise InputError(NO_TASK, task=task_id)
-
-    async def _first_word(self, task_id: str) -> None:
-        """Attach to a task and wait for what the node says about it first."""
-        heard = asyncio.Event()
-
-        def hear(data: Mapping[str, Any]) -> None:
-            if data.get("taskId") == task_id:
-                heard.set()
-
-        ends = [self.mesh.on(f"task_{kind}", hear) for kind in FIRST_WORDS]
-        try:
-            await self.mesh.attach(task_id)
-            async with asyncio.timeout(ANSWER_S):
-                await heard.wait()
-        except TimeoutError:
-            raise LinkError(
-                "no word about task {task} within {limit_s} s; it goes on at its node",
-                task=task_id,
-                limit_s=ANSWER_S,
-            ) from None
-        finally:
-            for end in ends:
-                end()
+        await attach(self.mesh, task_id)
 
     async def _models(self) -> Models:
         await self._ready()
@@ -359,8 +364,3 @@ class Workbench:
             return None
         found = self.hub
         return found.mesh, found.token
-
-
-def _unheard_of(record: TaskRecord) -> bool:
-    """Whether the node, asked about the task, had nothing of it to send."""
-    return record.state == "lost" and record.seq == 0

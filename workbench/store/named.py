@@ -34,13 +34,14 @@ def read(owner: Owner, query: str, params: dict[str, Any]) -> list[dict[str, Any
         cursor.close()
 
 
-def erase(owner: Owner, query: str, params: dict[str, Any]) -> None:
-    """Run a named deletion of several statements, all or none. In the writer's thread only."""
+def change(owner: Owner, query: str, params: dict[str, Any]) -> None:
+    """Run a named change of several statements, all or none. In the writer's thread only."""
     connection = owner.connection
     connection.execute("BEGIN")
     try:
         for statement in duckdb.extract_statements(sql_of(query)):
-            connection.execute(statement, params)
+            wanted = {name: params[name] for name in statement.named_parameters}
+            connection.execute(statement, wanted)
         connection.execute("COMMIT")
     except duckdb.Error:
         connection.execute("ROLLBACK")

@@ -151,7 +151,78 @@ QUALIFY row_number() OVER (PARTITION BY kind, name ORDER BY version DESC, delete
     AND NOT deleted;
 """
 
-STEPS: tuple[str, ...] = (STEP_1, STEP_2, STEP_3)
+# Metrics: the table of step 1 was never written. A subject is a GPU, a model, or empty for the
+# hub's machine. Roll-ups are written once their minute or hour is over; until then the views
+# take what is missing of them from the finer table.
+STEP_4 = """
+DROP TABLE metrics;
+CREATE TABLE metrics (
+    metric VARCHAR NOT NULL, subject VARCHAR NOT NULL, value DOUBLE NOT NULL,
+    taken_at TIMESTAMP NOT NULL
+);
+CREATE TABLE metric_minutes (
+    metric VARCHAR NOT NULL, subject VARCHAR NOT NULL, low DOUBLE NOT NULL, mean DOUBLE NOT NULL,
+    high DOUBLE NOT NULL, samples BIGINT NOT NULL, from_at TIMESTAMP NOT NULL
+);
+CREATE TABLE metric_hours (
+    metric VARCHAR NOT NULL, subject VARCHAR NOT NULL, low DOUBLE NOT NULL, mean DOUBLE NOT NULL,
+    high DOUBLE NOT NULL, samples BIGINT NOT NULL, from_at TIMESTAMP NOT NULL
+);
+CREATE TABLE alert_entries (
+    alert_id VARCHAR NOT NULL, state VARCHAR NOT NULL, rule VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL, subject VARCHAR NOT NULL, threshold DOUBLE NOT NULL,
+    direction VARCHAR NOT NULL, value DOUBLE NOT NULL, worst DOUBLE NOT NULL,
+    raised_at TIMESTAMP NOT NULL, cleared_at TIMESTAMP, reason VARCHAR,
+    recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE alert_rule_entries (
+    name VARCHAR NOT NULL, rule VARCHAR, recorded_at TIMESTAMP NOT NULL
+);
+CREATE TABLE gpu_lease_entries (
+    claim_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, name VARCHAR NOT NULL,
+    gpu_id VARCHAR NOT NULL, memory_mb DOUBLE NOT NULL, granted_at TIMESTAMP NOT NULL,
+    released_at TIMESTAMP
+);
+
+CREATE VIEW metric_by_minute AS
+WITH done AS (
+    SELECT coalesce(max(from_at) + INTERVAL 1 MINUTE, '-infinity'::TIMESTAMP) AS until_at
+    FROM metric_minutes
+)
+SELECT metric, subject, low, mean, high, samples, from_at FROM metric_minutes
+UNION ALL
+SELECT metric, subject, min(value), avg(value), max(value), count(*),
+    time_bucket(INTERVAL 1 MINUTE, taken_at)
+FROM metrics WHERE taken_at >= (SELECT until_at FROM done) GROUP BY ALL;
+
+CREATE VIEW metric_by_hour AS
+WITH done AS (
+    SELECT coalesce(max(from_at) + INTERVAL 1 HOUR, '-infinity'::TIMESTAMP) AS until_at
+    FROM metric_hours
+)
+SELECT metric, subject, low, mean, high, samples, from_at FROM metric_hours
+UNION ALL
+SELECT metric, subject, min(low), sum(mean * samples) / sum(samples), max(high), sum(samples),
+    time_bucket(INTERVAL 1 HOUR, from_at)
+FROM metric_by_minute WHERE from_at >= (SELECT until_at FROM done) GROUP BY ALL;
+
+CREATE VIEW metric_history AS
+SELECT metric, subject, 'raw' AS resolution, value AS low, value AS mean, value AS high,
+    1 AS samples, taken_at AS from_at FROM metrics
+UNION ALL SELECT metric, subject, 'minute', low, mean, high, samples, from_at FROM metric_by_minute
+UNION ALL SELECT metric, subject, 'hour', low, mean, high, samples, from_at FROM metric_by_hour;
+
+CREATE VIEW alerts AS
+SELECT * EXCLUDE (recorded_at) FROM alert_entries
+QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY (state = 'cleared') DESC) = 1;
+
+CREATE VIEW gpu_leases AS
+SELECT * FROM gpu_lease_entries QUALIFY row_number() OVER (
+    PARTITION BY claim_id, granted_at ORDER BY released_at DESC NULLS LAST
+) = 1;
+"""
+
+STEPS: tuple[str, ...] = (STEP_1, STEP_2, STEP_3, STEP_4)
 
 
 def apply_steps(

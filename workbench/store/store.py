@@ -68,9 +68,9 @@ class Store:
         """Run a named query of store/queries on the live data."""
         return await self._off_loop(named.read, self._owner, query, params)
 
-    async def erase(self, query: str, **params: Any) -> None:
-        """Run a named deletion; durable on return."""
-        await self._writer.call(partial(named.erase, self._owner, query, params))
+    async def change(self, query: str, **params: Any) -> None:
+        """Run a named change of several statements, all or none; durable on return."""
+        await self._writer.call(partial(named.change, self._owner, query, params))
 
     async def write_side_file(
         self, folder: Folder, alias: str, tables: Mapping[str, bytes], document: bytes

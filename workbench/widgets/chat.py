@@ -30,12 +30,12 @@ class ChatWidget(LinkedWidget):
     model}, open {conversationId}, create, rename {conversationId, title}, delete
     {conversationId}, export {conversationId, format}, search {text}, older (of the list of
     conversations), pick {model}, load {model}, unload {model}, refreshModels, settings {system,
-    parameters}, preview {frame}, savePrompt {name, content, title,
-    promptKind}, deletePrompt {name, promptKind}, budget {draft, attachments}, startHub.
+    parameters}, preview {frame}, savePrompt {name, content, title, promptKind}, deletePrompt
+    {name, promptKind}, budget {draft, attachments}, metrics {messageId}, startHub.
 
     Replies: sent {clientId, messageId}, refused {clientId, error}, preview {name, text, rows,
     tokens, error}, export {name, mediaType, content}, promptSaved {name},
-    promptRefused {error}.
+    promptRefused {error}, metrics {messageId, metrics or error}.
     """
 
     _esm = script("chat.js")

@@ -20,7 +20,7 @@ TRAITS = ("connection", "endpoints", "models", "samples", "host", "problem")
 class MeshWidget(LinkedWidget):
     """Draws a `MeshState` and six small traits; tasks and logs travel as numbered messages.
 
-    Intents: submit, rerun, cancel, open, older, connect, upload (see static/mesh.js).
+    Intents: submit, rerun, cancel, open, older, connect, upload, metrics (see static/mesh.js).
     A sentence is `{"template", "values", "text"}`; instants are ms since the epoch.
     """
 
@@ -59,7 +59,7 @@ class MeshWidget(LinkedWidget):
         return widget
 
     def reply(self, kind: str, **said: Any) -> None:
-        """An answer to an intent: submitted, refused, upload."""
+        """An answer to an intent: submitted, refused, upload, metrics."""
         self.send({"kind": kind, **said})
 
     def snapshot(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import { Body } from "./chat-body.js";
 import { PhaseLine, usageWords } from "./chat-phase.js";
 import { fill, h, icon, mark, say, show } from "./dom.js";
 import { bytes, duration, moment, sentence, t } from "./language.js";
+import { runMetricLine } from "./run-metrics.js";
 
 const iconButton = (name, words, onclick) => h("button.wb-iconbutton", { type: "button", "aria-label": words, title: words, onclick }, icon(name));
 
@@ -19,8 +20,9 @@ export class MessageView {
     this.extras = h("div.wb-extras");
     this.fault = h("div.wb-problem.wb-broken", { hidden: true });
     this.foot = h("div.wb-foot");
+    this.used = h("p.wb-hint.wb-used", { role: "status", hidden: true });
     const words = message.role === "user" ? t("Your message") : t("Answer");
-    this.element = h(`article.wb-msg`, { "aria-label": words }, this.who, this.thinking, this.tools, this.extras, this.body.element, this.phase.element, this.fault, this.foot);
+    this.element = h(`article.wb-msg`, { "aria-label": words }, this.who, this.thinking, this.tools, this.extras, this.body.element, this.phase.element, this.fault, this.foot, this.used);
     this.element.dataset.key = message.id;
     this.#whole();
   }
@@ -164,9 +166,27 @@ export class MessageView {
     const less = message.leftOut ? h("span.wb-stopped", {}, icon("warning"), t("{count} earlier messages left out: the model's context is full", { count: message.leftOut })) : null;
     const buttons = mine
       ? [this.#copyButton(), iconButton("pencil", t("Edit and send again"), () => this.edit())]
-      : [this.#copyButton(), iconButton("again", t("Answer anew"), () => this.act("regenerate", message.id))];
+      : [this.#copyButton(), iconButton("again", t("Answer anew"), () => this.act("regenerate", message.id)), this.#usedButton()];
     const facts = [...(mine ? [] : usageWords(message)), message.timestamp ? moment(Date.parse(message.timestamp)) : ""].filter(Boolean);
     fill(this.foot, stopped, cut, less, h("span.wb-deeds", {}, buttons), h("span.wb-quiet.wb-tabular.wb-took", {}, facts.join(" · ")));
+  }
+
+  /** What the answer used is asked for when a reader wants it, and put away at the next press. */
+  #usedButton() {
+    const button = iconButton("chip", t("What it used"), () => {
+      show(this.used, this.used.hidden);
+      mark(button, "aria-expanded", String(!this.used.hidden));
+      if (this.used.hidden) return;
+      say(this.used, "…");
+      this.act("metrics", this.message.id);
+    });
+    mark(button, "aria-expanded", String(!this.used.hidden));
+    return button;
+  }
+
+  /** The answer: {messageId, metrics or error}. */
+  setUsed(answer) {
+    say(this.used, runMetricLine(answer));
   }
 
   #copyButton() {

@@ -4,7 +4,8 @@ import { duration, number, percent, t } from "./language.js";
 
 const tick = (seconds) => (seconds < 60 ? t("{seconds} s", { seconds: Math.floor(seconds) }) : duration(seconds));
 
-export function phaseWords({ phase, position, progress }) {
+export function phaseWords({ phase, position, progress, waiting }) {
+  if (waiting) return t(waiting.template, waiting.values);
   const share = (progress ?? null) === null ? "" : ` ${percent(progress)}`;
   const words = {
     queued: position ? t("Waiting, place {position} in the queue", { position }) : t("Waiting for its turn"),

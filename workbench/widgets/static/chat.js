@@ -26,7 +26,7 @@ class Console {
     setLanguage(chooseLanguage());
     this.#keepKeys();
     this.build();
-    this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal });
+    this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal, element: this.root });
     this.stops = [
       followTheme(this.root, () => {}),
       followLanguage(this.root, () => this.#respoken()),
@@ -144,6 +144,7 @@ class Console {
       preview: (frame) => this.#intend("preview", { frame }),
       budget: (draft, attachments) => this.#intend("budget", { draft, attachments }),
       thoughts: (messageId) => this.#intend("thoughts", { messageId }),
+      metrics: (messageId) => this.#intend("metrics", { messageId }),
       earlier: (messageId) => this.#intend("earlier", { messageId }),
       insert: (code, button) => this.#insert(code, button),
       editLast: () => this.#editLast(),
@@ -222,6 +223,7 @@ class Console {
       earlier: () => this.thread.addEarlier(content),
       source: () => this.asked.get(content.messageId)?.(content.text),
       thoughts: () => this.thread.views.get(content.messageId)?.setThoughts(content.text),
+      metrics: () => this.thread.views.get(content.messageId)?.setUsed(content),
       sent: () => this.composer.accepted(content),
       refused: () => this.#refused(content),
       preview: () => this.composer.mention.preview(content),

@@ -27,7 +27,7 @@ const legible = (trace, text) =>
   trace.marker?.pattern ? { insidetextfont: { color: text }, ...trace } : trace;
 
 /** Our layout under the figure's own: what it states itself wins, except the template's white. */
-export function themed(figure, element) {
+export function themed(figure, element, fixed = false) {
   const { text, quiet, line, font } = ink(element);
   const { template, ...layout } = translated(figure.layout ?? {});
   const axis = (own) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, tickfont: { color: quiet }, ...own });
@@ -52,18 +52,20 @@ export function themed(figure, element) {
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, size: 12, ...layout.font, color: text },
       separators: currentLanguage() === "pt-BR" ? ",." : ".,",
-      autosize: true,
-      width: undefined,
+      autosize: !fixed,
+      width: fixed ? layout.width : undefined,
     },
   };
 }
 
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
-/** Draws `figure` into `element` and says in words what it shows. */
-export async function drawFigure(Plotly, element, figure) {
-  const { data, layout } = themed(figure, element);
-  await Plotly.react(element, data, layout, CONFIG);
+const FIXED = { ...CONFIG, displayModeBar: false, responsive: false };
+
+/** Draws `figure` into `element` and says in words what it shows; a fixed one keeps its own width. */
+export async function drawFigure(Plotly, element, figure, fixed = false) {
+  const { data, layout } = themed(figure, element, fixed);
+  await Plotly.react(element, data, layout, fixed ? FIXED : CONFIG);
   const title = layout.title?.text;
   element.setAttribute("role", "img");
   element.setAttribute(

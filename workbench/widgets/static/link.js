@@ -7,20 +7,24 @@ const RESUME_MS = 10_000;
 /**
  * Sends `hello`, hands on every message in order, and asks anew after a gap.
  * `onPulse(alive, lastHeardAt)` is called when the kernel falls silent and when it is back.
+ *
+ * While the page or `element`'s tab is hidden there is no pulse, and the kernel is told so at once:
+ * it sends nothing more, and may be culled. Where `stays()` says that the reader wants to hear of
+ * it all the same (a notification), the page goes on as if it were seen.
  */
 export class Link {
-  constructor(model, { onMessage, onPulse, signal }) {
-    this.model = model;
-    this.onMessage = onMessage;
-    this.onPulse = onPulse;
+  constructor(model, { onMessage, onPulse, signal, element = null, stays = () => false }) {
+    Object.assign(this, { model, onMessage, onPulse, element, stays });
+    this.page = Math.random().toString(36).slice(2, 10);
     this.number = null;
     this.alive = true;
+    this.away = false;
     this.heardAt = Date.now();
     this.looked = Date.now();
     this.receive = (content, buffers) => this.#receive(content, buffers ?? []);
     model.on("msg:custom", this.receive);
     this.timer = setInterval(() => this.#beat(), PULSE_MS / 4);
-    this.look = () => this.#looksAgain();
+    this.look = () => this.#look();
     document.addEventListener("visibilitychange", this.look);
     signal?.addEventListener("abort", () => this.close());
     this.pulsedAt = 0;
@@ -29,7 +33,7 @@ export class Link {
 
   hello() {
     this.number = null;
-    this.send({ kind: "hello" });
+    this.#tell("hello");
   }
 
   /** False when the message could not even be handed over: the comm is closed. */
@@ -42,10 +46,16 @@ export class Link {
     }
   }
 
+  #tell(kind) {
+    return this.send({ kind, page: this.page });
+  }
+
   close() {
     clearInterval(this.timer);
     document.removeEventListener("visibilitychange", this.look);
     this.model.off("msg:custom", this.receive);
+    if (!this.away) this.#tell("hidden");
+    this.away = true;
   }
 
   #receive(content, buffers) {
@@ -68,14 +78,31 @@ export class Link {
     this.hello();
   }
 
+  /** A tab of JupyterLab is hidden by its style, and a cell far away is out of the page. */
+  get #unseen() {
+    if (this.stays()) return false;
+    const shown = this.element ? this.element.checkVisibility() : true;
+    return document.hidden || !shown;
+  }
+
+  /** Whether somebody looks; says to the kernel when that has changed. */
+  #look() {
+    const away = this.#unseen;
+    if (away === this.away) return !away;
+    this.away = away;
+    if (away) this.#tell("hidden");
+    else this.#looksAgain();
+    return !away;
+  }
+
   #beat() {
-    if (document.hidden) return; // browsers throttle hidden pages; silence would mean nothing
+    if (!this.#look()) return; // silence would mean nothing: the kernel was told not to send
     const now = Date.now();
     if (now - this.looked > RESUME_MS) this.heardAt = now; // the page itself was asleep
     this.looked = now;
     if (now - this.pulsedAt >= PULSE_MS) {
       this.pulsedAt = now;
-      this.send({ kind: "ping" });
+      this.#tell("ping");
     }
     if (this.alive && now - this.heardAt > SILENT_MS) {
       this.alive = false;
@@ -83,11 +110,11 @@ export class Link {
     }
   }
 
+  /** The kernel greets whoever it was told to be hidden; where another page looked, nothing was missed. */
   #looksAgain() {
-    if (document.hidden) return;
     const slept = Date.now() - this.looked > RESUME_MS;
     this.heardAt = this.looked = Date.now();
     if (slept) this.hello();
-    else this.send({ kind: "ping" });
+    else this.#tell("ping");
   }
 }

@@ -24,7 +24,7 @@ class Page {
     this.root = h("div.wb.wb-mesh");
     el.append(this.root);
     setLanguage(chooseLanguage());
-    this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal });
+    this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal, element: this.root, stays: () => this.kept.notify });
     this.build();
     this.stops = [
       followTheme(this.root, () => this.panel.result.draw()),
@@ -110,6 +110,7 @@ class Page {
       startHub: () => this.link.send({ kind: "startHub" }),
       use: (url) => this.form.use(url),
       older: () => this.link.send({ kind: "older" }),
+      metrics: (task) => this.link.send({ kind: "metrics", taskId: task.taskId }),
     };
     return deeds[what](...details);
   }
@@ -142,6 +143,7 @@ class Page {
       submitted: () => this.#submitted(content),
       refused: () => this.form.refused(content),
       upload: () => this.uploads.get(content.uploadId)?.receive(content),
+      metrics: () => this.panel.setUsed(content),
     };
     handlers[content.kind]?.();
   }

@@ -4,6 +4,7 @@ import { parameterText, parameterWord } from "./form.js";
 import { duration, moment, number, percent, sentence, t } from "./language.js";
 import { LogPane } from "./log.js";
 import { ResultPane } from "./result.js";
+import { runMetricRows } from "./run-metrics.js";
 import { elapsed, isOver, quiet, remaining, stateBadge, stateWord } from "./states.js";
 
 export class TaskPanel {
@@ -14,6 +15,7 @@ export class TaskPanel {
     this.log = new LogPane();
     this.result = new ResultPane(model, act);
     this.details = h("dl.wb-details");
+    this.used = [];
     this.#head();
     this.#tabs();
     this.status = h("p.wb-sr", { role: "status", "aria-live": "polite" });
@@ -85,12 +87,26 @@ export class TaskPanel {
     }
     for (const [key, pane] of Object.entries(this.panes)) show(pane, key === name);
     if (name === "result") this.result.draw();
+    if (name === "details" && this.task) this.#askUsed();
+  }
+
+  /** What the run used is asked for when a reader opens the details. */
+  #askUsed() {
+    this.act("metrics", this.task);
+  }
+
+  /** The answer: {taskId, metrics or error}. */
+  setUsed(answer) {
+    if (answer.taskId !== this.task?.taskId) return;
+    this.used = runMetricRows(answer).map(([name, value]) => [name, h("span.wb-tabular", {}, value)]);
+    this.#details(this.task);
   }
 
   /** Another task is looked at: everything of it anew. */
   open(task, { lines = [], dropped = 0, result = null } = {}) {
     this.task = task;
     this.confirming = false;
+    this.used = [];
     show(this.blank, !task);
     show(this.body, Boolean(task));
     if (!task) return;
@@ -221,6 +237,6 @@ export class TaskPanel {
       [t("Attempt"), h("span.wb-tabular", {}, number(task.attempt ?? 1))],
       ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("span", { title: name }, parameterWord(this.models(), task.model, name)), h("span.wb-tabular", {}, parameterText(value))]),
     ];
-    fill(this.details, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    fill(this.details, [...rows, ...this.used].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   }
 }

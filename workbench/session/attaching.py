@@ -1,0 +1,62 @@
+"""A task sent earlier, by whatever kernel, is followed again: until its node has said a word."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.clients.answers import ANSWER_S
+from workbench.clients.mesh import MeshClient
+from workbench.core.mesh_record import TaskRecord
+from workbench.errors import InputError, LinkError
+
+FIRST_WORDS = ("accepted", "progress", "completed", "error")
+NO_TASK = "there is no task {task} on this hub: bench.tasks() lists the newest"
+NOT_A_TASK = (
+    "there is no task {task}, and run() takes a task's id; did you mean "
+    "bench.submit('{model}', ...)? models: {known}"
+)
+
+
+async def attach(mesh: MeshClient, task_id: str) -> None:
+    """Follow a task sent earlier. Raises InputError for one that the hub does not know."""
+    known = mesh.get_task(task_id)
+    if known is None or _unheard_of(known):
+        await _first_word(mesh, task_id)
+        known = mesh.get_task(task_id)
+    if known is not None and _unheard_of(known):
+        names = [str(each.get("name")) for each in await mesh.models()]
+        for nearest in difflib.get_close_matches(task_id, names, n=1, cutoff=0.7):
+            raise InputError(NOT_A_TASK, task=task_id, model=nearest, known=", ".join(names))
+        raise InputError(NO_TASK, task=task_id)
+
+
+async def _first_word(mesh: MeshClient, task_id: str) -> None:
+    """Attach to a task and wait for what the node says about it first."""
+    heard = asyncio.Event()
+
+    def hear(data: Mapping[str, Any]) -> None:
+        if data.get("taskId") == task_id:
+            heard.set()
+
+    ends = [mesh.on(f"task_{kind}", hear) for kind in FIRST_WORDS]
+    try:
+        await mesh.attach(task_id)
+        async with asyncio.timeout(ANSWER_S):
+            await heard.wait()
+    except TimeoutError:
+        raise LinkError(
+            "no word about task {task} within {limit_s} s; it goes on at its node",
+            task=task_id,
+            limit_s=ANSWER_S,
+        ) from None
+    finally:
+        for end in ends:
+            end()
+
+
+def _unheard_of(record: TaskRecord) -> bool:
+    """Whether the node, asked about the task, had nothing of it to send."""
+    return record.state == "lost" and record.seq == 0

@@ -1,0 +1,1 @@
+SELECT * FROM alerts WHERE state = 'raised' ORDER BY raised_at, alert_id

@@ -1,0 +1,1 @@
+SELECT * FROM gpu_leases WHERE released_at IS NULL
