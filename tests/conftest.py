@@ -16,7 +16,7 @@ from tests.llm.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
 
-pytest_plugins = ("tests.vectors_report",)
+pytest_plugins = ("tests.vectors_report", "tests.collectors.fake_nvml")
 
 # Seeds are fixed, so that a run says the same twice; HYPOTHESIS_PROFILE=search looks for more.
 hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas
 import pytest
 
+from tests.boards.pages import BoardPage
 from tests.clients.chatting_hub import ChattingHub, chatting
 from tests.llm.scripted import said
 from workbench.boards.chat import ChatBoard
@@ -20,31 +21,10 @@ from workbench.core.llm import Done, Token
 from workbench.errors import LinkError
 from workbench.runtime import Runtime
 
-PATIENCE_S = 20.0
 FRAME = pandas.DataFrame({"n": [1, 2, 3]})
 
 
-class Page:
-    """The other end of a board's widget: what it was sent, and a person's intents."""
-
-    def __init__(self, board: ChatBoard) -> None:
-        self.board, self.widget = board, board.widget
-        self.heard: list[dict[str, Any]] = []
-        self.widget.send = lambda content, buffers=None: self.heard.append(content)
-
-    def looks(self) -> None:
-        self.widget.receive({"kind": "ping"})
-
-    def wants(self, kind: str, **more: Any) -> None:
-        self.widget.receive({"kind": kind, **more})
-
-    async def until(self, condition: Callable[[], Any]) -> Any:
-        """What the page is told is drawn within milliseconds; nothing tells the test of it."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not (found := condition()):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-            return found
-
+class Page(BoardPage):
     async def reply(self, kind: str) -> dict[str, Any]:
         found = await self.until(lambda: [e for e in self.heard if e.get("kind") == kind])
         return dict(found[-1])
@@ -257,7 +237,7 @@ async def test_nothing_is_sent_while_nobody_looks(hub: ChattingHub) -> None:
     async with page_of(hub) as page:
         page.wants("send", message="Hi", clientId="c1")
         await page.until(lambda: page.texts()[-1:] == [("assistant", "Hello", "done")])
-        page.widget.receive({"kind": "hidden"})
+        page.hides()
         heard = len(page.heard)
         conversation = page.board.view.id
         async with hub.client() as other:

@@ -7,7 +7,7 @@ import contextlib
 import io
 import math
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,46 +15,29 @@ from typing import Any
 import pandas
 import pytest
 
-from tests.clients.metering_hub import MONITORING, MeteringHub, gpu, metering
+from tests.boards.pages import BoardPage
+from tests.clients.metering_hub import MONITORING, gpu, metering
+from tests.hub.endpoint import Endpoint
 from workbench.boards.gpu import GpuBoard
 from workbench.boards.home import Home
 from workbench.core.ledger_nouns import Claim
 from workbench.errors import LinkError
 from workbench.runtime import Runtime
 
-PATIENCE_S = 20.0
 FAST_MS = 500
 
 
-class Page:
-    """The other end of a board's widget: what it was sent, and a person's intents."""
+class Page(BoardPage):
+    """Messages come with their buffers."""
 
-    def __init__(self, board: GpuBoard) -> None:
-        self.board, self.widget = board, board.widget
-        self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
-        self.widget.send = lambda content, buffers=None: self.heard.append((content, buffers or []))
+    def hear(self, content: dict[str, Any], buffers: Sequence[bytes] | None = None) -> None:
+        self.heard.append((content, buffers or []))
 
     @property
     def follows(self) -> bool:
         """Whether the hub sends the board anything."""
         desk = self.board._desk
         return desk is not None and desk.client.monitored is not None
-
-    def looks(self) -> None:
-        self.widget.receive({"kind": "ping", "page": "p"})
-
-    def hides(self) -> None:
-        self.widget.receive({"kind": "hidden", "page": "p"})
-
-    def wants(self, kind: str, **more: Any) -> None:
-        self.widget.receive({"kind": kind, **more})
-
-    async def until(self, condition: Callable[[], Any]) -> Any:
-        """What the page is told is drawn within milliseconds; nothing tells the test of it."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not (found := condition()):  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-            return found
 
     async def reply(self, kind: str) -> tuple[dict[str, Any], list[bytes]]:
         return (await self.until(lambda: self.sent(kind)))[-1]  # type: ignore[no-any-return]
@@ -74,13 +57,13 @@ class Page:
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[MeteringHub]:
+async def hub(tmp_path: Path) -> AsyncIterator[Endpoint]:
     async with metering(tmp_path) as hub:
         yield hub
 
 
 @contextlib.asynccontextmanager
-async def page_of(hub: MeteringHub, data: Path, *, looks: bool = True) -> AsyncIterator[Page]:
+async def page_of(hub: Endpoint, data: Path, *, looks: bool = True) -> AsyncIterator[Page]:
     """A board on a runtime of its own; its session is where this hub is."""
     background = Runtime("test-runtime")
     place = SimpleNamespace(hub=SimpleNamespace(ws=hub.url, token=hub.token), data=data)
@@ -106,12 +89,12 @@ async def page_of(hub: MeteringHub, data: Path, *, looks: bool = True) -> AsyncI
 
 
 @pytest.fixture
-async def page(hub: MeteringHub, tmp_path: Path) -> AsyncIterator[Page]:
+async def page(hub: Endpoint, tmp_path: Path) -> AsyncIterator[Page]:
     async with page_of(hub, tmp_path) as page:
         yield page
 
 
-async def test_gauges_move_with_the_gpus(hub: MeteringHub, page: Page) -> None:
+async def test_gauges_move_with_the_gpus(hub: Endpoint, page: Page) -> None:
     await page.shows("gpu.utilization", "0", 30.0)
     hub.machine.gpus = (gpu("0", utilization=80.0, power_usage_w=None), gpu("1"))
     await page.shows("gpu.utilization", "0", 80.0)
@@ -132,9 +115,7 @@ async def test_the_page_knows_each_gpu_and_who_uses_it(page: Page) -> None:
     assert page.widget.catalogue["gpu.temperature"]["unit"] == "°C"
 
 
-async def test_a_gpu_that_falls_off_keeps_its_line_and_its_word(
-    hub: MeteringHub, page: Page
-) -> None:
+async def test_a_gpu_that_falls_off_keeps_its_line_and_its_word(hub: Endpoint, page: Page) -> None:
     hub.machine.gpus = (gpu("0"), gpu("1", state="lost", utilization=None))
     await page.until(lambda: page.widget.gpus[1]["state"] == "lost")
     await page.shows("gpu.utilization", "1", None)
@@ -147,7 +128,7 @@ async def test_a_tick_says_only_numbers(page: Page) -> None:
     assert len(buffers[0]) == 4 * len(page.widget.columns)
 
 
-async def test_an_alert_appears_at_once_and_clears(hub: MeteringHub, page: Page) -> None:
+async def test_an_alert_appears_at_once_and_clears(hub: Endpoint, page: Page) -> None:
     hub.machine.gpus = (gpu("0", temperature_c=91.0), gpu("1"))
     (alert,) = await page.until(lambda: page.widget.alerts)
     assert (alert["rule"], alert["subject"], alert["value"]) == ("hot", "0", 91.0)
@@ -171,7 +152,7 @@ async def test_rules_are_saved_refused_and_deleted(page: Page) -> None:
 
 
 async def test_a_pause_stops_the_numbers_and_a_refresh_brings_one(
-    hub: MeteringHub, page: Page
+    hub: Endpoint, page: Page
 ) -> None:
     page.wants("pause", paused=True)
     await page.until(lambda: not page.follows)
@@ -222,9 +203,7 @@ async def test_what_is_shown_is_exported(page: Page, format: str, read: Callable
     assert (frame[frame["metric"] == "gpu.power"]["mean"] == 100.0).all()
 
 
-async def test_who_holds_memory_is_shown_and_not_with_every_tick(
-    hub: MeteringHub, page: Page
-) -> None:
+async def test_who_holds_memory_is_shown_and_not_with_every_tick(hub: Endpoint, page: Page) -> None:
     shown: list[Any] = []
     page.widget.observe(lambda change: shown.append(change["new"]), "ledger")
     await hub.ledger.acquire(Claim(claim_id="t.1", kind="task", name="one (t)", memory_mb=2000))
@@ -234,7 +213,7 @@ async def test_who_holds_memory_is_shown_and_not_with_every_tick(
     assert [len(each["holdings"]) for each in shown] == [1]
 
 
-async def test_nothing_is_followed_while_the_page_is_hidden(hub: MeteringHub, page: Page) -> None:
+async def test_nothing_is_followed_while_the_page_is_hidden(hub: Endpoint, page: Page) -> None:
     page.hides()
     await page.until(lambda: not page.follows)
     del page.heard[:]
@@ -249,7 +228,7 @@ async def test_nothing_is_followed_while_the_page_is_hidden(hub: MeteringHub, pa
 
 
 async def test_a_page_that_looks_again_is_shown_old_numbers_as_old(
-    hub: MeteringHub, page: Page
+    hub: Endpoint, page: Page
 ) -> None:
     page.hides()
     await page.until(lambda: not page.follows)
@@ -262,7 +241,7 @@ async def test_a_page_that_looks_again_is_shown_old_numbers_as_old(
 
 
 async def test_a_board_that_nobody_has_looked_at_asks_for_nothing(
-    hub: MeteringHub, tmp_path: Path
+    hub: Endpoint, tmp_path: Path
 ) -> None:
     async with page_of(hub, tmp_path, looks=False) as page:
         assert page.board._desk is not None
@@ -271,7 +250,7 @@ async def test_a_board_that_nobody_has_looked_at_asks_for_nothing(
 
 
 async def test_a_hub_that_went_and_came_is_said_and_followed_again(
-    hub: MeteringHub, page: Page
+    hub: Endpoint, page: Page
 ) -> None:
     await page.shows("gpu.utilization", "0", 30.0)
     await hub.close()
@@ -286,7 +265,7 @@ async def test_a_hub_that_went_and_came_is_said_and_followed_again(
     assert len(page.widget.gpus) == 1
 
 
-async def test_a_hub_that_falls_silent_is_no_live_one(hub: MeteringHub, page: Page) -> None:
+async def test_a_hub_that_falls_silent_is_no_live_one(hub: Endpoint, page: Page) -> None:
     await page.shows("gpu.utilization", "0", 30.0)
     hub.machine.broken = RuntimeError("the driver hangs")
     stale = await page.until(lambda: page.widget.stale)
@@ -295,9 +274,7 @@ async def test_a_hub_that_falls_silent_is_no_live_one(hub: MeteringHub, page: Pa
     await page.until(lambda: page.widget.stale is None)
 
 
-async def test_a_machine_without_a_gpu_has_host_and_models_still(
-    hub: MeteringHub, page: Page
-) -> None:
+async def test_a_machine_without_a_gpu_has_host_and_models_still(hub: Endpoint, page: Page) -> None:
     hub.machine.gpus = ()
     await page.until(lambda: page.widget.gpus == [])
     assert page.widget.ledger == {}
@@ -311,13 +288,8 @@ async def test_a_refusal_is_a_sentence_on_the_page(page: Page) -> None:
     assert problem["text"]
 
 
-async def test_what_a_kwh_costs_is_told_where_the_settings_say_so(
-    hub: MeteringHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKBENCH_POWER_PRICE", "0.3")
-    monkeypatch.setenv("WORKBENCH_POWER_CURRENCY", "EUR")
-    async with page_of(hub, tmp_path) as page:
-        assert page.widget.price == {"perKwh": 0.3, "currency": "EUR"}
+async def test_what_a_kwh_costs_is_told_by_the_hub(page: Page) -> None:
+    assert page.widget.price == {"perKwh": 0.3, "currency": "EUR"}
 
 
 async def test_a_session_that_cannot_be_had_is_said() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.boards.pages import BoardPage
 from tests.boards.test_chat import page_of
 from tests.clients.chatting_hub import chatting
 from tests.hubs import running_hub
@@ -17,25 +17,11 @@ from workbench.session import connect
 PATIENCE_S = 30.0
 
 
-class MeshPage:
-    """The other end of a mesh board's widget."""
-
-    def __init__(self, board: MeshBoard) -> None:
-        self.widget = board.widget
-        self.heard: list[dict[str, Any]] = []
-        self.widget.send = lambda content, buffers=None: self.heard.append(content)
-        self.widget.receive({"kind": "ping", "page": "p"})
-
-    async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(PATIENCE_S):
-            while not (found := condition()):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            return found
-
+class MeshPage(BoardPage):
     async def used(self, task_id: str) -> dict[str, Any]:
         """What the page is told when a reader opens the task's details."""
         del self.heard[:]
-        self.widget.receive({"kind": "metrics", "taskId": task_id})
+        self.wants("metrics", taskId=task_id)
         told = await self.until(lambda: [e for e in self.heard if e.get("kind") == "metrics"])
         assert told[0]["taskId"] == task_id
         return dict(told[0])
@@ -48,6 +34,7 @@ async def test_a_task_tells_what_it_used_and_an_unknown_one_why_not(tmp_path: Pa
         await asyncio.to_thread(run.result, PATIENCE_S)
         board = MeshBoard(Home(), session=lambda: bench)
         page = MeshPage(board)
+        page.looks()
         try:
             await page.until(lambda: page.widget.connection.get("state") == "connected")
             used = (await page.used(run.task_id))["metrics"]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.metering_hub import MeteringHub, gpu, metering
+from tests.clients.metering_hub import gpu, metering
+from tests.hub.endpoint import Endpoint
 from workbench.clients.hub import HubClient
 from workbench.clients.metrics import MetricsClient
 from workbench.core.alert_nouns import Rule
@@ -21,13 +22,13 @@ PATIENCE_S = 10.0
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[MeteringHub]:
+async def hub(tmp_path: Path) -> AsyncIterator[Endpoint]:
     async with metering(tmp_path) as hub:
         yield hub
 
 
 @pytest.fixture
-async def client(hub: MeteringHub) -> AsyncIterator[HubClient]:
+async def client(hub: Endpoint) -> AsyncIterator[HubClient]:
     async with hub.client() as client:
         yield client
 
@@ -94,7 +95,7 @@ async def test_history_is_of_the_wanted_metrics_and_subjects(metrics: MetricsCli
 
 
 async def test_an_alert_is_pushed_listed_and_cleared(
-    hub: MeteringHub, client: HubClient, metrics: MetricsClient
+    hub: Endpoint, client: HubClient, metrics: MetricsClient
 ) -> None:
     alerts = heard(client, "alert")
     client.monitor(500)
@@ -117,7 +118,7 @@ async def test_rules_are_saved_and_deleted(metrics: MetricsClient) -> None:
         await metrics.save_rule(Rule(name="typo", metric="host.cpus", threshold=50))
 
 
-async def test_the_ledger_is_told(hub: MeteringHub, metrics: MetricsClient) -> None:
+async def test_the_ledger_is_told(hub: Endpoint, metrics: MetricsClient) -> None:
     claim = Claim(claim_id="t.1", kind="task", name="cypher (t)", memory_mb=2000)
     lease = await hub.ledger.acquire(claim)
     view = await metrics.ledger()

@@ -1,4 +1,4 @@
-"""What the collectors' tests share: the fake NVML, a clock, and a collector that reads it."""
+"""What the collectors' tests share: fake NVML, made sysfs, a clock, a collector of them all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.collectors.fake_nvml import World, nvml_world
+from tests.collectors.fake_nvml import World
+from tests.collectors.made_sysfs import MadeSysfs
 from tests.collectors.readings import Clock
 from workbench.collectors.gpu import Gpus
-
-__all__ = ["nvml_world"]
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> MadeSysfs:
+    return MadeSysfs(tmp_path / "sys")
 
 
 @pytest.fixture

@@ -11,15 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.collectors.made_sysfs import DEDICATED, WITHIN_PROCESSOR, MadeSysfs
+from tests.collectors.readings import Clock
 from workbench.collectors.amd import Amd, pcie_mb_s
 from workbench.core.gpu import Gpu
 
 NOBODY = 65534
-
-
-@pytest.fixture
-def sysfs(tmp_path: Path) -> MadeSysfs:
-    return MadeSysfs(tmp_path / "sys")
 
 
 @pytest.fixture
@@ -28,14 +24,6 @@ def listed(tmp_path: Path) -> Path:
     path = tmp_path / "amdgpu.ids"
     path.write_text("1.0.0\n744C,\tC8,\tAMD Radeon RX 7900 XTX\n15BF,\tC8,\tAMD Radeon 780M\n")
     return path
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def amd_of(root: Path, *, now: Clock | None = None, listed: Path = Path("/nowhere")) -> Amd:
@@ -243,7 +231,7 @@ def test_a_card_that_goes_is_lost_and_keeps_its_line_until_it_comes_back(
         "its driver let it go: look for its reason with `dmesg`, or restart the machine"
     )
     assert (other.gpu_id, other.state) == ("1", "ok")
-    clock.now += 11
+    clock.now_s += 11
     assert [gpu.state for gpu in amd.read()] == ["lost", "ok"]
     sysfs.card(0)
     assert [gpu.state for gpu in amd.read()] == ["ok", "ok"]
@@ -257,7 +245,7 @@ def test_a_card_that_comes_back_elsewhere_keeps_its_number(sysfs: MadeSysfs) -> 
     amd.read()
     sysfs.device(0).parent.rename(sysfs.root / "class/drm/card7")
     assert amd.read()[0].state == "lost"
-    clock.now += 10
+    clock.now_s += 10
     first, second = amd.read()
     assert (first.gpu_id, first.state, first.utilization) == ("0", "ok", 37.0)
     assert (second.gpu_id, second.state) == ("1", "ok")
@@ -269,9 +257,9 @@ def test_a_card_that_is_added_is_found_after_a_while(sysfs: MadeSysfs) -> None:
     amd = amd_of(sysfs.root, now=clock)
     assert len(amd.read()) == 1
     sysfs.card(0, gpu_busy_percent="99")
-    clock.now += 9
+    clock.now_s += 9
     assert len(amd.read()) == 1
-    clock.now += 1
+    clock.now_s += 1
     assert [(gpu.gpu_id, gpu.utilization) for gpu in amd.read()] == [("0", 37.0), ("1", 99.0)]
 
 
@@ -351,7 +339,7 @@ def test_traffic_is_asked_beside_and_never_waited_for(sysfs: MadeSysfs) -> None:
     for _ in range(3):
         (gpu,) = amd.read()
         assert (gpu.utilization, gpu.pcie_received_mb_s, gpu.pcie_sent_mb_s) == (37.0, None, None)
-        clock.now += 10
+        clock.now_s += 10
     (device / "pcie_bw").write_text("1000000 250000 256\n")
     gpu = until(lambda: amd.read()[0], lambda gpu: gpu.pcie_received_mb_s is not None)
     assert (gpu.pcie_received_mb_s, gpu.pcie_sent_mb_s) == (256.0, 64.0)

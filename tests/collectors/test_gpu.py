@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tests.collectors.fake_nvml import World
 from tests.collectors.made_sysfs import MadeSysfs
+from tests.collectors.readings import Clock
 from workbench.collectors import gpu as collector
 from workbench.collectors.gpu import Gpus
 from workbench.core.gpu import GpuReading, Owner, users
 
 WITHIN_S = 10.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def sysfs(tmp_path: Path) -> MadeSysfs:
-    return MadeSysfs(tmp_path / "sys")
-
-
-@pytest.fixture
-def gpus(nvml_world: World, sysfs: MadeSysfs, clock: Clock) -> Iterator[Gpus]:
-    opened = Gpus(sysfs=sysfs.root, now=clock)
-    yield opened
-    opened.close()
 
 
 def shown(reading: GpuReading) -> dict[str, str]:
@@ -92,7 +66,7 @@ def test_a_number_once_given_lasts_when_another_vendors_driver_comes_later(
     assert shown(gpus.read()) == {"0": "amd ok"}
     nvml_world.error("init", None)
     nvml_world.gpu(0)
-    clock.now = 10.0
+    clock.now_s = 10.0
     assert shown(gpus.read()) == {"0": "amd ok", "1": "nvidia ok"}
 
 

@@ -7,15 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.collectors.readings import Clock
 from workbench.collectors.host import HostCollector, busy_seconds, cpu_limit, disk, memory
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -49,7 +42,7 @@ def test_usage_is_of_the_cores_that_we_may_use(tmp_path: Path) -> None:
     clock = Clock()
     write(tmp_path, cpu_DOT_max="50000 100000", cpu_DOT_stat="usage_usec 1000000")
     collector = HostCollector(tmp_path, cgroup=tmp_path, now=clock)
-    clock.now += 2
+    clock.now_s += 2
     write(tmp_path, cpu_DOT_stat="usage_usec 1500000")
     sample = collector.sample()
     assert sample.cpu.usage == 50.0  # half a second in two, of half a core
@@ -91,7 +84,7 @@ def test_the_first_reading_has_no_rates_and_a_second_has(tmp_path: Path) -> None
     first = collector.sample()
     assert first.taken_at == 1500
     assert first.network.received_bytes_s is None
-    clock.now += 1
+    clock.now_s += 1
     second = collector.sample()
     assert second.network.received_bytes_s is not None
     assert second.network.received_bytes_s >= 0
@@ -100,7 +93,7 @@ def test_the_first_reading_has_no_rates_and_a_second_has(tmp_path: Path) -> None
 def test_what_the_hub_takes_is_told_beside_the_machine(tmp_path: Path) -> None:
     clock = Clock()
     collector = HostCollector(tmp_path, now=clock)
-    clock.now += 1
+    clock.now_s += 1
     hub = collector.sample().hub
     assert hub is not None
     assert hub.count >= 1

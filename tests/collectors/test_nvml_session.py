@@ -6,46 +6,22 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.collectors.fake_nvml import Process, World
+from tests.collectors.readings import PATIENCE_S, Clock, read
 from workbench.collectors.gpu import Gpus
 from workbench.core.gpu import Gpu, GpuReading
 
 SLOW_S = 10.0
-WITHIN_S = 10.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+"""As long as the collector waits, unless it is told otherwise."""
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def gpus(nvml_world: World, clock: Clock, tmp_path: Path) -> Iterator[Gpus]:
+def gpus(nvml_world: World, gpus: Gpus) -> Gpus:
     nvml_world.gpu(0).gpu(1)
-    opened = Gpus(slow_s=SLOW_S, sysfs=tmp_path, now=clock)
-    yield opened
-    opened.close()
-
-
-def until(gpus: Gpus, is_so: Callable[[GpuReading], bool]) -> GpuReading:
-    """Reads on, at the same moment of the clock, until the slow answers made it so."""
-    deadline = time.monotonic() + WITHIN_S
-    while not is_so(reading := gpus.read()):
-        assert time.monotonic() < deadline, reading
-    return reading
+    return gpus
 
 
 def has_pcie(gpu: Gpu) -> bool:
@@ -57,7 +33,7 @@ def settled(gpus: Gpus) -> None:
     gpus.read()
     for thread in threading.enumerate():
         if thread.name == "slow-nvml":
-            thread.join(WITHIN_S)
+            thread.join(PATIENCE_S)
     gpus.read()
 
 
@@ -65,7 +41,7 @@ def begun(gpus: Gpus, world: World, clock: Clock, times: list[float]) -> list[fl
     """At which of these moments the session was begun anew."""
     found = []
     for at in times:
-        clock.now = at
+        clock.now_s = at
         before = world.calls("init")
         gpus.read()
         if world.calls("init") > before:
@@ -85,7 +61,7 @@ def test_the_waits_for_a_lost_gpu_double_up_to_thirty_times_the_first(
 ) -> None:
     settled(gpus)
     nvml_world.lose(0)
-    clock.now = 100.0
+    clock.now_s = 100.0
     gpus.read()
     settled(gpus)
     moments = [109.0, 110.0, 129.0, 130.0, 169.0, 170.0, 249.0, 250.0, 409.0, 410.0]
@@ -104,7 +80,7 @@ def test_after_a_gpu_came_back_the_next_loss_is_looked_after_as_soon_as_the_firs
     nvml_world.come_back(0)
     assert begun(gpus, nvml_world, clock, [70.0, 71.0]) == [70.0]
     nvml_world.lose(0)
-    clock.now = 200.0
+    clock.now_s = 200.0
     gpus.read()
     settled(gpus)
     assert begun(gpus, nvml_world, clock, [209.0, 210.0]) == [210.0]
@@ -123,14 +99,14 @@ def test_what_is_slow_is_asked_at_once_in_a_new_session(
     gpus: Gpus, nvml_world: World, clock: Clock
 ) -> None:
     settled(gpus)
-    clock.now = 5.0
+    clock.now_s = 5.0
     nvml_world.lose(0)
     gpus.read()
-    clock.now = 10.0
+    clock.now_s = 10.0
     settled(gpus)  # what is slow would be asked again at 20
     nvml_world.come_back(0)
-    clock.now = 15.0
-    reading = until(gpus, lambda reading: all(map(has_pcie, reading.gpus)))
+    clock.now_s = 15.0
+    reading = read(gpus, lambda reading: all(map(has_pcie, reading.gpus)))
     assert [gpu.state for gpu in reading.gpus] == ["ok", "ok"]
 
 
@@ -141,11 +117,11 @@ def test_a_session_is_not_ended_under_a_slow_question(
     gpus.read()
     nvml_world.lose(0)
     gpus.read()
-    clock.now = SLOW_S
+    clock.now_s = SLOW_S
     assert [gpu.state for gpu in gpus.read().gpus] == ["lost", "ok"]
     assert nvml_world.calls("init") == 1
     nvml_world.come_back(0)
-    until(gpus, lambda reading: reading.gpus[0].state == "ok")
+    read(gpus, lambda reading: reading.gpus[0].state == "ok")
     assert nvml_world.calls("init") == 2
 
 
@@ -154,9 +130,7 @@ def test_all_gpus_of_a_reading_have_their_slow_figures_from_the_same_look(
 ) -> None:
     nvml_world.delay("pcie", 0.02, gpu=1)
     seen = set()
-    until(
-        gpus, lambda reading: seen.add(tuple(map(has_pcie, reading.gpus))) or (True, True) in seen
-    )
+    read(gpus, lambda reading: seen.add(tuple(map(has_pcie, reading.gpus))) or (True, True) in seen)
     assert seen == {(False, False), (True, True)}
 
 
@@ -178,8 +152,8 @@ def test_what_we_may_not_see_is_not_asked_at_every_reading(
         gpus.read()
     assert nvml_world.calls("power") - before <= 22  # the other GPU's, and one after a look
     nvml_world.error("power", None, gpu=0)
-    clock.now = SLOW_S
-    assert until(gpus, lambda reading: reading.gpus[0].power_usage_w is not None)
+    clock.now_s = SLOW_S
+    assert read(gpus, lambda reading: reading.gpus[0].power_usage_w is not None)
 
 
 @pytest.mark.parametrize("told", [(300.0, None), (None, 300.0), (300.0, 300.0)])
@@ -215,8 +189,8 @@ def test_the_ancestors_of_a_process_are_looked_up_anew_after_a_while(
         assert ancestors(gpus.read())[0] == parent.pid
         parent.communicate(b"\n")
     try:
-        clock.now = SLOW_S
-        until(gpus, lambda reading: parent.pid not in ancestors(reading))
+        clock.now_s = SLOW_S
+        read(gpus, lambda reading: parent.pid not in ancestors(reading))
     finally:
         os.kill(pid, 15)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.collectors.readings import Clock
 from workbench.collectors.processes import PAGE_BYTES, TICK_S, Ancestry, ProcessTree
 
 BUSY_S = 0.3
@@ -31,19 +32,6 @@ def children(proc: Path, pid: int, listed: str, thread: int | None = None) -> No
     folder = proc / f"{pid}/task/{thread or pid}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "children").write_text(listed)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -83,7 +71,7 @@ def test_cpu_is_of_the_cores_that_we_may_use(proc: Path, clock: Clock) -> None:
     assert first is not None
     assert first.cpu_percent is None  # there is nothing yet to compare with
     stat(proc, 11, ticks=(200 + round(1 / TICK_S), 0, 0, 0), pages=500)
-    clock.now += 2
+    clock.now_s += 2
     second = tree.read()
     assert second is not None
     assert second.cpu_percent == 25.0  # a second in two, on one of two cores
@@ -94,7 +82,7 @@ def test_a_child_that_ended_does_not_take_its_time_along(proc: Path, clock: Cloc
     tree.read()
     children(proc, 10, "")
     stat(proc, 10, ticks=(100, 50, 200 + round(0.5 / TICK_S), 0), pages=1000)
-    clock.now += 1
+    clock.now_s += 1
     found = tree.read()
     assert found is not None
     assert (found.count, found.cpu_percent) == (3, 50.0)
@@ -103,7 +91,7 @@ def test_a_child_that_ended_does_not_take_its_time_along(proc: Path, clock: Cloc
 def test_a_moment_too_short_to_measure_gives_no_figure(proc: Path, clock: Clock) -> None:
     tree = ProcessTree(1.0, pid=10, proc=proc, now=clock)
     tree.read()
-    clock.now += 0.01
+    clock.now_s += 0.01
     found = tree.read()
     assert found is not None
     assert found.cpu_percent is None
@@ -114,7 +102,7 @@ def test_without_known_cores_the_cpu_is_unknown_and_the_memory_known(
 ) -> None:
     tree = ProcessTree(None, pid=10, proc=proc, now=clock)
     tree.read()
-    clock.now += 1
+    clock.now_s += 1
     found = tree.read()
     assert found is not None
     assert (found.cpu_percent, found.count) == (None, 4)
@@ -144,7 +132,7 @@ def test_a_real_child_counts_with_and_without_the_kernels_lists(
     assert before is not None
     assert child.stdout is not None
     assert child.stdout.readline() == b"done\n"
-    clock.now += 1
+    clock.now_s += 1
     after = tree.read()
     assert after is not None
     assert after.count >= 2
@@ -159,7 +147,7 @@ def test_a_real_child_that_ended_counts_on(kernel: str, clock: Clock) -> None:
     tree = ProcessTree(1.0, proc=Path(kernel), now=clock)
     tree.read()
     subprocess.run([sys.executable, "-c", BURN], check=True)
-    clock.now += 1
+    clock.now_s += 1
     after = tree.read()
     assert after is not None
     assert after.cpu_percent is not None

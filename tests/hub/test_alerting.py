@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.hub.conftest import Endpoint, Peer, serving_ws
+from tests.hub.endpoint import Endpoint, Peer
 from workbench.core.alert_nouns import Rule
 from workbench.core.gpu import Gpu
 from workbench.hub.connections import Monitoring
@@ -27,7 +27,8 @@ async def until(peer: Peer, kind: str) -> dict[str, Any]:
 
 
 def watching(folder: Path, *rules: Rule) -> Any:
-    return serving_ws(folder, Monitoring(interval_s=0.5, rules=rules))
+    monitoring = Monitoring(interval_s=0.5, rules=rules)
+    return Endpoint(folder, monitoring=monitoring).serving()
 
 
 async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(tmp_path: Path) -> None:
@@ -86,3 +87,13 @@ async def test_faulty_rules_and_narrow_scopes_are_refused(endpoint: Endpoint) ->
     async with endpoint.peer("view") as peer:
         heard = await peer.ask("alert:delete", {"name": "x"})
         assert heard["data"]["code"] == "forbidden"
+
+
+async def test_a_rule_beyond_the_limit_is_refused_and_not_kept(tmp_path: Path) -> None:
+    many = [HOT] + [Rule(name=f"r{n}", metric="host.cpu", threshold=99.0) for n in range(99)]
+    one_more = {"name": "one more", "metric": "host.cpu", "threshold": 50}
+    async with watching(tmp_path, *many) as endpoint, endpoint.peer() as peer:
+        heard = await peer.ask("alert:save", {"rule": one_more})
+        assert heard["data"]["message"] == "there are 100 rules already: delete one first"
+        rows = await endpoint.store.read("alert_rules")
+        assert rows == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.conftest import Endpoint, Peer, serving_ws
+from tests.hub.endpoint import Endpoint, Peer
 from tests.hub.speaking import answer
 from workbench.core.llm import BackendBroken, NoModel, PromptProgress, Queued, Reasoning, Token
 
@@ -281,12 +281,12 @@ async def test_phases_are_told_in_order(endpoint: Endpoint) -> None:
 async def test_a_hub_that_ends_in_mid_answer_keeps_and_marks_what_came(
     tmp_path: Path,
 ) -> None:
-    async with serving_ws(tmp_path) as endpoint:
+    async with Endpoint(tmp_path).serving() as endpoint:
         endpoint.models.held, endpoint.models.hold_after = asyncio.Event(), 2
         async with endpoint.peer() as peer:
             await peer.say("chat:send", {"message": "Hi", "conversationId": 1})
             await until(peer, "chat:phase", phase="answering", tokens=1)
-    async with serving_ws(tmp_path) as endpoint, endpoint.peer() as peer:
+    async with Endpoint(tmp_path).serving() as endpoint, endpoint.peer() as peer:
         kept = (await history(peer, 1))[-1]
         assert (kept["role"], kept["status"], kept["content"]) == ("assistant", "broken", "Hello")
         assert kept["error"]["message"].startswith("the hub was stopped while the model")
@@ -387,11 +387,11 @@ async def made(peer: Peer) -> int:
 
 
 async def test_numbers_that_clients_choose_do_not_lead_ours(tmp_path: Path) -> None:
-    async with serving_ws(tmp_path) as endpoint, endpoint.peer() as peer:
+    async with Endpoint(tmp_path).serving() as endpoint, endpoint.peer() as peer:
         await answered(peer, "Hi", conversationId=2**53 - 1)
         await answered(peer, "Hi", conversationId=1)
         assert await made(peer) == 2
-    async with serving_ws(tmp_path) as endpoint, endpoint.peer() as peer:
+    async with Endpoint(tmp_path).serving() as endpoint, endpoint.peer() as peer:
         assert await made(peer) == 3
         await peer.say("conversation:delete", {"conversationId": 2**53 - 1})
         await until(peer, "conversation:deleted")

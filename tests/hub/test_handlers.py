@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hub.conftest import Endpoint
+from tests.hub.endpoint import Endpoint
 from workbench.core.hub_kinds import KINDS
 from workbench.hub.handlers import LATER, SCOPES
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub.conftest import Endpoint, serving_ws
+from tests.hub.endpoint import Endpoint
+from tests.hub.machine import Machine
 from workbench.core.metrics_wire import HistoryWanted
 from workbench.hub.connections import Monitoring
 from workbench.hub.instants import to_ms
@@ -90,7 +93,7 @@ async def test_old_numbers_go_each_in_their_time(tmp_path: Path) -> None:
 
 async def test_what_is_measured_can_be_asked_for(tmp_path: Path) -> None:
     async with (
-        serving_ws(tmp_path, Monitoring(interval_s=0.5)) as endpoint,
+        Endpoint(tmp_path, monitoring=Monitoring(interval_s=0.5)).serving() as endpoint,
         endpoint.peer() as peer,
     ):
         await peer.ask("monitoring:subscribe", {"intervalMs": 500})
@@ -114,6 +117,7 @@ async def test_what_is_measured_can_be_asked_for(tmp_path: Path) -> None:
         ({"metrics": ["gpu.utilisation"]}, "data.metrics[0] is 'gpu.utilisation'; allowed: one of"),
         ({"metrics": []}, "data.metrics is []"),
         ({"metrics": ["host.cpu"], "points": 0}, "data.points is 0"),
+        ({"metrics": ["host.cpu"], "until": 2**53}, "data.until is 9007199254740992"),
         ({"metrics": ["host.cpu"], "since": 5, "until": 5}, "data.since is 5; allowed: an instant"),
     ],
 )
@@ -124,3 +128,40 @@ async def test_a_faulty_question_is_refused_with_its_field(
         heard = await peer.ask("metrics:history", data)
         assert heard["data"]["code"] == "invalid"
         assert heard["data"]["message"].startswith(said)
+
+
+async def test_all_of_time_can_be_asked_for(endpoint: Endpoint) -> None:
+    ever = {"metrics": ["host.cpu"], "since": 0, "until": 253_402_300_799_000, "points": 1}
+    async with endpoint.peer("view") as peer:
+        assert (await peer.ask("metrics:history", ever))["data"]["resolution"] == "hour"
+
+
+class Slow:
+    """A store that writes when it is let; every other call is the real one's."""
+
+    def __init__(self, store: Store) -> None:
+        self.read, self.change = store.read, store.change
+        self._store = store
+        self.writes, self.let = asyncio.Event(), asyncio.Event()
+
+    def append(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._append(rows))
+
+    async def _append(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        self.writes.set()
+        await self.let.wait()
+        await self._store.append(rows)
+
+
+async def test_what_is_just_being_written_is_in_the_answer(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path) as store:
+        slow = Slow(store)
+        history = MetricsKeeper(slow, interval_s=2.0)
+        history.take(await Machine(tmp_path).read(), at=0.0)
+        writing = asyncio.create_task(history.flush())
+        await slow.writes.wait()
+        asked = asyncio.create_task(history.history(HistoryWanted(metrics=["host.memory_used_pct"])))
+        await asyncio.sleep(0)
+        slow.let.set()
+        assert len((await asked).series) == 1
+        await writing

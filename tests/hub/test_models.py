@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
 
-from tests.hub.conftest import Peer
+from tests.hub.endpoint import Peer
 from tests.hubs import running_hub
 from tests.llm.tiny_model import tiny_model
 

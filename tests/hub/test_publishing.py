@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.hub.conftest import Endpoint
+from tests.hub.endpoint import Endpoint
 
 
 async def test_the_first_metrics_follow_the_subscription_at_once(endpoint: Endpoint) -> None:

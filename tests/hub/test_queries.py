@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.hub.conftest import Endpoint, Peer
+from tests.hub.endpoint import Endpoint, Peer
 
 
 async def answer(peer: Peer) -> tuple[pa.Table, dict[str, Any]]:

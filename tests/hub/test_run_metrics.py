@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.conftest import Endpoint, serving_ws
+from tests.hub.endpoint import Endpoint
 from tests.hub.test_chat import until
 from workbench.core.run_metrics import Price
 from workbench.hub.connections import Monitoring
@@ -57,7 +57,10 @@ def lease(claim_id: str, gpu: str, since_s: float, until_s: float) -> tuple[Any,
 
 async def test_a_task_has_the_energy_of_its_gpu_while_it_ran_and_its_cost(tmp_path: Path) -> None:
     priced = Monitoring(price=Price(0.5, "EUR"))
-    async with serving_ws(tmp_path, priced) as endpoint, endpoint.peer("view") as peer:
+    async with (
+        Endpoint(tmp_path, monitoring=priced).serving() as endpoint,
+        endpoint.peer("view") as peer,
+    ):
         await ran(endpoint.store, "t.1", 10, 20)
         leases = [
             lease("t.1.1", "1", 9, 21),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.mesh.doubles import WITH_GPU, MemoryLender, MemoryPeer, done
+from tests.mesh.doubles import WITH_GPU, Attempt, MemoryLender, MemoryPeer, done
 from tests.mesh.test_node import Bench, inline, settled
 from workbench.core.job import Lost
 from workbench.core.ledger_nouns import Claim
@@ -33,6 +33,20 @@ async def bench(tmp_path: Path, lender: MemoryLender) -> AsyncIterator[Bench]:
 
 def greedy(task_id: str = "t", **fields: Any) -> dict[str, Any]:
     return inline(task_id, model="greedy", **fields)
+
+
+async def asks(bench: Bench, lender: MemoryLender, **fields: Any) -> MemoryPeer:
+    """A client whose task has asked for its GPU."""
+    peer = bench.peer()
+    peer.say(greedy(**fields))
+    await lender.claim("t.1")
+    return peer
+
+
+async def runs(bench: Bench, lender: MemoryLender) -> Attempt:
+    """The attempt that begins once it has its GPU."""
+    lender.lend("t.1")
+    return await bench.engine.attempt("t.1")
 
 
 async def listed(peer: MemoryPeer, request: int = 1) -> dict[str, Any]:
@@ -76,9 +90,7 @@ async def test_a_model_without_a_gpu_borrows_nothing(bench: Bench, lender: Memor
 async def test_why_it_waits_is_shown_and_listed_and_others_pass(
     bench: Bench, lender: MemoryLender
 ) -> None:
-    peer = bench.peer()
-    peer.say(greedy())
-    await lender.claim("t.1")
+    peer = await asks(bench, lender)
     waits = await peer.get("taskProgress", "t")
     assert waits["statusText"] == "waits for 6000 MB of a GPU's memory"
     lender.say("t.1", HELD)
@@ -102,13 +114,10 @@ async def test_why_it_waits_is_shown_and_listed_and_others_pass(
 async def test_the_limit_on_running_does_not_count_the_wait(
     bench: Bench, lender: MemoryLender
 ) -> None:
-    peer = bench.peer()
-    peer.say(greedy(timeoutMs=1000))
-    await lender.claim("t.1")
+    peer = await asks(bench, lender, timeoutMs=1000)
     bench.clock += 30
     bench.node.tick()
-    lender.lend("t.1")
-    attempt = await bench.engine.attempt("t.1")
+    attempt = await runs(bench, lender)
     bench.clock += 3
     bench.node.tick()
     assert not attempt.stopped
@@ -117,9 +126,7 @@ async def test_the_limit_on_running_does_not_count_the_wait(
 
 
 async def test_cancelled_while_it_waits_it_asks_no_more(bench: Bench, lender: MemoryLender) -> None:
-    peer = bench.peer()
-    peer.say(greedy())
-    await lender.claim("t.1")
+    peer = await asks(bench, lender)
     peer.say({"type": "cancelTask", "taskId": "t"})
     assert (await peer.end("t"))["code"] == "cancelled"
     await settled()
@@ -145,11 +152,8 @@ async def test_cancelled_with_a_gpu_in_hand_but_no_slot_it_gives_back(
 async def test_cancelled_while_it_runs_it_gives_back_once_its_process_is_gone(
     bench: Bench, lender: MemoryLender
 ) -> None:
-    peer = bench.peer()
-    peer.say(greedy())
-    await lender.claim("t.1")
-    lender.lend("t.1")
-    attempt = await bench.engine.attempt("t.1")
+    peer = await asks(bench, lender)
+    attempt = await runs(bench, lender)
     bench.engine.stubborn = True
     peer.say({"type": "cancelTask", "taskId": "t"})
     await settled()
@@ -179,11 +183,8 @@ async def test_a_refusal_fails_the_task_with_the_lenders_sentence(
 async def test_a_lost_attempt_gives_back_and_the_next_borrows_anew(
     bench: Bench, lender: MemoryLender
 ) -> None:
-    peer = bench.peer()
-    peer.say(greedy())
-    await lender.claim("t.1")
-    lender.lend("t.1")
-    (await bench.engine.attempt("t.1")).end(Lost("the worker died"))
+    peer = await asks(bench, lender)
+    (await runs(bench, lender)).end(Lost("the worker died"))
     await lender.claim("t.2")
     assert lender.held == []
     lender.lend("t.2", uuid="GPU-other")
@@ -195,12 +196,10 @@ async def test_a_lost_attempt_gives_back_and_the_next_borrows_anew(
 
 
 async def test_a_gpu_in_use_is_never_idle(bench: Bench, lender: MemoryLender) -> None:
-    bench.peer().say(greedy())
-    await lender.claim("t.1")
+    await asks(bench, lender)
     bench.node.tick()
     assert lender.touched == []
-    lender.lend("t.1")
-    await bench.engine.attempt("t.1")
+    await runs(bench, lender)
     bench.node.tick()
     assert lender.touched == ["t.1"]
 
@@ -212,8 +211,7 @@ async def test_a_drain_and_a_stop_leave_nothing_borrowed(
     for number, name in enumerate(("t", "u")):
         peer.say(greedy(name, inputData={"a": number}))
         await lender.claim(f"{name}.1")
-    lender.lend("t.1")
-    attempt = await bench.engine.attempt("t.1")
+    attempt = await runs(bench, lender)
     assert lender.held == ["t.1"]
     attempt.end()
     await peer.end("t")
@@ -230,9 +228,7 @@ async def test_a_drain_and_a_stop_leave_nothing_borrowed(
 async def test_what_a_task_needs_is_known_again_after_a_start(
     bench: Bench, lender: MemoryLender
 ) -> None:
-    peer = bench.peer()
-    peer.say(greedy())
-    await lender.claim("t.1")
+    await asks(bench, lender)
     lender.say("t.1", HELD)
     await settled()
     assert bench.journal.kinds("t") == ["accepted", "queued"]

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from workbench.boards.board import DeskBoard, show
 from workbench.boards.chat_desk import ChatDesk
 from workbench.boards.frames import described, listed, pick
-from workbench.boards.home import Coalesced, Home
-from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
+from workbench.boards.home import Home
+from workbench.boards.hub_watch import LINK_STATES, said
 from workbench.boards.machine import model_hint
 from workbench.boards.notebook import Names, Notebook
 from workbench.clients.hub import HubClient
 from workbench.core.chat_view import Change, ChatView
-from workbench.errors import LinkError, WorkbenchError
-from workbench.runtime import Runtime, runtime
+from workbench.errors import WorkbenchError
+from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.chat import ChatWidget
 
 FLUSH_S = 0.04
 LOOK_S = 1.0
 HUB_LOOK_S = 2.0
-WORK = "chat board"
-LINK = ("connected", "disconnected", "reconnecting", "reconnect_failed")
 
 
-class ChatBoard:
-    """Wires one ChatWidget to a hub. Everything of the widget and of the view happens at home,
-    on the kernel's loop; everything of the client (a ChatDesk) on the runtime's thread.
+class ChatBoard(DeskBoard[ChatWidget, ChatDesk]):
+    """Wires one ChatWidget to a hub: the view at home, the ChatDesk on the runtime's thread.
 
     The board has a connection of its own: what it follows is nobody else's business.
     """
@@ -44,58 +39,43 @@ class ChatBoard:
         background: Runtime | None = None,
         names: Names | None = None,
     ) -> None:
-        self._home = home
-        self._runtime = background or runtime()
-        self._open_session = session
-        self._workbench: Workbench | None = None
-        self._desk: ChatDesk | None = None
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._leave: list[Callable[[], None]] = []
+        super().__init__(
+            home,
+            ChatWidget(dispatch=home.call),
+            "chat board",
+            draw_s=FLUSH_S,
+            session=session,
+            background=background,
+        )
         self._draft: dict[str, Any] = {}
-        self.closing: Future[None] | None = None
-        """The end of the connection, after `close`."""
         self.view = ChatView()
-        self.widget = ChatWidget(dispatch=home.call)
-        self._watch = HubWatch(home, self.widget, self._reconnect)
-        self._drawing = Coalesced(home, self._draw, FLUSH_S)
         self._notebook = Notebook(names, self._list_frames)
-        self.widget.on_intent(self._intent)
         self._list_frames()
-        self._leave.append(self._runtime.watch(self._trouble))
-        self._follower = self._runtime.spawn(self._live(), WORK)
+        self._start()
 
     def close(self) -> None:
         """Close the board's connection soon; an answer under way goes on at the hub."""
-        self._follower.cancel()
-        for leave in self._leave:
-            leave()
         self._notebook.close()
-        if self._desk is not None and self._runtime.alive:
-            self.closing = self._runtime.spawn(self._desk.close(), WORK)
-        self.widget.close()
+        super().close()
 
     # On the runtime's thread
 
     async def _live(self) -> None:
-        workbench = self._workbench = await self._watch.session(self._open_session)
+        workbench = await self._session()
         client = HubClient(locate=lambda: (workbench.hub.ws, workbench.hub.token))
         self._desk = ChatDesk(client, self._tell, self._reply)
-        for name in (*LINK, "chat"):
-            self._leave.append(client.on(name, self._hear(name)))
+        self._hear(client, *LINK_STATES, "chat")
         await client.connect(wait_s=0)
         self._tell("host", await asyncio.to_thread(model_hint, workbench.data))
         await self._keep_fresh(workbench)
 
-    def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
-        def heard(data: dict[str, Any]) -> None:
-            self._tell(name, data)
-            desk = self._desk
-            if desk is not None and name == "connected":
-                self._spawn(desk.catch_up())
-            if desk is not None and data.get("type") == "model:changed":
-                self._spawn(desk.list_models())
-
-        return heard
+    def _heard(self, name: str, data: dict[str, Any]) -> None:
+        self._tell(name, data)
+        desk = self._desk
+        if desk is not None and name == "connected":
+            self._spawn(desk.catch_up())
+        if desk is not None and data.get("type") == "model:changed":
+            self._spawn(desk.list_models())
 
     async def _keep_fresh(self, workbench: Workbench) -> None:
         """What a page that looks again has missed; a hub that went and came."""
@@ -105,50 +85,24 @@ class ChatBoard:
             if self.widget.watched and not watched:
                 self._drawing.ask()
             watched, looked = self.widget.watched, looked + LOOK_S
-            if watched and looked >= HUB_LOOK_S and not self._client().connected:
+            if watched and looked >= HUB_LOOK_S and not self._asked_desk().client.connected:
                 looked = 0.0
                 await self._watch.look(workbench)
-
-    async def _reconnect(self) -> None:
-        await self._client().connect(wait_s=0)
-
-    def _client(self) -> HubClient:
-        return self._talking().client
-
-    def _talking(self) -> ChatDesk:
-        if self._desk is None:
-            raise LinkError("the workbench is still starting: try again in a moment")
-        return self._desk
-
-    def _tell(self, name: str, data: Any) -> None:
-        """Something to be folded and drawn at home. From any thread."""
-        self._inbox.append((name, data))
-        self._drawing.ask()
 
     def _reply(self, kind: str, said: Mapping[str, Any]) -> None:
         self._home.call(lambda: self.widget.reply(kind, **said))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._runtime.spawn(work, WORK)
-
-    def _trouble(self, error: BaseException, name: str) -> None:
-        """Work of the background failed: the page says so instead of standing still."""
-        if name == WORK and isinstance(error, WorkbenchError):
-            self._tell("problem", said(error))
-
     # At home: the view, the widget
 
-    def _draw(self) -> None:
-        while self._inbox:
-            name, data = self._inbox.popleft()
-            if name in LINK_STATES:
-                self._show_link(name, data)
-            elif name == "chat":
-                self._fold(str(data.get("type")), data.get("data"))
-            elif name == "opened":
-                self._open(data)
-            else:
-                setattr(self.widget, name, data)
+    def _take(self, name: str, data: Any) -> None:
+        if name == "chat":
+            self._fold(str(data.get("type")), data.get("data"))
+        elif name == "opened":
+            self._open(data)
+        else:
+            super()._take(name, data)
+
+    def _flush(self) -> None:
         if self.widget.watched:
             self.widget.streaming = self.view.streaming
         self.widget.flush()
@@ -187,7 +141,7 @@ class ChatBoard:
             case "drop":
                 widget.drop(data["messageIds"])
             case "gap":
-                self._spawn(self._talking().follow_anew())
+                self._spawn(self._asked_desk().follow_anew())
 
     def _show_conversation(self) -> None:
         shown = self.view.conversation or self._draft
@@ -209,13 +163,6 @@ class ChatBoard:
         if conversation_id is None:
             self.widget.show([])
             self._show_conversation()
-
-    def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
-        url = ""
-        if self._workbench is not None:
-            with contextlib.suppress(LinkError):
-                url = self._workbench.hub.ws
-        self._watch.show_link(name, data, self.widget.state.now_ms(), url=url)
 
     def _list_frames(self) -> None:
         found = listed(self._notebook.names)
@@ -242,7 +189,7 @@ class ChatBoard:
     def _send(self, content: dict[str, Any]) -> None:
         attachments = self._attached(content.get("attachments"))
         conversation_id, draft = self.view.id, dict(self._draft)
-        work = self._talking().send(content, attachments, conversation_id, draft)
+        work = self._asked_desk().send(content, attachments, conversation_id, draft)
         self._draft = {}
         self._spawn(work)
 
@@ -260,13 +207,13 @@ class ChatBoard:
             self.widget.reply("preview", name=name, error=said(error))
             return
         model = (self.view.conversation or self._draft).get("model")
-        self._spawn(self._talking().preview(frame, model))
+        self._spawn(self._asked_desk().preview(frame, model))
 
     def _budget(self, content: dict[str, Any]) -> None:
         attached = [each["text"] for each in self._attached(content.get("attachments"))]
         conversation = self.view.conversation or self._draft
         texts = [*attached, str(content.get("draft") or "")]
-        budget = self._talking().budget
+        budget = self._asked_desk().budget
         self._runtime.call(budget.ask, conversation, list(self.view.messages), texts)
 
     def _settings(self, content: dict[str, Any]) -> None:
@@ -279,7 +226,7 @@ class ChatBoard:
             self._draft |= settings
             self._show_conversation()
         else:
-            self._spawn(self._talking().update(conversation_id, settings))
+            self._spawn(self._asked_desk().update(conversation_id, settings))
 
     def _create(self, _content: dict[str, Any]) -> None:
         kept = (self.view.conversation or self._draft).get("model")
@@ -288,14 +235,9 @@ class ChatBoard:
         if self._desk is not None:
             self._spawn(self._desk.open(None))
 
-    def _start_hub(self, _content: dict[str, Any]) -> None:
-        if self._workbench is not None:
-            self._watch.show("starting")
-            self._spawn(self._watch.start(self._workbench))
-
     def _asked(self, content: dict[str, Any]) -> None:
         """Everything else goes to the hub as it is."""
-        work = self._talking().do(str(content["kind"]), content, self.view.id)
+        work = self._asked_desk().do(str(content["kind"]), content, self.view.id)
         if content["kind"] == "open":
             self._open(int(content["conversationId"]))
         self._spawn(work)
@@ -308,7 +250,7 @@ class ChatBoard:
         "rename": _settings,
         "settings": _settings,
         "create": _create,
-        "startHub": _start_hub,
+        "startHub": lambda board, _content: board._start_hub(),
         **dict.fromkeys(
             (
                 *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),
@@ -319,13 +261,6 @@ class ChatBoard:
     }
 
 
-_board: ChatBoard | None = None
-
-
 def show_chat() -> ChatWidget:
     """The chat console. Shown again, the board that was there is replaced."""
-    global _board
-    if _board is not None:
-        _board.close()
-    _board = ChatBoard(Home())
-    return _board.widget
+    return show(ChatBoard)

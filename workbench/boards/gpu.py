@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from workbench.boards.board import DeskBoard, show
 from workbench.boards.gpu_desk import GpuDesk
 from workbench.boards.gpu_view import GpuView, catalogue
-from workbench.boards.home import Coalesced, Home
-from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
+from workbench.boards.home import Home
+from workbench.boards.hub_watch import LINK_STATES, said
 from workbench.clients.hub import HubClient
-from workbench.errors import LinkError, WorkbenchError
-from workbench.runtime import Runtime, runtime
+from workbench.errors import WorkbenchError
+from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
-from workbench.settings import load_settings
 from workbench.widgets.gpu import GpuPanel
 
-DRAW_S = 0.1
 LOOK_S = 1.0
 HUB_LOOK_S = 2.0
-WORK = "metrics board"
 
 
-class GpuBoard:
-    """Wires one GpuPanel to a hub. Everything of the widget and of the view happens at home,
-    on the kernel's loop; everything of the client (a GpuDesk) on the runtime's thread.
+class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
+    """Wires one GpuPanel to a hub: the view at home, the GpuDesk on the runtime's thread.
 
     Metrics are followed while a page looks; a hidden one costs the kernel nothing.
     """
@@ -42,58 +35,32 @@ class GpuBoard:
         session: Callable[[], Workbench] = connect,
         background: Runtime | None = None,
     ) -> None:
-        self._home = home
-        self._runtime = background or runtime()
-        self._open_session = session
-        self._workbench: Workbench | None = None
-        self._desk: GpuDesk | None = None
-        self._inbox: deque[tuple[str, Any]] = deque()
+        panel = GpuPanel(dispatch=home.call, catalogue=catalogue())
+        super().__init__(home, panel, "metrics board", session=session, background=background)
         self._frames: deque[dict[str, Any]] = deque(maxlen=1)
         self._looked_at = asyncio.Event()
-        self._leave: list[Callable[[], None]] = []
-        self.closing: Future[None] | None = None
-        """The end of the connection, after `close`."""
         self.view = GpuView()
-        self.widget = GpuPanel(dispatch=home.call, catalogue=catalogue())
-        self._watch = HubWatch(home, self.widget, self._reconnect)
-        self._drawing = Coalesced(home, self._draw, DRAW_S)
-        self.widget.on_intent(self._intent)
         self.widget.on_watched(self._watched)
-        self._leave.append(self._runtime.watch(self._trouble))
-        self._follower = self._runtime.spawn(self._live(), WORK)
-
-    def close(self) -> None:
-        """Close the board's connection soon."""
-        self._follower.cancel()
-        for leave in self._leave:
-            leave()
-        if self._desk is not None and self._runtime.alive:
-            self.closing = self._runtime.spawn(self._desk.close(), WORK)
-        self.widget.close()
+        self._start()
 
     # On the runtime's thread
 
     async def _live(self) -> None:
-        workbench = self._workbench = await self._watch.session(self._open_session)
+        workbench = await self._session()
         client = HubClient(locate=lambda: (workbench.hub.ws, workbench.hub.token))
         desk = self._desk = GpuDesk(client, self._tell, self._reply)
         desk.options = dict(self.widget.options)
-        for name in (*LINK_STATES, "alert"):
-            self._leave.append(client.on(name, self._hear(name)))
+        self._hear(client, *LINK_STATES, "alert")
         self._leave.append(client.on("metrics", self._hear_frame))
-        self._tell("price", await asyncio.to_thread(_price, workbench.data))
         if self.widget.watched:
             desk.follow()
         await client.connect(wait_s=0)
         await self._keep_fresh(workbench, desk)
 
-    def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
-        def heard(data: dict[str, Any]) -> None:
-            self._tell(name, data)
-            if name == "connected" and self._desk is not None and self.widget.watched:
-                self._spawn(self._desk.do("catchUp", {}))
-
-        return heard
+    def _heard(self, name: str, data: dict[str, Any]) -> None:
+        self._tell(name, data)
+        if name == "connected" and self._desk is not None and self.widget.watched:
+            self._spawn(self._desk.do("catchUp", {}))
 
     def _hear_frame(self, frame: dict[str, Any]) -> None:
         """Of those that a busy kernel could not draw, the newest is; history has the others."""
@@ -120,9 +87,6 @@ class GpuBoard:
                 looked = 0.0
                 await self._watch.look(workbench)
 
-    async def _reconnect(self) -> None:
-        await self._asked_desk().client.connect(wait_s=0)
-
     def _look(self, options: Mapping[str, Any]) -> None:
         """A page looks (again)."""
         self._looked_at.set()
@@ -145,59 +109,36 @@ class GpuBoard:
         if kind != "configure" and not options["paused"]:
             self._spawn(desk.do("history", {}))
 
-    def _asked_desk(self) -> GpuDesk:
-        if self._desk is None:
-            raise LinkError("the workbench is still starting: try again in a moment")
-        return self._desk
-
-    def _tell(self, name: str, data: Any) -> None:
-        """Something to be folded and drawn at home. From any thread."""
-        self._inbox.append((name, data))
-        self._drawing.ask()
-
     def _reply(self, kind: str, buffers: Sequence[bytes] = (), **said: Any) -> None:
         self._home.call(lambda: self.widget.reply(kind, buffers, **said))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._runtime.spawn(work, WORK)
-
-    def _trouble(self, error: BaseException, name: str) -> None:
-        """Work of the background failed: the page says so instead of standing still."""
-        if name == WORK and isinstance(error, WorkbenchError):
-            self._tell("problem", said(error))
-
     # At home: the view, the widget
 
-    def _draw(self) -> None:
-        while self._inbox:
-            name, data = self._inbox.popleft()
-            if name in LINK_STATES:
-                self._show_link(name, data)
-            elif name in ("metrics", "missed"):
-                self._show_frame(missed=name == "missed")
-            elif name == "stale":
-                self._show_stale()
-            elif name == "history":
-                self.widget.history(data)
-            elif name in ("alert", "rules"):
-                getattr(self.view, name)(data)
-            elif name == "alert_page":
-                self.view.alerts(**data)
-            else:
-                setattr(self.widget, name, data)
-        self._show_changes()
+    def _take(self, name: str, data: Any) -> None:
+        if name in ("metrics", "missed"):
+            self._show_frame(missed=name == "missed")
+        elif name == "stale":
+            self._show_stale()
+        elif name == "history":
+            self.widget.history(data)
+        elif name in ("alert", "rules"):
+            getattr(self.view, name)(data)
+        elif name == "alert_page":
+            self.view.alerts(**data)
+        else:
+            super()._take(name, data)
 
     def _show_frame(self, *, missed: bool) -> None:
         if not self._frames:
             return
         tick = self.view.take(self._frames.popleft())
-        self._show_changes()
+        self._flush()
         self.widget.stale = None
         self.widget.tick(*tick)
         if missed:
             self._work("history", {})
 
-    def _show_changes(self) -> None:
+    def _flush(self) -> None:
         changed = self.view.changes()
         for name, value in changes_in_order(changed):
             setattr(self.widget, name, value)
@@ -210,13 +151,9 @@ class GpuBoard:
             self.widget.stale = {"sinceMs": self.view.at_ms}
 
     def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
-        url = ""
-        if self._workbench is not None:
-            with contextlib.suppress(LinkError):
-                url = self._workbench.hub.ws
         if name != "connected":
             self._show_stale()
-        self._watch.show_link(name, data, round(time.time() * 1000), url=url)
+        super()._show_link(name, data)
 
     # Intents, at home; whatever may fail fails in front of the reader
 
@@ -238,9 +175,8 @@ class GpuBoard:
         if kind in ("configure", "pause", "view", "select", "window"):
             self._asked_desk()
             self._runtime.call(self._choose, kind, dict(self.widget.options))
-        elif kind == "startHub" and self._workbench is not None:
-            self._watch.show("starting")
-            self._spawn(self._watch.start(self._workbench))
+        elif kind == "startHub":
+            self._start_hub()
         elif kind in ("refresh", "alertsPage", "saveRule", "deleteRule", "unload", "export"):
             self._work(kind, content)
 
@@ -257,21 +193,6 @@ def changes_in_order(changed: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return sorted(changed.items(), key=lambda change: change[0] == "columns")
 
 
-def _price(data: Path) -> dict[str, Any] | None:
-    """What a kWh costs by the settings of this data folder; None where they do not say."""
-    settings = load_settings(data=data)
-    if settings.power_price is None:
-        return None
-    return {"perKwh": settings.power_price, "currency": settings.power_currency}
-
-
-_board: GpuBoard | None = None
-
-
 def show_gpus() -> GpuPanel:
     """The metrics panel. Shown again, the board that was there is replaced."""
-    global _board
-    if _board is not None:
-        _board.close()
-    _board = GpuBoard(Home())
-    return _board.widget
+    return show(GpuBoard)

@@ -47,6 +47,7 @@ class GpuView:
         self._show("gpus", [{name: gpu.get(name) for name in FACTS} for gpu in gpus])
         self._show("processes", {gpu["gpuId"]: gpu.get("processes") for gpu in gpus})
         self._show("note", frame.get("gpuNote"))
+        self._show("price", frame.get("price"))
         self._show("alerts", list(frame.get("alerts") or []))
         self._show("models", [each["model"] for each in llm if each["model"]])
         self._show_ledger(frame.get("ledger") or {})

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from workbench.boards.home import Coalesced, Home
-from workbench.boards.hub_watch import LINK_STATES, HubWatch, said
+from workbench.boards.board import Board, show, started
+from workbench.boards.home import Home
+from workbench.boards.hub_watch import said
 from workbench.boards.machine import missing_here
 from workbench.boards.results import drawn
 from workbench.boards.samples import list_samples
@@ -23,7 +22,7 @@ from workbench.clients.mesh import EVENTS, MeshClient
 from workbench.core.mesh_config import ENDPOINTS
 from workbench.core.metrics_wire import RunMetrics
 from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
-from workbench.runtime import Runtime, runtime
+from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.mesh import MeshWidget
 from workbench.widgets.mesh_events import fold, history_row
@@ -34,12 +33,11 @@ REFRESH_S = 10.0
 QUEUE_REFRESH_S = 2.0
 HUB_S = 5.0
 
-log = logging.getLogger("workbench.boards")
+LISTENED = tuple(name for name in EVENTS if name not in ("message", "console"))
 
 
-class MeshBoard:
-    """Wires one MeshWidget to one MeshClient. Everything of the widget happens at home, on
-    the kernel's loop; everything of the client on the runtime's thread."""
+class MeshBoard(Board[MeshWidget]):
+    """Wires one MeshWidget to the session's MeshClient, which it leaves as it was."""
 
     def __init__(
         self,
@@ -48,72 +46,49 @@ class MeshBoard:
         session: Callable[[], Workbench] = connect,
         background: Runtime | None = None,
     ) -> None:
-        self._home = home
-        self._runtime = background or runtime()
-        self._open_session = session
-        self._workbench: Workbench | None = None
+        widget = MeshWidget(dispatch=home.call)
+        super().__init__(home, widget, "mesh board", session=session, background=background)
         self._mesh: MeshClient | None = None
-        self._inbox: deque[tuple[str, dict[str, Any]]] = deque()
         self._labels: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._waiting = False
         self._replayed: set[str] = set()
-        self._leave: list[Callable[[], None]] = []
-        self.widget = MeshWidget(dispatch=home.call)
-        self._watch = HubWatch(home, self.widget, self._reconnect)
-        self._drawing = Coalesced(home, self._draw)
         self._uploads = Uploads(self.widget.reply, self._uploaded)
-        self.widget.on_intent(self._intent)
-        self._leave.append(self._runtime.watch(self._trouble))
-        self._follower = self._runtime.spawn(self._live(), "mesh board")
+        self._start()
 
     def close(self) -> None:
         """Leave the client as it was; tasks go on."""
-        self._follower.cancel()
-        for leave in self._leave:
-            leave()
         self._uploads.close()
-        self.widget.close()
+        super().close()
 
     # On the runtime's thread: the session, the client's events, what the node knows
 
     async def _live(self) -> None:
-        self._workbench = await self._watch.session(self._open_session, endpoint="local")
-        mesh = self._mesh = self._workbench.mesh
-        for name in EVENTS:
-            if name not in ("message", "console"):
-                self._leave.append(mesh.on(name, self._hear(name)))
-        self._set("samples", await asyncio.to_thread(list_samples, self._workbench.data))
-        self._set("endpoints", self._endpoints())
+        workbench = await self._session(endpoint="local")
+        mesh = self._mesh = workbench.mesh
+        self._hear(mesh, *LISTENED)
+        self._tell("samples", await asyncio.to_thread(list_samples, workbench.data))
+        self._tell("endpoints", self._endpoints())
         mesh.configure(keep_trying=True)
         if mesh.connected:
-            self._connected()
+            self._heard("connected", {})
         await mesh.connect(wait_s=0)
-        self._set("host", await asyncio.to_thread(missing_here, self._workbench.data))
+        self._tell("host", await asyncio.to_thread(missing_here, workbench.data))
         await self._keep_fresh()
 
-    def _hear(self, name: str) -> Callable[[dict[str, Any]], None]:
-        def heard(data: dict[str, Any]) -> None:
-            self._inbox.append((name, data))
-            self._drawing.ask()
-            if name == "connected":
-                self._spawn(self._catch_up())
-
-        return heard
-
-    def _connected(self) -> None:
-        self._inbox.append(("connected", {}))
-        self._drawing.ask()
-        self._spawn(self._catch_up())
+    def _heard(self, name: str, data: dict[str, Any]) -> None:
+        self._tell(name, data)
+        if name == "connected":
+            self._spawn(self._catch_up())
 
     async def _catch_up(self) -> None:
         """After each connection: what the node offers and what it knows of tasks."""
         mesh = self._client()
         models = await mesh.models()
-        self._set("models", sorted(models, key=lambda model: str(model.get("title"))))
-        self._set("endpoints", self._endpoints())
+        self._tell("models", sorted(models, key=lambda model: str(model.get("title"))))
+        self._tell("endpoints", self._endpoints())
         await self._refresh()
-        self._set("problem", None)
+        self._tell("problem", None)
 
     async def _refresh(self, before: int | None = None) -> None:
         rows = await self._client().tasks(limit=HISTORY_TASKS, before=before)
@@ -143,10 +118,6 @@ class MeshBoard:
                 refreshed = time.monotonic()
                 with contextlib.suppress(WorkbenchError):  # the connection tells of it itself
                     await self._refresh()
-
-    async def _start_hub(self) -> None:
-        if self._workbench is not None:
-            await self._watch.start(self._workbench)
 
     async def _reconnect(self) -> None:
         await self._client().connect("local", wait_s=0)
@@ -231,13 +202,10 @@ class MeshBoard:
                 mesh.set_token(endpoint, str(choice["token"]))
             await mesh.connect(endpoint, wait_s=0)
         except WorkbenchError as error:
-            self._inbox.append(("reconnect_failed", said(error)))
-            self._drawing.ask()
+            self._tell("reconnect_failed", said(error))
 
     def _client(self) -> MeshClient:
-        if self._mesh is None:
-            raise WorkbenchError("the workbench is still starting: try again in a moment")
-        return self._mesh
+        return started(self._mesh)
 
     def _endpoints(self) -> list[dict[str, str]]:
         return [{"name": name, "url": self._url(name)} for name in ENDPOINTS]
@@ -249,27 +217,13 @@ class MeshBoard:
                 return self._workbench.hub.mesh
         return str(getattr(self._client().config, f"{endpoint}_endpoint") or "")
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._runtime.spawn(work, "mesh board")
-
-    def _trouble(self, error: BaseException, _name: str) -> None:
-        """Work of the background failed: the page says so instead of standing still."""
-        if isinstance(error, WorkbenchError):
-            self._set("problem", said(error))
-
     # At home: the widget and its state
 
-    def _set(self, trait: str, value: Any) -> None:
-        self._home.call(lambda: setattr(self.widget, trait, value))
-
-    def _draw(self) -> None:
-        while self._inbox:
-            name, data = self._inbox.popleft()
-            if name in LINK_STATES:
-                self._show_link(name, data)
-            else:
-                fold(self.widget.state, name, data)
-        self._flush()
+    def _take(self, name: str, data: Any) -> None:
+        if name in EVENTS:
+            fold(self.widget.state, name, data)
+        else:
+            super()._take(name, data)
 
     def _flush(self) -> None:
         state = self.widget.state
@@ -308,8 +262,7 @@ class MeshBoard:
         elif kind == "older":
             self._spawn(self._refresh(self.widget.state.oldest_ms))
         elif kind == "startHub":
-            self._watch.show("starting")
-            self._spawn(self._start_hub())
+            self._start_hub()
         elif kind == "connect":
             self._spawn(self._connect(content))
 
@@ -361,13 +314,6 @@ class MeshBoard:
         self.widget.reply("upload", uploadId=spooled.upload_id, inputDataURL=url)
 
 
-_board: MeshBoard | None = None
-
-
 def show_mesh() -> MeshWidget:
     """The mesh submitter. Shown again, the board that was there is replaced."""
-    global _board
-    if _board is not None:
-        _board.close()
-    _board = MeshBoard(Home())
-    return _board.widget
+    return show(MeshBoard)

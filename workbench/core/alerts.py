@@ -96,14 +96,18 @@ class AlertBook:
         raised = [replace(each.alert, worst=each.worst) for each in tracks if each.alert]
         return tuple(sorted(raised, key=lambda alert: alert.raised_at))
 
+    def check(self, rule: Rule) -> None:
+        """Raises InputError for a rule that `set_rule` would not take."""
+        check(rule)
+        if rule.name not in self._rules and len(self._rules) >= RULES_LIMIT:
+            raise InputError(TOO_MANY, limit=RULES_LIMIT)
+
     def set_rule(self, rule: Rule, at_ms: int) -> list[Alert]:
         """A new rule, or another in place of the one with its name; raises as `check` does.
 
         An alert that it would not have raised is cleared, and what only began counts anew.
         """
-        check(rule)
-        if rule.name not in self._rules and len(self._rules) >= RULES_LIMIT:
-            raise InputError(TOO_MANY, limit=RULES_LIMIT)
+        self.check(rule)
         self._rules[rule.name] = rule
         return self._without_a_rule(rule.name, at_ms)
 

@@ -36,6 +36,9 @@ class ModelList(HubMessage, frozen=True):
 class Load(_Data, frozen=True):
     model: Text
     options: LoadOptions = LoadOptions()
+
+
+class Switch(Load, frozen=True):
     fallbacks: Names = ()
 
 
@@ -48,7 +51,7 @@ class ModelLoad(HubMessage, frozen=True):
 class ModelSwitch(HubMessage, frozen=True):
     """Unload what is loaded and load this; where that fails, the fallbacks or what was there."""
 
-    data: Load
+    data: Switch
 
 
 class ModelName(_Data, frozen=True):

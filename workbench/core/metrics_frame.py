@@ -11,6 +11,7 @@ from workbench.core.alert_nouns import Alert
 from workbench.core.gpu import Gpu, Owner, Owners, users
 from workbench.core.ledger_nouns import LedgerView
 from workbench.core.metrics import Sample
+from workbench.core.run_metrics import UNPRICED, Price
 
 KERNEL = Owner(kind="kernel", name="")
 
@@ -22,6 +23,7 @@ def frame(
     interval_ms: int,
     alerts: Sequence[Alert] = (),
     ledger: LedgerView | None = None,
+    price: Price = UNPRICED,
     pid: int | None = None,
 ) -> dict[str, Any]:
     """What a follower gets. `pid` is its own process: what it uses is shown as a kernel's."""
@@ -35,6 +37,8 @@ def frame(
         "llm": msgspec.to_builtins(sample.llm),
         "alerts": msgspec.to_builtins(tuple(alerts)),
     }
+    if price.per_kwh is not None:
+        data["price"] = {"perKwh": price.per_kwh, "currency": price.currency}
     if sample.gpus.gpus and ledger is not None:
         data["ledger"] = msgspec.to_builtins(ledger)
     return data

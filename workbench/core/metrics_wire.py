@@ -9,7 +9,8 @@ import msgspec
 from workbench.core.alert_nouns import Name, Rule
 from workbench.core.hub_wire import HubMessage, Identifier, Number, TaskId
 
-Instant = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_000)]
+"""In ms since the epoch, up to the end of the year 9999."""
 POINTS = 300
 SERIES_LIMIT = 500
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from workbench.core.alert_nouns import Alert, Rule
-from workbench.core.alerts import AlertBook, check
+from workbench.core.alerts import AlertBook
 from workbench.core.hub_wire import message
 from workbench.core.metrics import Sample, values
 from workbench.core.metrics_wire import AlertDelete, AlertList, AlertPage, AlertSave
@@ -73,7 +73,7 @@ class AlertDesk:
     async def save(self, connection: Connection, request: AlertSave) -> None:
         """`alert:save`: durable before it counts."""
         rule = request.data.rule
-        check(rule)
+        self._book.check(rule)
         await self._keep_rule(rule.name, encode(msgspec.to_builtins(rule)))
         self._changed(self._book.set_rule(rule, self._now_ms()))
         self._answer(connection, request)

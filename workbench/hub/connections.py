@@ -134,6 +134,7 @@ class Dashboard:
             interval_ms=interval_ms,
             alerts=self._alerts.active,
             ledger=self._ledger.view(),
+            price=self._monitoring.price,
             pid=pid,
         )
 

@@ -65,6 +65,7 @@ class MetricsKeeper:
         self._rows: list[tuple[Any, ...]] = []
         self._due = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
 
     @property
     def interval_ms(self) -> int:
@@ -87,15 +88,17 @@ class MetricsKeeper:
             self._rows += [(*key, value, taken_at) for key, value in values(sample).items()]
 
     async def flush(self) -> None:
-        """Write what was gathered. Where the disk is full, it is tried again later."""
-        rows, self._rows = self._rows, []
-        if not rows:
-            return
-        try:
-            await self._journal.append({"metrics": rows})
-        except WorkbenchError as error:
-            log.warning("metrics.unsaved rows=%d reason=%s", len(rows), error)
-            self._rows = [*rows, *self._rows][:GATHERED_ROWS]
+        """Write what was gathered; what another call writes just now is written too, after it.
+        Where the disk is full, it is tried again later."""
+        async with self._writing:
+            rows, self._rows = self._rows, []
+            if not rows:
+                return
+            try:
+                await self._journal.append({"metrics": rows})
+            except WorkbenchError as error:
+                log.warning("metrics.unsaved rows=%d reason=%s", len(rows), error)
+                self._rows = [*rows, *self._rows][:GATHERED_ROWS]
 
     async def close(self) -> None:
         """Write the last samples."""
@@ -121,7 +124,8 @@ class MetricsKeeper:
             raise InputError.field("data.since", since, f"an instant before until ({until})")
         resolution, step_ms = self._resolution(since, until, wanted.points, now_ms)
         rows = await self._journal.read(
-            f"metrics_{resolution}",
+            "metrics_series",
+            resolution=resolution,
             metrics=wanted.metrics,
             subjects=wanted.subjects,
             since=from_ms(since),

@@ -74,13 +74,13 @@ export class AlertCard {
 
   #rule(rule, catalogue) {
     const on = rule.enabled ?? true;
-    const title = metricTitle(catalogue, rule.metric);
+    const [title, name] = [metricTitle(catalogue, rule.metric), t(rule.name)]; // of ours the name is a sentence
     const only = rule.subject ? `, ${t("only {subject}", { subject: measuredSubject(rule) })}` : "";
-    const toggle = h("input", { type: "checkbox", "aria-label": t("Rule {name} is on", { name: rule.name }), onchange: () => this.act("saveRule", { rule: { ...rule, enabled: !on } }) });
+    const toggle = h("input", { type: "checkbox", "aria-label": t("Rule {name} is on", { name }), onchange: () => this.act("saveRule", { rule: { ...rule, enabled: !on } }) });
     toggle.checked = on;
-    const button = (name, word, deed) => h("button.wb-iconbutton", { type: "button", title: word, "aria-label": `${word}: ${rule.name}`, onclick: deed }, icon(name));
-    const named = rule.name === catalogue[rule.metric]?.title; // one of ours: it is called as its metric
-    const words = h("span.wb-grow", {}, h("strong", {}, named ? title : rule.name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${beyond(rule, catalogue)}${only}, ${t("for {time}", { time: span(rule.forS ?? 10) })}`));
+    const button = (sign, word, deed) => h("button.wb-iconbutton", { type: "button", title: word, "aria-label": `${word}: ${name}`, onclick: deed }, icon(sign));
+    const named = name.toLowerCase().includes(title.toLowerCase());
+    const words = h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${beyond(rule, catalogue)}${only}, ${t("for {time}", { time: span(rule.forS ?? 10) })}`));
     return h("li", { "data-on": String(on) }, toggle, words, button("pencil", t("Edit"), () => this.open(rule)), button("trash", t("Delete"), () => this.act("deleteRule", { name: rule.name })));
   }
 
