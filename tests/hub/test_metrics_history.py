@@ -160,7 +160,9 @@ async def test_what_is_just_being_written_is_in_the_answer(tmp_path: Path) -> No
         history.take(await Machine(tmp_path).read(), at=0.0)
         writing = asyncio.create_task(history.flush())
         await slow.writes.wait()
-        asked = asyncio.create_task(history.history(HistoryWanted(metrics=["host.memory_used_pct"])))
+        asked = asyncio.create_task(
+            history.history(HistoryWanted(metrics=["host.memory_used_pct"]))
+        )
         await asyncio.sleep(0)
         slow.let.set()
         assert len((await asked).series) == 1
