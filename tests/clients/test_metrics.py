@@ -97,8 +97,9 @@ async def test_history_is_of_the_wanted_metrics_and_subjects(metrics: MetricsCli
 async def test_an_alert_is_pushed_listed_and_cleared(
     hub: Endpoint, client: HubClient, metrics: MetricsClient
 ) -> None:
-    alerts = heard(client, "alert")
+    alerts, frames = heard(client, "alert"), heard(client, "metrics")
     client.monitor(500)
+    await next_of(frames)
     hub.machine.gpus = (gpu("0", temperature_c=91.0),)
     raised = await next_of(alerts)
     assert (raised["state"], raised["rule"], raised["value"]) == ("raised", "hot", 91.0)
