@@ -27,17 +27,19 @@ lab: setup  ## open JupyterLab on the same hub
 browser: setup
 	@$(PY) tests/browser/chromium.py
 
-# The pages wait for a browser most of the time, so they run beside the rest, in two halves.
+# Three shares that take about as long: much of the time a test waits, for a page or a process.
 PAGES_A := $(wildcard tests/browser/test_[a-g]*.py)
 PAGES_B := $(filter-out $(PAGES_A),$(wildcard tests/browser/test_*.py)) tests/javascript tests/notebooks
-LOGS := .pytest_cache/pages
+PROCESSES := tests/engines tests/faults tests/test_serve.py
+OTHERS := --ignore=tests/browser $(patsubst %,--ignore=%,tests/javascript tests/notebooks $(PROCESSES))
+LOGS := .pytest_cache/shares
 PYTEST := $(PY) -m pytest -p no:cacheprovider
 
 test: setup browser static  ## pass every test, browser included
 	@mkdir -p $(LOGS)
-	@$(PYTEST) $(PAGES_A) >$(LOGS)/a.log 2>&1 & a=$$!; \
+	@$(PYTEST) $(PROCESSES) $(PAGES_A) >$(LOGS)/a.log 2>&1 & a=$$!; \
 	$(PYTEST) $(PAGES_B) >$(LOGS)/b.log 2>&1 & b=$$!; \
-	$(PYTEST) --ignore=tests/browser --ignore=tests/javascript --ignore=tests/notebooks; rest=$$?; \
+	$(PYTEST) $(OTHERS); rest=$$?; \
 	wait $$a; a=$$?; wait $$b; b=$$?; cat $(LOGS)/a.log $(LOGS)/b.log; exit $$((rest | a | b))
 
 .PHONY: static

@@ -40,7 +40,7 @@ function answers(model, content) {
     const opened = FILE.opened[content.taskId] ?? empty;
     model.say({ kind: "opened", taskId: content.taskId, ...empty, ...opened });
   }
-  if (content.kind === "plotly") {
+  if (content.kind === "plotly" && FILE.figures) {
     fetch("plotly.js.gz").then(async (got) => {
       model.say({ kind: "plotly" }, [new DataView(await got.arrayBuffer())]);
     });
@@ -99,13 +99,21 @@ class BarePage:
         route.fulfill(body=self.files[name], content_type=kind)
 
 
-def page_files(widget: Any, state: dict[str, Any], theme: str) -> dict[str, bytes]:
-    """The files of a bare page that draws `widget`: name -> content."""
+def page_files(
+    widget: Any, state: dict[str, Any], theme: str, *, figures: bool = False
+) -> dict[str, bytes]:
+    """The files of a bare page that draws `widget`: name -> content. Drawing figures takes
+    plotly.js, which costs a page a second: only where a test looks at one."""
     rest = {name: value for name, value in state.items() if name not in ("traits", "opened")}
     known = {name: widget.get_state(name)[name] for name in widget.trait_names(sync=True)}
     own = {name: value for name, value in known.items() if not name.startswith("_")}
     traits = {**own, **state.get("traits", {})}
-    file = {"traits": traits, "snapshot": rest, "opened": state.get("opened", {})}
+    file = {
+        "traits": traits,
+        "snapshot": rest,
+        "opened": state.get("opened", {}),
+        "figures": figures,
+    }
     page = _PAGE.format(
         ground="#f4f5f7" if theme == "light" else "#0d0f12",
         light=str(theme == "light").lower(),

@@ -20,8 +20,11 @@ Open = Callable[..., BarePage]
 
 @pytest.fixture
 def draw(new_page: Callable[..., Page], mesh_state: dict[str, Any]) -> Open:
-    def open_page(query: str = "?lang=en", theme: str = "light", **options: Any) -> BarePage:
-        bare = BarePage(new_page(**options), page_files(MeshWidget(), mesh_state, theme))
+    def open_page(
+        query: str = "?lang=en", theme: str = "light", figures: bool = False, **options: Any
+    ) -> BarePage:
+        files = page_files(MeshWidget(), mesh_state, theme, figures=figures)
+        bare = BarePage(new_page(**options), files)
         bare.open(query)
         return bare
 
@@ -35,13 +38,19 @@ def sent(page: Page, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", ["en", "pt-BR"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "lang", "theme"),
+    [
+        (1280, "en", "light"),
+        (1280, "pt-BR", "dark"),
+        (390, "en", "dark"),
+        (390, "pt-BR", "light"),
+    ],
+)
 def test_a_running_task_and_a_result_are_drawn(
     draw: Open, shot: Shot, theme: str, lang: str, width: int
 ) -> None:
-    bare = draw(f"?lang={lang}", theme, viewport={"width": width, "height": 900})
+    bare = draw(f"?lang={lang}", theme, figures=True, viewport={"width": width, "height": 900})
     page = bare.page
     expect(page.locator(".wb-taskhead .wb-state")).to_have_text(
         "running" if lang == "en" else "executando"

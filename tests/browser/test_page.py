@@ -25,7 +25,7 @@ from tests.browser.visitor import Visitor
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 # Each load starts a kernel, about 4 s of one core: the full number on request.
-RELOADS, TABS = (20, 5) if os.environ.get("LONG_TESTS") == "1" else (5, 2)
+RELOADS, TABS = (20, 5) if os.environ.get("LONG_TESTS") == "1" else (2, 2)
 CELL = """
 import anywidget
 import ipywidgets

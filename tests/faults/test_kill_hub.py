@@ -20,7 +20,7 @@ from tests.hub_process import HubProcess
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 TASKS = 20
 UNITS = 6
 TERMINAL = {"cancelled", "timeout", "failed", "rejected", "lost"}
