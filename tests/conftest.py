@@ -19,8 +19,9 @@ ROOT = Path(__file__).parent.parent
 pytest_plugins = ("tests.vectors_report", "tests.collectors.fake_nvml")
 
 # Seeds are fixed, so that a run says the same twice; HYPOTHESIS_PROFILE=search looks for more.
-hypothesis.settings.register_profile("fixed", derandomize=True, print_blob=True)
-hypothesis.settings.register_profile("search", print_blob=True)
+# Timings never decide a test: there is no deadline.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 

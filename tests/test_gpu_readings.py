@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.collectors.fake_nvml import World
+from tests.hub_process import HubProcess
+from workbench.clients.hub import HubClient
+from workbench.clients.metrics import MetricsClient
 from workbench.core.gpu import Gpu, GpuReading
 from workbench.core.job import WorkerReport
 from workbench.core.metrics import LlmReading
@@ -126,3 +129,26 @@ async def test_an_engine_fits_as_it_is(tmp_path: Path) -> None:
     readings = Readings(tmp_path, cluster=DaskEngine(scratch=tmp_path))
     assert (await readings.read()).taken_at > 0
     await readings.close()
+
+
+async def test_a_gpu_that_was_lost_comes_back_in_a_whole_hub(tmp_path: Path) -> None:
+    """The engine of the same process must not hold the driver: it would never begin anew."""
+    world = World(tmp_path).gpu(0).gpu(1).write()
+    given = world.environment()
+    hub = HubProcess(tmp_path, **given)
+    try:
+        told = hub.start()
+        client = HubClient(told["ws"], told["token"])
+        await client.connect()
+        metrics = MetricsClient(client)
+        for state, change in (("ok", world.gpu), ("lost", world.lose), ("ok", world.come_back)):
+            change(0)
+            world.write()
+            async with asyncio.timeout(45):
+                # Each reading is one that the hub takes anew.
+                while [g["state"] for g in (await metrics.current())["gpus"]] != [state, "ok"]:
+                    pass
+        await client.disconnect()
+    finally:
+        hub.stop()
+    assert "Traceback" not in (tmp_path / "test-hub.log").read_text()

@@ -140,7 +140,7 @@ def test_gauges_move_in_the_figure_that_is_there(draw: Draw) -> None:
     for step in range(3):  # charts stay while only bars and words move
         drawn.tick(temperature_1=70.0 + step)
     expect(drawn.page.locator(".wb-plot .textpoint", has_text="72 °C")).to_be_attached()
-    expect(drawn.page.locator(".wb-plot .xy .js-line")).to_have_count(4)  # one has a hole
+    expect(drawn.page.locator(".wb-plot .xy .js-line")).to_have_count(12)  # with bands
     expect(drawn.figure).to_have_attribute("data-first", "yes")
     drawn.is_clean()
 
@@ -156,7 +156,7 @@ def test_a_gpu_that_is_lost_and_what_is_not_given_are_words(draw: Draw) -> None:
     expect(rows.nth(0)).to_contain_text("67.2 GB of 85.9 GB")
     memory = drawn.page.locator(".wb-memory")
     expect(memory).to_contain_text("other programs")
-    expect(memory).to_contain_text("its driver lists no processes")
+    expect(memory).to_contain_text("not known while it is lost")
     expect(memory).to_contain_text("held by qwen3-14b, idle 12 min")
     expect(
         drawn.page.get_by_text("998 W now, 0.8 BRL per hour (2 of 4 GPUs say it)")
@@ -164,6 +164,19 @@ def test_a_gpu_that_is_lost_and_what_is_not_given_are_words(draw: Draw) -> None:
     drawn.page.get_by_role("button", name="Unload qwen3-14b").click()
     [unload] = sent(drawn.page, "unload")
     assert unload["model"] == "qwen3-14b"
+
+
+def test_the_chart_spans_the_window_however_little_of_it_is_known(draw: Draw) -> None:
+    drawn = draw()
+    drawn.option(windowS=86_400)
+    expect(drawn.figure).to_be_visible()
+    axis = """() => { const { range } = document.querySelector(".wb-gpu .wb-plot").layout.xaxis;
+      return Math.abs(new Date(range[1]) - new Date(range[0])); }"""
+    for _ in range(3):
+        drawn.tick(utilization_0=50.0)
+        drawn.page.wait_for_function(f"() => ({axis})() === 86_400_000")
+    drawn.trait("options", {**drawn.traits["options"], "view": "host", "windowS": 300})
+    drawn.is_clean()
 
 
 def test_alerts_come_notify_and_go(draw: Draw) -> None:
@@ -174,7 +187,8 @@ def test_alerts_come_notify_and_go(draw: Draw) -> None:
         static requestPermission = () => Promise.resolve("granted"); }; }""")
     strip = page.locator(".wb-alerts")
     expect(strip.locator(".wb-alert")).to_have_count(2)
-    expect(strip).to_contain_text("Temperature of GPU 0: 84 °C, above 80 °C")
+    expect(strip).to_contain_text("Temperature of GPU 0: above 80 °C")
+    expect(strip).to_contain_text("then 84 °C")
     expect(drawn.meter("GPU 0: Temperature")).to_have_attribute("aria-valuetext", "84 °C, alert")
     expect(page.locator(".wb-plot .textpoint", has_text="▲ 84 °C")).to_be_attached()
     page.get_by_role("button", name="Notify").click()

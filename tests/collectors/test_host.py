@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import psutil
@@ -99,3 +100,23 @@ def test_what_the_hub_takes_is_told_beside_the_machine(tmp_path: Path) -> None:
     assert hub.count >= 1
     assert hub.cpu_percent is not None
     assert hub.memory_mb == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.2)
+
+
+def test_what_stays_on_this_machine_is_no_network(tmp_path: Path) -> None:
+    """A hub and its pages speak over loopback all the time."""
+    clock = Clock()
+    collector = HostCollector(tmp_path, now=clock)
+    collector.sample()
+    clock.now_s += 1
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, socket.create_connection(listener.getsockname()) as sender:
+        receiver, _ = listener.accept()
+        with receiver:
+            for _ in range(50):
+                sender.sendall(bytes(100_000))
+                received = 0
+                while received < 100_000:
+                    received += len(receiver.recv(1 << 20))
+        network = collector.sample().network
+    assert network.received_bytes_s is not None
+    assert network.received_bytes_s < 5_000_000

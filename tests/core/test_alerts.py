@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -381,3 +382,19 @@ def lasted(seen: list[tuple[float, int]], now: float, for_s: float, *, raised: b
             break
         run.append(at)
     return now - run[-1] >= for_s and good[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"threshold": -5.0}, "threshold is -5.0; allowed: 0 to 100"),
+        ({"threshold": 101.0}, "threshold is 101.0; allowed: 0 to 100"),
+        ({"metric": "llm.ttft", "threshold": -1.0}, "allowed: 0 or more"),
+        ({"metric": "host.cpu", "subject": "0"}, "host.cpu is of this machine"),
+        ({"name": "a\0b"}, "allowed: printable characters"),
+    ],
+)
+def test_a_rule_that_could_not_work_is_refused(changed: dict[str, Any], sentence: str) -> None:
+    given = {"name": "own", "metric": "gpu.utilization", "threshold": 50.0, **changed}
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        check(Rule(**given))

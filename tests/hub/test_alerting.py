@@ -33,13 +33,19 @@ def watching(folder: Path, *rules: Rule) -> Any:
 
 async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(tmp_path: Path) -> None:
     async with watching(tmp_path, HOT) as endpoint, endpoint.peer("view") as peer:
-        endpoint.machine.gpus = (gpu(91.0),)
         await peer.say("monitoring:subscribe", {"intervalMs": 500})
+        await until(peer, "metrics")
+        endpoint.machine.gpus = (gpu(91.0),)
         raised = (await until(peer, "alert:raised"))["alert"]
         assert (raised["rule"], raised["subject"], raised["value"]) == ("GPU temperature", "0", 91)
         assert [each["alertId"] for each in (await until(peer, "metrics"))["alerts"]] == [
             raised["alertId"]
         ]
+        listed = await peer.ask("alert:list", requestId=0)
+        while listed["type"] != "alert:list":
+            listed = await peer.hear()
+        assert [each["state"] for each in listed["data"]["active"]] == ["raised"]
+        assert listed["data"]["past"] == []
         endpoint.machine.gpus = (gpu(60.0),)
         cleared = (await until(peer, "alert:cleared"))["alert"]
         assert (cleared["alertId"], cleared["worst"]) == (raised["alertId"], 91.0)

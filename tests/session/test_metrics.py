@@ -172,6 +172,8 @@ class TestAsked:
     def test_a_moment_that_cannot_be_read_is_refused(self, bench: Workbench) -> None:
         with pytest.raises(InputError, match=r"since is 'yesterday'; allowed: such as 30min"):
             bench.metrics("host.cpu", since="yesterday")
+        with pytest.raises(InputError, match=r"since is 3600; allowed: such as 30min"):
+            bench.metrics("host.cpu", since=3600)  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"host\.memory_used_pct"):
             bench.metrics("host.memory")
 

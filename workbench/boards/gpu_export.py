@@ -16,7 +16,8 @@ STEPS_MS: tuple[tuple[Resolution, int], ...] = (("minute", 60_000), ("hour", 3_6
 RAW_MS = 24 * 3_600_000
 """Samples are kept for a day, unless the settings say otherwise."""
 SQL = """
-SELECT from_at, metric, subject, resolution, mean, low, high, samples FROM metric_history
+SELECT from_at, metric, subject, resolution, mean, low, high, samples::BIGINT AS samples
+FROM metric_history
 WHERE resolution = $resolution AND from_at >= make_timestamp($since_ms * 1000)
     AND list_contains(string_split($metrics, ','), metric)
     AND ($subjects IS NULL OR list_contains(string_split($subjects, chr(10)), subject))

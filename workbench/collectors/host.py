@@ -60,21 +60,26 @@ class HostCollector:
         return round(min(100.0, max(0.0, 100 * share)), 1)
 
     def _network(self, at: float) -> Network:
-        try:
-            counters = psutil.net_io_counters()
-        except (OSError, RuntimeError):
-            counters = None
-        if counters is None:
-            return Network(received_bytes_s=None, sent_bytes_s=None)
-        last = self._last_net
-        self._last_net = (at, counters.bytes_recv, counters.bytes_sent)
-        if last is None or at <= last[0]:
+        counted = _beyond_this_machine()
+        last, self._last_net = self._last_net, counted and (at, *counted)
+        if last is None or counted is None or at <= last[0]:
             return Network(received_bytes_s=None, sent_bytes_s=None)
         elapsed = at - last[0]
+        received, sent = counted
         return Network(
-            received_bytes_s=max(0.0, round((counters.bytes_recv - last[1]) / elapsed, 1)),
-            sent_bytes_s=max(0.0, round((counters.bytes_sent - last[2]) / elapsed, 1)),
+            received_bytes_s=max(0.0, round((received - last[1]) / elapsed, 1)),
+            sent_bytes_s=max(0.0, round((sent - last[2]) / elapsed, 1)),
         )
+
+
+def _beyond_this_machine() -> tuple[int, int] | None:
+    """Bytes received and sent since the start of the system, loopback left out."""
+    try:
+        counters = psutil.net_io_counters(pernic=True)
+    except (OSError, RuntimeError):
+        return None
+    real = [each for name, each in counters.items() if not name.startswith("lo")]
+    return sum(each.bytes_recv for each in real), sum(each.bytes_sent for each in real)
 
 
 def cpu_limit(cgroup: Path = CGROUP) -> float | None:

@@ -48,10 +48,25 @@ def check(rule: Rule) -> None:
         raise InputError(UNKNOWN, metric=rule.metric, known=", ".join(CATALOGUE))
     if not math.isfinite(rule.threshold):
         raise InputError.field("threshold", rule.threshold, "a finite number")
+    _check_reach(rule)
     clear = rule.threshold if rule.clear is None else rule.clear
     if _beyond(clear, rule.threshold, rule):
         template = NEVER_BELOW if rule.direction == "above" else NEVER_ABOVE
         raise InputError(template, rule=rule.name, threshold=rule.threshold, clear=clear)
+
+
+def _check_reach(rule: Rule) -> None:
+    """What could never be raised, or always were."""
+    metric = CATALOGUE[rule.metric]
+    low = -math.inf if metric.low is None else metric.low
+    high = math.inf if metric.high is None or metric.unit != "%" else metric.high
+    if not low <= rule.threshold <= high:
+        allowed = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
+        raise InputError.field("threshold", rule.threshold, allowed)
+    if rule.subject is not None and metric.of == "host":
+        raise InputError.field("subject", rule.subject, f"none: {metric.name} is of this machine")
+    if not rule.name.isprintable():
+        raise InputError.field("name", rule.name, "printable characters")
 
 
 def clears_at(rule: Rule) -> float:

@@ -29,6 +29,8 @@ QUIET: dict[str, Any] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
+    # NVML counts who uses it: beside a second session ours could not begin anew after a lost GPU.
+    "distributed.diagnostics.nvml": False,
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.admin.low-level-log-length": 100,  # else it keeps the last 1,000 event batches
     "distributed.admin.log-length": 1000,

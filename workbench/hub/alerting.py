@@ -66,7 +66,7 @@ class AlertDesk:
         if self._keeping is not None:
             await asyncio.wait([self._keeping])
         limit = (request.data or AlertPage()).limit
-        past = [_alert(row) for row in await self._journal.read("alerts", limit=limit)]
+        past = [_alert(row) for row in await self._journal.read("alerts_past", limit=limit)]
         data = {"active": self.active, "past": past, "rules": self._book.rules}
         connection.send(message("alert:list", msgspec.to_builtins(data), request.request_id))
 

@@ -169,7 +169,7 @@ def _instant(name: str, given: Moment | None, now: float) -> int | None:
         return round(given.timestamp() * 1000)
     if isinstance(given, timedelta):
         return round((now - given.total_seconds()) * 1000)
-    ago = _AGO.fullmatch(given.strip())
+    ago = _AGO.fullmatch(given.strip()) if isinstance(given, str) else None
     if ago is None:
         raise InputError.field(name, given, "such as 30min, 24h or 7d, a timedelta, a datetime")
     return round((now - float(ago["count"]) * UNIT_S[ago["unit"]]) * 1000)

@@ -19,7 +19,7 @@ export class AlertStrip {
   }
 
   update(alerts, catalogue) {
-    const sign = JSON.stringify(alerts.map((alert) => [alert.alertId, alert.value]));
+    const sign = JSON.stringify(alerts.map((alert) => alert.alertId));
     if (sign === this.sign) return;
     this.sign = sign;
     show(this.element, alerts.length > 0);
@@ -29,9 +29,12 @@ export class AlertStrip {
   }
 
   #line(alert, catalogue) {
-    const said = alertLine(alert, catalogue, measured(catalogue, alert.metric, alert.subject));
-    const since = h("span.wb-quiet", {}, t("since {time}", { time: moment(alert.raisedAt) }));
-    return h("p.wb-alert", {}, icon("warning"), h("span", {}, h("strong", {}, t("Alert")), " ", said, " ", since));
+    const name = t(alert.rule);
+    const own = name.toLowerCase().includes(metricTitle(catalogue, alert.metric).toLowerCase()) ? "" : ` “${name}”`;
+    const said = t("{what}: {beyond}", { what: measured(catalogue, alert.metric, alert.subject), beyond: beyond(alert, catalogue) });
+    const then = { time: moment(alert.raisedAt), value: amount(alert.value, catalogue[alert.metric]?.unit ?? "") };
+    const since = h("span.wb-quiet", {}, t("since {time}, then {value}", then)); // what it is now, its gauge says
+    return h("p.wb-alert", {}, icon("warning"), h("span", {}, h("strong", {}, t("Alert")), `${own} `, said, " ", since));
   }
 }
 
@@ -80,7 +83,7 @@ export class AlertCard {
     toggle.checked = on;
     const button = (sign, word, deed) => h("button.wb-iconbutton", { type: "button", title: word, "aria-label": `${word}: ${name}`, onclick: deed }, icon(sign));
     const named = name.toLowerCase().includes(title.toLowerCase());
-    const words = h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${beyond(rule, catalogue)}${only}, ${t("for {time}", { time: span(rule.forS ?? 10) })}`));
+    const words = h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${beyond(rule, catalogue)}${only}, ${rule.forS === 0 ? t("at once") : t("for {time}", { time: span(rule.forS ?? 10) })}`));
     return h("li", { "data-on": String(on) }, toggle, words, button("pencil", t("Edit"), () => this.open(rule)), button("trash", t("Delete"), () => this.act("deleteRule", { name: rule.name })));
   }
 

@@ -1,7 +1,7 @@
 // Draws the panel's figure: anew when its shape changes, else only what a tick moved.
 import { fill, h } from "./dom.js";
 import { drawFigure } from "./figure.js";
-import { figureOf, moving } from "./gpu-figure.js";
+import { figureOf, isEmpty, modeOf, moving } from "./gpu-figure.js";
 import { placed } from "./gpu-layout.js";
 import { highOf, metricTitle, rulesFor } from "./gpu-words.js";
 import { currentLanguage, t } from "./language.js";
@@ -33,7 +33,7 @@ export class GaugeChart {
   #shapeOf(scene, width) {
     const scales = scene.metrics.flatMap((metric) => scene.subjects.map((subject) => [highOf(scene, metric, subject), rulesFor(scene.rules, metric, subject)]));
     const chart = scene.subjects.map((subject) => [highOf(scene, scene.metric, subject), rulesFor(scene.rules, scene.metric, subject)]);
-    return JSON.stringify([width, scene.view, scene.subjects, scene.metrics, scene.metric, scene.windowS, currentLanguage(), scales, chart]);
+    return JSON.stringify([width, scene.view, scene.subjects, scene.metrics, scene.metric, scene.windowS, currentLanguage(), scales, chart, isEmpty(scene)]);
   }
 
   /** One drawing at a time; what came meanwhile is drawn together in the next. */
@@ -89,21 +89,22 @@ export class GaugeChart {
 
   #grow({ fills, words, sparks, chart }) {
     const { edges, lines, fills: bar, sparks: spark, words: word } = this.places;
-    const drawn = [...(edges ? [chart.lines[0], chart.lines[0]] : []), ...chart.lines].slice(0, edges + lines);
-    const y = drawn.map((line, at) => (at < edges ? [line.low, line.high][at] : line.y));
+    const drawn = [...(edges ? chart.lines.flatMap((line) => [line, line]) : []), ...chart.lines].slice(0, edges + lines);
+    const y = drawn.map((line, at) => (at < edges ? [line.low, line.high][at % 2] : line.y));
     const places = [...drawn.keys(), bar, spark, word];
     const none = drawn.map(() => undefined);
     const data = {
       x: [...drawn.map((line) => line.x), fills.x, sparks.x, undefined],
       y: [...y, undefined, sparks.y, undefined],
+      mode: [...drawn.map((line, at) => (at < edges ? "lines" : modeOf(line))), undefined, undefined, undefined],
       text: [...none, undefined, undefined, words.text],
       "marker.color": [...none, fills.color, undefined, undefined],
       "textfont.color": [...none, undefined, undefined, words.color],
       "textfont.size": [...none, undefined, undefined, words.size],
       "textfont.weight": [...none, undefined, undefined, words.weight],
     };
-    // Plotly forgets an axis' type when its points change, unless it is said again.
-    return this.Plotly.update(this.target, data, { "xaxis.range": chart.range, "xaxis.type": "date" }, places);
+    // Plotly forgets an axis' type when its points change, and with the type its range: in this order both stay.
+    return this.Plotly.update(this.target, data, { "xaxis.type": "date", "xaxis.autorange": false, "xaxis.range": chart.range }, places);
   }
 
   #failed(error) {

@@ -133,6 +133,12 @@ export class Store {
     return drawn;
   }
 
+  /** Whether there is anything of it since an instant. */
+  has(metric, subject, from) {
+    const track = this.tracks.get(keyOf(metric, subject));
+    return Boolean(track) && track.at.at(-1) >= from;
+  }
+
   /** The largest value of a metric that is known, over all subjects. */
   highest(metric) {
     let found = 0;

@@ -12,7 +12,9 @@ const UNKNOWN_PX = 12;
 const SUFFIX_CHARS = 4; // a longer unit stands beside the axis once
 const SPARK_REACH = 0.1; // of the gauge's range at least: noise is no mountain
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
-const LINES = [null, "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
+const BLUE = "#0072B2";
+const LINES = [null, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]; // the orange red is the alerts'
+const BANDED = 8; // bands of more lines hide each other
 
 /** Plotly shows instants in UTC: shifted, they are the reader's own. */
 const local = (at) => at - new Date(at).getTimezoneOffset() * 60_000;
@@ -33,6 +35,12 @@ function valueText(scene, { metric, subject }, alert) {
   const sign = alert ? (alert.direction === "below" ? "▼ " : "▲ ") : "";
   return sign + valueWords(scene, metric, subject).replace(unitWord("tokens/s"), "/s"); // the heading says of what
 }
+
+/** Whether the chart has nothing to show in its window. */
+export const isEmpty = ({ store, subjects, metric, now, windowS }) => !subjects.some((subject) => store.has(metric, subject, now - windowS * 1000));
+
+/** A single point makes no line: it is shown as a dot. */
+export const modeOf = ({ y }) => (y.filter((one) => one !== null).length === 1 ? "markers" : "lines");
 
 /** What the chart shows: the lines, their unit, and where its axis ends. */
 function charted(scene) {
@@ -139,17 +147,19 @@ function headings(scene, { heads, names }, colours) {
   return { type: "scatter", mode: "text", ...PLANE, x: of("x"), y: of("y"), text: of("text"), textposition: "middle right", cliponaxis: false, textfont: { size: of("size"), color: of("color"), weight: of("weight") } };
 }
 
-/** One line per subject, told apart by colour and dashes; with one alone, the range of each point. */
+/** One line per subject, told apart by colour and dashes, in a band from the least to the most of each step. */
 function lineTraces(scene, { chart }, colours) {
   const hover = `%{y:,.1f} ${unitWord(chart.scale.unit)}`;
   const lines = chart.lines.map(({ subject, x, y }, at) => ({
-    type: "scatter", mode: "lines", x, y, name: subjectName(scene.view, subject), hovertemplate: `${hover}<extra>${subjectName(scene.view, subject)}</extra>`,
+    type: "scatter", mode: modeOf({ y }), x, y, name: subjectName(scene.view, subject), hovertemplate: `${hover}<extra>${subjectName(scene.view, subject)}</extra>`,
     line: { color: LINES[at % LINES.length] ?? colours.blue, width: 1.7, dash: DASHES[at % DASHES.length] }, connectgaps: false,
   }));
-  if (lines.length !== 1) return { lines, edges: [] };
-  const [{ x, low, high }] = chart.lines;
-  const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
-  return { lines, edges: [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: "rgba(0, 114, 178, 0.16)" }] };
+  if (lines.length > BANDED) return { lines, edges: [] };
+  const edges = chart.lines.flatMap(({ x, low, high }, at) => {
+    const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
+    return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: `${LINES[at % LINES.length] ?? BLUE}2a` }];
+  });
+  return { lines, edges };
 }
 
 /** Alert bands of the chart: a tinted field beyond a dashed line that says what it is. */
@@ -186,12 +196,13 @@ export function figureOf(scene, layout, colours, width) {
   const axisUnit = unitWord(now.chart.scale.unit);
   const banded = bands(scene, now.chart, { ...colours, from, to });
   if (axisUnit.length > SUFFIX_CHARS) banded.annotations.push({ xref: "paper", yref: "paper", x: from, xanchor: "left", y: chartTop, yanchor: "top", text: axisUnit, showarrow: false, font: { size: 11, color: colours.quiet } });
+  if (isEmpty(scene)) banded.annotations.push({ xref: "paper", yref: "paper", x: (from + to) / 2, y: chartTop / 2, text: t("Nothing was measured in this time."), showarrow: false, font: { size: 13, color: colours.quiet } });
   const hidden = { visible: false, fixedrange: true, automargin: false };
   const figure = {
     data: [...edges, ...lines, gauges.rails, gauges.fills, gauges.marks, gauges.sparks, gauges.words, gauges.names],
     layout: {
       width, height, autosize: false, margin: { l: 0, r: 0, t: 0, b: 0 }, barmode: "overlay", showlegend: named, hovermode: "x unified", dragmode: false,
-      xaxis: { type: "date", domain: [from, to], anchor: "y", range: now.chart.range, tickformat: formats.tick, hoverformat: formats.hover, nticks: Math.max(3, Math.floor(width / 130)), automargin: false, fixedrange: true, showgrid: false },
+      xaxis: { type: "date", domain: [from, to], anchor: "y", range: now.chart.range, tickformatstops: formats.ticks, hoverformat: formats.hover, nticks: Math.max(3, Math.floor(width / 130)), automargin: false, fixedrange: true, showgrid: false },
       yaxis: { domain: [26 / height, chartTop], anchor: "x", range: now.chart.axis, ticksuffix: axisUnit.length > SUFFIX_CHARS ? "" : ` ${axisUnit}`, nticks: 6, automargin: false, fixedrange: true, zeroline: false },
       xaxis2: { ...hidden, domain: [0, 1], anchor: "y2", range: [0, width] },
       yaxis2: { ...hidden, domain: [1 - layout.height / height, 1], anchor: "x2", range: [layout.height, 0] },

@@ -19,7 +19,7 @@ function processRow(gpu, user, total) {
   );
 }
 
-const unlisted = (gpu) => h("tr", {}, h("td.wb-nowrap", {}, gpuName(gpu.gpuId)), h("td.wb-quiet", { colSpan: 4 }, t("its driver lists no processes")));
+const unlisted = (gpu) => h("tr", {}, h("td.wb-nowrap", {}, gpuName(gpu.gpuId)), h("td.wb-quiet", { colSpan: 4 }, gpu.state === "lost" ? t("not known while it is lost") : t("its driver lists no processes")));
 const unused = (gpu) => h("tr", {}, h("td.wb-nowrap", {}, gpuName(gpu.gpuId)), h("td.wb-quiet", { colSpan: 4 }, t("nobody")));
 
 function table(caption, heads, rows) {
@@ -36,7 +36,7 @@ export class MemoryCard {
   }
 
   update({ gpus, processes, ledger }) {
-    const sign = JSON.stringify([gpus.map((gpu) => [gpu.gpuId, gpu.memoryTotalMB]), processes, rounded(ledger)]);
+    const sign = JSON.stringify([gpus.map((gpu) => [gpu.gpuId, gpu.memoryTotalMB, gpu.state]), processes, rounded(ledger)]);
     if (sign === this.sign) return;
     this.sign = sign;
     show(this.element, gpus.length > 0);

@@ -21,7 +21,7 @@ export class Meters {
     mark(row, "aria-label", `${subjectName(scene.view, subject)}: ${metricTitle(scene.catalogue, metric)}`);
     mark(row, "aria-valuemin", scene.catalogue[metric]?.low ?? 0);
     mark(row, "aria-valuemax", highOf(scene, metric, subject));
-    mark(row, "aria-valuenow", value);
+    mark(row, "aria-valuenow", value === null ? null : Math.round(value * 100) / 100);
     mark(row, "aria-valuetext", words);
     say(row, `${row.getAttribute("aria-label")}: ${words}`);
   }

@@ -83,7 +83,11 @@ export function valueWords({ store, gpus, catalogue }, metric, subject) {
 }
 
 /** "Temperature of GPU 1", for a sentence or a list. */
-export const measured = (catalogue, metric, subject) => t("{metric} of {subject}", { metric: metricTitle(catalogue, metric), subject: whose(metric, subject) });
+export function measured(catalogue, metric, subject) {
+  const values = { metric: metricTitle(catalogue, metric), subject: whose(metric, subject) };
+  if (subject) return t("{metric} of {subject}", values);
+  return viewOf(metric) === "llm" ? t("{metric} of all models", values) : t("{metric} of this machine", values);
+}
 
 export const beyond = (rule, catalogue) => {
   const value = amount(rule.threshold, catalogue[rule.metric]?.unit ?? "", true);
@@ -98,9 +102,14 @@ export function span(seconds) {
   return `${number(count, count < 10 ? 1 : 0)} ${unit}`;
 }
 
-/** Plotly's formats of instants on an axis as long as the window, and under the pointer. */
+/** Plotly's formats of instants: on an axis by how far apart its ticks are, and under the pointer. */
 export function timeFormats(windowS) {
   const day = currentLanguage() === "pt-BR" ? "%d/%m" : "%m/%d";
-  if (windowS <= 600) return { tick: "%H:%M:%S", hover: "%H:%M:%S" };
-  return windowS <= 86_400 ? { tick: "%H:%M", hover: "%H:%M:%S" } : { tick: day, hover: `${day} %H:%M` };
+  const [minute, whole] = [60_000, 86_400_000];
+  const ticks = [
+    { dtickrange: [null, minute - 1], value: "%H:%M:%S" },
+    { dtickrange: [minute, whole - 1], value: windowS <= 86_400 ? "%H:%M" : `${day} %H:%M` },
+    { dtickrange: [whole, null], value: day },
+  ];
+  return { ticks, hover: windowS <= 86_400 ? "%H:%M:%S" : `${day} %H:%M` };
 }

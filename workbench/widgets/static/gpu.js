@@ -229,7 +229,7 @@ class MetricsPanel {
     this.state = this.#state(Date.now() - this.heardAt > quietMs);
     this.fresh.update(this.state, this.store.at ?? this.model.get("stale")?.sinceMs);
     const old = !["live", "waiting"].includes(this.state);
-    for (const part of [this.chart.element, this.table.element, this.memory.element]) part.classList.toggle("wb-stale", old && this.state !== "paused");
+    for (const part of [this.chart.element, this.table.element, this.memory.element, this.strip.element]) part.classList.toggle("wb-stale", old && this.state !== "paused");
   }
 
   #state(silent) {
