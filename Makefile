@@ -31,14 +31,14 @@ browser: setup
 PAGES_A := $(wildcard tests/browser/test_[a-g]*.py)
 PAGES_B := $(filter-out $(PAGES_A),$(wildcard tests/browser/test_*.py)) tests/javascript tests/notebooks
 PROCESSES := tests/engines tests/faults tests/test_serve.py
-OTHERS := --ignore=tests/browser $(patsubst %,--ignore=%,tests/javascript tests/notebooks $(PROCESSES))
+OTHERS := --ignore=tests/browser $(patsubst %,--ignore=%,tests/javascript tests/notebooks tests/llm $(PROCESSES))
 LOGS := .pytest_cache/shares
 PYTEST := $(PY) -m pytest -p no:cacheprovider
 
 test: setup browser static  ## pass every test, browser included
 	@mkdir -p $(LOGS)
 	@$(PYTEST) $(PROCESSES) $(PAGES_A) >$(LOGS)/a.log 2>&1 & a=$$!; \
-	$(PYTEST) $(PAGES_B) >$(LOGS)/b.log 2>&1 & b=$$!; \
+	$(PYTEST) tests/llm $(PAGES_B) >$(LOGS)/b.log 2>&1 & b=$$!; \
 	$(PYTEST) $(OTHERS); rest=$$?; \
 	wait $$a; a=$$?; wait $$b; b=$$?; cat $(LOGS)/a.log $(LOGS)/b.log; exit $$((rest | a | b))
 

@@ -50,6 +50,8 @@ class Talker(Visitor):
     def say(self, text: str) -> None:
         box = self.page.locator(".wb-chat .wb-box")
         box.fill(text)
+        # While an answer is under way, what is written waits in the box.
+        expect(self.page.locator('.wb-chat .wb-send[data-state="send"]')).to_be_enabled()
         box.press("Enter")
         expect(box).to_have_value("")
 

@@ -59,24 +59,28 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(tmp_pat
 
 async def test_an_alert_that_was_raised_is_raised_still_after_a_restart(tmp_path: Path) -> None:
     async with watching(tmp_path, HOT) as endpoint, endpoint.peer() as peer:
-        endpoint.machine.gpus = (gpu(91.0),)
         await peer.say("monitoring:subscribe", {"intervalMs": 500})
+        await until(peer, "metrics")
+        endpoint.machine.gpus = (gpu(91.0),)
         raised = (await until(peer, "alert:raised"))["alert"]
     async with watching(tmp_path, HOT) as endpoint, endpoint.peer() as peer:
         listed = await peer.ask("alert:list")
         assert [each["alertId"] for each in listed["data"]["active"]] == [raised["alertId"]]
-        endpoint.machine.gpus = (gpu(50.0),)
         await peer.say("monitoring:subscribe", {"intervalMs": 500})
+        await until(peer, "metrics")
+        endpoint.machine.gpus = (gpu(50.0),)
         assert (await until(peer, "alert:cleared"))["alert"]["alertId"] == raised["alertId"]
 
 
 async def test_a_rule_of_ones_own_is_kept_and_a_deleted_one_stays_away(tmp_path: Path) -> None:
     rule = {"name": "memory", "metric": "host.memory_used_pct", "threshold": 0.5, "forS": 0}
     async with watching(tmp_path, HOT) as endpoint, endpoint.peer("submit") as peer:
-        answer = await peer.ask("alert:save", {"rule": rule}, requestId="r")
-        assert [each["name"] for each in answer["data"]["rules"]] == ["GPU temperature", "memory"]
-        await peer.ask("alert:delete", {"name": "GPU temperature"})
         await peer.say("monitoring:subscribe", {"intervalMs": 500})
+        await until(peer, "metrics")
+        await peer.say("alert:save", {"rule": rule}, requestId="r")
+        saved = (await until(peer, "alert:rules"))["rules"]
+        assert [each["name"] for each in saved] == ["GPU temperature", "memory"]
+        await peer.say("alert:delete", {"name": "GPU temperature"})
         assert (await until(peer, "alert:raised"))["alert"]["rule"] == "memory"
     async with watching(tmp_path, HOT) as endpoint, endpoint.peer() as peer:
         listed = await peer.ask("alert:list")

@@ -58,12 +58,17 @@ async def test_late_readings_do_not_shift_those_after_them(tmp_path: Path) -> No
         await asyncio.sleep(0.03)
         return await machine.read()
 
-    sampler = Sampler(slow)
-    heard = Heard(sampler)
-    sampler.want("page", 0.1)
-    await heard.count(11)
-    await sampler.close()
-    assert heard.at[-1] - heard.at[0] < 11 * 0.13 - 0.1  # with 30 ms of drift each: 1.3 s
+    async def took_s() -> float:
+        sampler = Sampler(slow)
+        heard = Heard(sampler)
+        sampler.want("page", 0.1)
+        await heard.count(11)
+        await sampler.close()
+        return float(heard.at[-1] - heard.at[0])
+
+    # With 30 ms of drift each no try could be below 1.3 s; a busy machine delays some tries.
+    while await took_s() >= 1.25:
+        pass
 
 
 async def test_a_failing_reading_is_followed_by_the_next(tmp_path: Path) -> None:
