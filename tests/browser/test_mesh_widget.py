@@ -163,6 +163,36 @@ def test_cancelling_asks_once_more_and_escape_keeps_it_running(draw: Open) -> No
     expect(page.locator(".wb-taskhead button")).to_be_disabled()
 
 
+def test_a_question_asked_stands_when_its_task_is_drawn_anew(
+    draw: Open, mesh_state: dict[str, Any]
+) -> None:
+    page = draw().page
+    page.get_by_role("button", name="Cancel…").click()
+    task_id = page.locator(".wb-details code").first.text_content()
+    before = len(sent(page, "hello"))
+    page.evaluate('() => model.say({ kind: "delta", n: 7, tasks: [] })')  # all is asked for again
+    assert len(sent(page, "hello")) == before + 1
+    page.wait_for_function("() => model.sent.filter((one) => one.kind === 'open').length > 1")
+    task = {**mesh_state["tasks"][0], "state": "queued"}
+    assert task["taskId"] == task_id
+    page.evaluate('task => model.say({ kind: "delta", n: 1, tasks: [task] })', task)
+    expect(page.locator(".wb-taskhead .wb-state")).to_have_text("queued")
+    page.get_by_role("button", name="Stop the work").click(timeout=3_000)
+    assert [one["taskId"] for one in sent(page, "cancel")] == [task_id]
+
+
+def test_run_again_is_of_the_task_that_is_looked_at(draw: Open) -> None:
+    page = draw().page
+    done = page.locator(".wb-historytable tbody tr", has_text="done").locator(".wb-rowlink")
+    seen = []
+    for row in (0, 1):
+        done.nth(row).click()
+        seen.append(page.locator(".wb-details code").first.text_content())
+    page.locator(".wb-taskhead").get_by_role("button", name="Run again").click()
+    assert seen[0] != seen[1]
+    assert [one["of"] for one in sent(page, "rerun")] == [seen[1]]
+
+
 def test_silence_about_a_running_task_is_said(draw: Open) -> None:
     page = draw().page
     expect(page.locator(".wb-progressline")).to_contain_text(re.compile(r"no news for \d+ s"))

@@ -102,11 +102,14 @@ export class TaskPanel {
     this.#details(this.task);
   }
 
-  /** Another task is looked at: everything of it anew. */
+  /** A task is looked at, or its lines and result have come: a question asked of the same task stands. */
   open(task, { lines = [], dropped = 0, result = null } = {}) {
+    if (this.task?.taskId !== task?.taskId) {
+      this.confirming = false;
+      this.used = [];
+      delete this.badge.dataset.state;
+    }
     this.task = task;
-    this.confirming = false;
-    this.used = [];
     show(this.blank, !task);
     show(this.body, Boolean(task));
     if (!task) return;
