@@ -21,25 +21,31 @@ import httpcore2
 import httpx2
 import msgspec
 
-from workbench.core.public_address import is_public
+from workbench.core.http_hop import (
+    DEFAULT_PORTS,
+    MAX_REDIRECTS,
+    REDIRECTS,
+    broken,
+    check_encoding,
+    check_public,
+    refusal,
+    silent,
+    too_many_redirects,
+    unreachable,
+    unresolved,
+)
+from workbench.core.http_hop import Silent as Silent
 from workbench.errors import InputError, LinkError, ProtocolError, shown
 
-MAX_REDIRECTS = 5
 JSON_LIMIT_BYTES = 16 * 1024 * 1024
 CONNECT_S = 15.0
 MAX_CONNECTIONS = 256  # answers that are still being read hold one each, perhaps for minutes
 _WRITE_BYTES = 1024 * 1024
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LATER = frozenset({408, 425, 429})  # with all of 500 and more: worth another try
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Gives all IP addresses of a host name. Raises OSError where it has none."""
 Progress = Callable[[int, int | None], None]
 """Told bytes received and bytes in all, None where the server does not say."""
-
-
-class Silent(LinkError):
-    """The other side is connected, and says nothing for too long."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -86,19 +92,10 @@ class _Checked(httpcore2.AsyncNetworkBackend):
             async with asyncio.timeout(limit_s):
                 addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError too
-            raise LinkError(
-                "the name {host} cannot be resolved: {reason}",
-                host=host,
-                reason=str(error) or type(error).__name__,
-            ) from None
+            raise unresolved(host, error) from None
         for address in addresses:
-            if not self._private_addresses and not is_public(address):
-                raise InputError(
-                    "the address {host} is private ({address}); allowed: public addresses, "
-                    "or set WORKBENCH_PRIVATE_ADDRESSES=1",
-                    host=host,
-                    address=address,
-                )
+            if not self._private_addresses:
+                check_public(host, address)
         return addresses
 
 
@@ -168,7 +165,7 @@ class Answer:
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    raise _silent(self._response.url, patience_s) from None
+                    raise silent(self._response.url.host, patience_s) from None
                 received, patience_s = received + len(chunk), self._idle_s
                 if received > limit_bytes:
                     raise _too_large(self._response, limit_bytes)
@@ -265,7 +262,7 @@ class Http:
         """
         body = msgspec.json.encode({"jsonrpc": "1.0", "id": 0, "method": method, "params": params})
         wanted = {"content-type": "application/json", **(headers or {})}
-        where = _url(url)
+        where = checked_url(url)
         async with self._bounded(where), self._send("POST", where, wanted, body) as response:
             if response.status_code in (401, 403):
                 raise InputError(
@@ -274,9 +271,9 @@ class Http:
                     status=response.status_code,
                 )
             is_json = "json" in response.headers.get("content-type", "")
-            if response.status_code in _REDIRECTS or not (response.is_success or is_json):
-                raise _status(response)
-            _check_encoding(response)
+            if response.status_code in REDIRECTS or not (response.is_success or is_json):
+                raise refusal(response.url.host, response.status_code)
+            check_encoding(response.url.host, response.headers.get("content-encoding"))
             return await _whole(response, limit_bytes)
 
     @contextlib.asynccontextmanager
@@ -296,16 +293,16 @@ class Http:
         one (Silent where it runs out); nothing bounds the whole, which may be long in the making.
         A redirect is not followed: it could carry body and secrets away.
         """
-        where = _url(url)
+        where = checked_url(url)
         first_s, idle_s = first_s or self._idle_s, idle_s or self._idle_s
         limits = httpx2.Timeout(first_s, connect=min(first_s, CONNECT_S)).as_dict()
         async with (
             self._ours(where, first_s),
             self._send(method, where, headers or {}, body, limits) as response,
         ):
-            if response.status_code in _REDIRECTS:
-                raise _status(response)
-            _check_encoding(response)
+            if response.status_code in REDIRECTS:
+                raise refusal(response.url.host, response.status_code)
+            check_encoding(response.url.host, response.headers.get("content-encoding"))
             limits["read"] = None  # from here on the answer itself looks at the clock
             yield Answer(response, first_s, idle_s)
 
@@ -314,23 +311,21 @@ class Http:
         self, url: str, headers: Mapping[str, str] | None
     ) -> AsyncIterator[httpx2.Response]:
         """The good answer at the end of the redirects, its body still to be read."""
-        where, wanted = _url(url), dict(headers or {})
+        where, wanted = checked_url(url), dict(headers or {})
         async with self._bounded(where):
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._send("GET", where, wanted) as response:
-                    if response.status_code not in _REDIRECTS:
+                    if response.status_code not in REDIRECTS:
                         if response.status_code != 200:
-                            raise _status(response)
-                        _check_encoding(response)
+                            raise refusal(response.url.host, response.status_code)
+                        check_encoding(response.url.host, response.headers.get("content-encoding"))
                         yield response
                         return
-                    following = _url(response.headers.get("location", ""), where)
-                if _origin(following) != _origin(where):
+                    following = checked_url(response.headers.get("location", ""), where)
+                if origin(following) != origin(where):
                     wanted = {}  # whatever was meant for one host is no other host's business
                 where = following
-            raise InputError(
-                "{host} redirects more than {limit} times", host=where.host, limit=MAX_REDIRECTS
-            )
+            raise too_many_redirects(where.host)
 
     @contextlib.asynccontextmanager
     async def _send(
@@ -375,19 +370,15 @@ class Http:
         try:
             yield
         except (httpcore2.ConnectTimeout, httpx2.ConnectTimeout):
-            raise LinkError("{host} does not let anybody connect", host=url.host) from None
+            raise unreachable(url.host) from None
         except (httpcore2.TimeoutException, httpx2.TimeoutException):
-            raise _silent(url, limit_s) from None
+            raise silent(url.host, limit_s) from None
         except (
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
             httpx2.HTTPError,
         ) as error:
-            raise LinkError(
-                "the link to {host} failed: {reason}",
-                host=url.host,
-                reason=str(error) or type(error).__name__,
-            ) from None
+            raise broken(url.host, error) from None
 
 
 async def download(
@@ -407,7 +398,7 @@ async def download(
         )
 
 
-def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
+def checked_url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
     """A URL that may be asked, perhaps relative to `base`. No error shows its path or query."""
     try:
         url = base.join(text) if base and text else httpx2.URL(text)
@@ -422,34 +413,9 @@ def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
     return url
 
 
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}[url.scheme]
-
-
-def _silent(url: httpx2.URL, limit_s: float) -> Silent:
-    return Silent("{host} sent nothing for {limit_s} s", host=url.host, limit_s=limit_s)
-
-
-def _status(response: httpx2.Response) -> LinkError | InputError:
-    host, status = response.url.host, response.status_code
-    if status >= 500 or status in _LATER:
-        return LinkError("{host} answers {status}: try again later", host=host, status=status)
-    return InputError(
-        "{host} answers {status} for this URL; allowed: one that answers 200",
-        host=host,
-        status=status,
-    )
-
-
-def _check_encoding(response: httpx2.Response) -> None:
-    """Bytes come as they are: a small compressed body may unpack to any size."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise InputError(
-            "{host} sends the body compressed as {encoding}; allowed: no Content-Encoding",
-            host=response.url.host,
-            encoding=shown(encoding),
-        )
+def origin(url: httpx2.URL) -> tuple[str, str, int]:
+    """Whom a URL asks; a secret that is meant for one origin is no other's business."""
+    return url.scheme, url.host, url.port or DEFAULT_PORTS[url.scheme]
 
 
 async def _blocks(

@@ -16,16 +16,21 @@ from workbench.llm.backend import Backend
 from workbench.llm.embedded import Embedded
 from workbench.llm.gpu_loan import Lender
 from workbench.llm.openai import OpenAI
+from workbench.llm.places import Shelf
 from workbench.llm.rates import Rates
 from workbench.llm.service import Service
 from workbench.settings import Settings
 
 
 async def service_of(
-    settings: Settings, stack: AsyncExitStack, lender: Lender | None = None
+    settings: Settings,
+    stack: AsyncExitStack,
+    lender: Lender | None = None,
+    others: Shelf | None = None,
 ) -> tuple[Service, Embedded]:
     """The service of one hub and our own worker in it; `stack` ends both. Nobody is asked
-    before the first question. Models that go to a GPU borrow its memory of `lender`.
+    before the first question. Models that go to a GPU borrow its memory of `lender`; `others` are
+    those that other programs keep here.
     """
     # The user names these servers, on this machine or in the private network, so they may.
     http = await stack.enter_async_context(Http(private_addresses=True))
@@ -42,6 +47,7 @@ async def service_of(
         http=http,
         binary=settings.llama_server,
         lender=lender,
+        others=others,
     )
     service = Service(servers=servers, own=[worker])
     stack.push_async_callback(service.close)

@@ -36,6 +36,7 @@ from workbench.language_models import rates_of, runs_here, service_of
 from workbench.listener import Bounds, Listener, listen
 from workbench.mesh.models import discover
 from workbench.mesh.node import Limits, Node
+from workbench.model_library import library_of, places_of
 from workbench.ports import LOOPBACK, PortTaken, bind
 from workbench.settings import Settings
 from workbench.store import Store
@@ -109,7 +110,10 @@ class Hub:
         elsewhere = settings.dask_address is not None
         ledger = Ledger(readings.gpus, readings.owners, tasks_elsewhere=elsewhere)
         self._stack.push_async_callback(ledger.close)
-        service, worker = await service_of(settings, self._stack, ledger)
+        others = places_of(settings)
+        service, worker = await service_of(settings, self._stack, ledger, others)
+        rooms = lambda: ledger.view().rooms  # noqa: E731
+        library, downloads = await library_of(settings, self._stack, service, others, rooms)
         readings.models(service, worker)
         node = self._make_node(store, keeper, ledger)
         self._node = node
@@ -122,6 +126,8 @@ class Hub:
             tasks=node.tasks,
             journal=store,
             models=service,
+            library=library,
+            downloads=downloads,
             rates=rates_of(settings),
             answer_tokens=settings.llm_answer_tokens,
             owners=readings.owners,

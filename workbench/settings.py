@@ -70,13 +70,15 @@ class Settings(BaseSettings):
     rune_limit: Annotated[int, Field(ge=1)] = 5000
     """Most runes in one batch."""
     private_addresses: bool = False
-    """Whether `inputDataURL` may name this machine or a private network."""
+    """Whether `inputDataURL` and the URL of a model may name this machine or a private network."""
     query_limit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Longest run of a user's query."""
     query_memory_mb: Annotated[int, Field(ge=256)] = 2048
     """Most memory of a user's query."""
     models: Path | None = None
     """The folder with language models (GGUF files); without one, `models` in the data folder."""
+    download_limit_mb_s: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Most that downloads of models take of the network together, in MB per second."""
     llama_server: Path | None = None
     """A `llama-server` program of your own, such as one built for your GPU."""
     llm_servers: Names = ()

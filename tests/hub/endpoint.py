@@ -10,13 +10,16 @@ from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.hub.library import EmptyLibrary
 from tests.hub.machine import Machine
 from tests.hub.speaking import Speaking, Unlimited
+from workbench.byte_ranges import Ranges
 from workbench.clients.hub import HubClient
 from workbench.hub.connections import Dashboard, Monitoring
 from workbench.hub.ledger import Ledger
 from workbench.hub.sampling import Sampler
 from workbench.listener import Gate, Listener, listen
+from workbench.llm.downloads import Downloads
 from workbench.store import Store
 
 TOKENS = {"token-admin": "admin", "token-submit": "submit", "token-view": "view"}
@@ -90,6 +93,8 @@ class Endpoint:
         async with await Store.open(
             self._folder, query_memory_mb=512, query_limit_s=5
         ) as self.store:
+            self._downloads = Downloads(self._folder / "models", Ranges(private_addresses=True))
+            await self._downloads.start()
             self.ledger = Ledger(self.machine.reading, self.machine.owners)
             self._dashboard = Dashboard(
                 questions=self.store,
@@ -98,6 +103,8 @@ class Endpoint:
                 tasks=self.feed,
                 journal=self.store,
                 models=self.models,
+                library=EmptyLibrary(),
+                downloads=self._downloads,
                 rates=Unlimited(),
                 owners=self.machine.owners,
                 monitoring=self._monitoring,
@@ -109,6 +116,7 @@ class Endpoint:
             finally:
                 await self.close()
                 await self._dashboard.close()
+                await self._downloads.close()
                 await self.ledger.close()
         assert self.feed.callbacks == []
 

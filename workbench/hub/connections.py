@@ -16,6 +16,7 @@ from workbench.hub.alerting import AlertDesk
 from workbench.hub.chat import ANSWER_TOKENS, ChatDesk
 from workbench.hub.chat_rows import Journal
 from workbench.hub.conversations import Conversations
+from workbench.hub.downloads import DownloadDesk, Downloads, Library
 from workbench.hub.handlers import Desks, Rates, Session
 from workbench.hub.lease_rows import LeaseRows
 from workbench.hub.ledger import Ledger
@@ -58,6 +59,8 @@ class Dashboard:
         tasks: TaskFeed,
         journal: Journal,
         models: LanguageModels,
+        library: Library,
+        downloads: Downloads,
         rates: Rates,
         answer_tokens: int = ANSWER_TOKENS,
         owners: Callable[[], Owners] = nobody,
@@ -75,6 +78,7 @@ class Dashboard:
             retention=monitoring.retention,
             keeping=monitoring.history,
         )
+        self._downloads = DownloadDesk(downloads, library)
         self._alerts = AlertDesk(journal, monitoring.rules, self._metrics.tell)
         self._leases = LeaseRows(journal)
         self._desks = Desks(
@@ -85,6 +89,7 @@ class Dashboard:
             conversations=Conversations(self._chat, journal),
             prompts=Prompts(journal),
             models=ModelDesk(models, journal),
+            downloads=self._downloads,
             history=self._keeper,
             runs=RunDesk(journal, self._keeper, self._own_gpus, is_here, monitoring.price),
             alerts=self._alerts,
@@ -116,6 +121,7 @@ class Dashboard:
     async def close(self) -> None:
         """Publish nothing more; answers under way are kept as far as they came."""
         self._followers.close()
+        self._downloads.close()
         await self._sampler.close()
         await self._chat.close()
         await self._metrics.close()

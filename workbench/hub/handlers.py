@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from workbench.core import chat_wire, llm_wire, metrics_wire
+from workbench.core import chat_wire, llm_wire, metrics_wire, models_wire
 from workbench.core import hub_wire as wire
 from workbench.core.hub_kinds import KINDS
 from workbench.core.ledger_nouns import LedgerView
@@ -24,6 +24,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.hub.alerting import AlertDesk
 from workbench.hub.chat import ChatDesk
 from workbench.hub.conversations import Conversations
+from workbench.hub.downloads import DownloadDesk
 from workbench.hub.llm import ModelDesk
 from workbench.hub.metrics_history import MetricsKeeper
 from workbench.hub.prompts import Prompts
@@ -50,6 +51,7 @@ SCOPES: dict[type[wire.HubMessage], Scope] = {
     **dict.fromkeys(chat_wire.CHAT_KINDS.values(), "submit"),
     **dict.fromkeys(llm_wire.LLM_KINDS.values(), "submit"),
     **dict.fromkeys(metrics_wire.METRICS_KINDS.values(), "view"),
+    **dict.fromkeys(models_wire.MODELS_KINDS.values(), "submit"),
     metrics_wire.AlertSave: "submit",
     metrics_wire.AlertDelete: "submit",
 }
@@ -84,6 +86,7 @@ class Desks:
     conversations: Conversations
     prompts: Prompts
     models: ModelDesk
+    downloads: DownloadDesk
     history: MetricsKeeper
     runs: RunDesk
     alerts: AlertDesk
@@ -272,6 +275,7 @@ class Session:
 def in_order(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
     """The verbs that are served one after the other."""
     chat, conversations, prompts = desks.chat, desks.conversations, desks.prompts
+    downloads = desks.downloads
     return {
         chat_wire.ChatSend: chat.send,
         chat_wire.ChatHistory: chat.history,
@@ -294,12 +298,19 @@ def in_order(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
         metrics_wire.AlertList: desks.alerts.listing,
         metrics_wire.AlertSave: desks.alerts.save,
         metrics_wire.AlertDelete: desks.alerts.delete,
+        models_wire.ModelDownloads: downloads.listing,
+        models_wire.ModelPause: downloads.pause,
+        models_wire.ModelResume: downloads.resume,
+        models_wire.ModelCancel: downloads.cancel,
+        models_wire.ModelVerify: downloads.verify,
+        models_wire.ModelMove: downloads.move,
+        models_wire.ModelForget: downloads.forget,
     }
 
 
 def beside(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
     """The verbs that take long, each in a task of its own."""
-    models = desks.models
+    models, downloads = desks.models, desks.downloads
     return {
         metrics_wire.MetricsHistory: desks.history.answer,
         metrics_wire.MetricsRun: desks.runs.answer,
@@ -318,6 +329,10 @@ def beside(desks: Desks) -> dict[type[wire.HubMessage], Verb]:
         llm_wire.LlmCompare: models.compare,
         llm_wire.LlmGenerate: models.generate,
         llm_wire.LlmRecommend: models.recommend,
+        models_wire.ModelCards: downloads.cards,
+        models_wire.ModelFind: downloads.find,
+        models_wire.ModelDownload: downloads.download,
+        models_wire.ModelDelete: downloads.delete,
     }
 
 

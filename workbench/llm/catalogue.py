@@ -83,7 +83,7 @@ class Catalogue:
         self._round: asyncio.Task[None] | None = None
         self.entries: dict[str, Entry] = {}
         self.watchers: list[Callable[[], None]] = []
-        """Called when a model was loaded or unloaded."""
+        """Called when a model was loaded or unloaded, came or went."""
         self.current: tuple[str, str] | None = None
         """(id, back end) of the model that was loaded last by the service."""
 
@@ -213,6 +213,10 @@ class Catalogue:
                 msgspec.structs.replace(listed, loaded=loaded) if listed.id == model else listed
                 for listed in entry.models
             ]
+        self.tell()
+
+    def tell(self) -> None:
+        """What there is has changed."""
         for watcher in self.watchers:
             watcher()
 

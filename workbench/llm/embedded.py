@@ -34,6 +34,7 @@ from workbench.llm.catalogue import available_memory
 from workbench.llm.gpu_loan import Lender, Loan, Loans
 from workbench.llm.gpu_support import GpuSupport, gpu_support
 from workbench.llm.model_files import Folders, ModelFile, described_broken
+from workbench.llm.places import Shelf, Shelves
 from workbench.llm.worker import Order
 from workbench.llm.worker_process import READY_S, WATCH_S, Worker, start
 
@@ -46,7 +47,7 @@ class Embedded:
 
     `http` has to allow private addresses, for the processes listen on 127.0.0.1. Where there
     is a `lender`, a model that goes to a GPU first gets a lease of its memory, or waits for it;
-    nothing else waits then.
+    nothing else waits then. `others` are models that other programs keep.
     """
 
     name = "embedded"
@@ -64,8 +65,11 @@ class Embedded:
         free_bytes: Callable[[], int] | None = None,
         devices: Path = Path("/dev"),
         lender: Lender | None = None,
+        others: Shelf | None = None,
     ) -> None:
-        self._folders, self._http, self._binary = Folders(folders), http, binary
+        ours = Folders(folders)
+        self._folders: Shelf = Shelves(ours, others) if others else ours
+        self._http, self._binary = http, binary
         self._ready_s, self._watch_s, self._devices = ready_s, watch_s, devices
         self._free_bytes = free_bytes or available_memory
         self._workers: dict[str, Worker] = {}

@@ -99,7 +99,7 @@ class Service:
         return "@".join(self._catalogue.current) if self._catalogue.current else None
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call `watcher` whenever a model was loaded or unloaded, at whoever's wish."""
+        """Call `watcher` whenever a model is loaded or unloaded, comes or goes."""
         self._catalogue.watchers.append(watcher)
 
     def readings(self) -> tuple[LlmReading, ...]:
@@ -110,6 +110,11 @@ class Service:
     def attempts(self) -> tuple[Attempt, ...]:
         """What the last switch tried, in order, and why each failed that did."""
         return tuple(self._switching.attempts)
+
+    async def refreshed(self) -> None:
+        """Files came or went: the back ends are asked again, and whoever watches is told."""
+        await self._update(refresh=True)
+        self._catalogue.tell()
 
     async def models(self, *, refresh: bool = False) -> Listing:
         """Every model and back end; asked of the back ends at most every five minutes."""

@@ -26,6 +26,7 @@ from workbench.settings import load_settings
 
 if TYPE_CHECKING:
     from workbench.session.chat import Chat
+    from workbench.session.library import Library
     from workbench.session.llm import Llm
     from workbench.session.metric_history import MetricHistory
     from workbench.session.metrics import Alerts, Gpus, Ledger, Moment
@@ -130,6 +131,13 @@ class Workbench:
         from workbench.session.llm import Llm
 
         return Llm(self)
+
+    @functools.cached_property
+    def library(self) -> Library:
+        """The models on the hub's machine, and downloads of more."""
+        from workbench.session.library import Library
+
+        return Library(self)
 
     @property
     def runtime(self) -> Runtime:

@@ -1,0 +1,338 @@
+"""The queue goes on in order, says where it stands, and knows the same after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.llm.faulty_files import Files, busy, content, files
+from workbench.byte_ranges import Ranges
+from workbench.core.downloads import Download, RemoteFile, State, Wanted
+from workbench.errors import InputError
+from workbench.llm.downloads import Downloads
+from workbench.llm.lanes import Patience
+
+SIZE = 2_000_000
+SLOW = 1_000_000.0
+SOON = Patience(tries=3, first_s=0.02, most_s=0.05)
+
+
+@pytest.fixture
+def served() -> Iterator[Files]:
+    with files(content(SIZE)) as (found, _):
+        yield found
+
+
+@asynccontextmanager
+async def queue(folder: Path, **more: Any) -> AsyncIterator[Downloads]:
+    ranges = Ranges(private_addresses=True, idle_s=5)
+    downloads = Downloads(folder, ranges, **{"patience": SOON, "keep_free_bytes": 0, **more})
+    await downloads.start()
+    try:
+        yield downloads
+    finally:
+        await downloads.close()
+
+
+def wanted(served: Files, model: str = "org/model", count: int = 1, **more: Any) -> Wanted:
+    declared = {"size_bytes": len(served.body), "sha256": served.sha256, **more}
+    return Wanted(
+        model=model,
+        files=tuple(
+            RemoteFile(url=served.url, name=f"{model}-{number}.gguf", **declared)
+            for number in range(count)
+        ),
+    )
+
+
+async def until(downloads: Downloads, test: Callable[[Download], bool], at: int = 0) -> Download:
+    """The download at a place of the queue, as soon as it is as wanted."""
+    told = asyncio.Event()
+    end = downloads.watch(lambda download: told.set())
+    try:
+        async with asyncio.timeout(15):
+            while not test(downloads.list()[at]):
+                told.clear()
+                await told.wait()
+        return downloads.list()[at]
+    finally:
+        end()
+
+
+def state(*names: State) -> Callable[[Download], bool]:
+    return lambda download: download.state in names
+
+
+def under_way(download: Download) -> bool:
+    return download.state == "downloading" and download.done_bytes > 200_000
+
+
+def left(folder: Path, *, all_: bool = False) -> list[str]:
+    """The files below a folder, the list of downloads only where `all_` are asked for."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and (all_ or path.name != "downloads.json")
+    )
+
+
+async def test_a_model_comes_with_all_of_its_files(tmp_path: Path, served: Files) -> None:
+    async with queue(tmp_path) as downloads:
+        added = await downloads.add(wanted(served, count=3))
+        done = await until(downloads, state("done"))
+    assert added.state in ("queued", "resolving")
+    assert done.done_bytes == done.total_bytes == 3 * SIZE
+    assert done.sha256 == (served.sha256,) * 3
+    assert left(tmp_path) == [f"org/model-{number}.gguf" for number in range(3)]
+
+
+async def test_progress_is_told_with_speed_and_time_left(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = SLOW
+    seen: list[Download] = []
+    async with queue(tmp_path) as downloads:
+        downloads.watch(seen.append)
+        await downloads.add(wanted(served))
+        await until(downloads, state("done"))
+    moving = [one for one in seen if one.speed_bytes_s is not None]
+    assert moving
+    assert SLOW / 2 < moving[-1].speed_bytes_s < SLOW * 1.5  # type: ignore[operator]
+    assert 0 <= moving[-1].eta_s < 2  # type: ignore[operator]
+    states = list(dict.fromkeys(one.state for one in seen))
+    assert states[:3] == ["queued", "resolving", "downloading"]
+    assert states[-1] == "done"
+    assert seen[-1].speed_bytes_s is None
+
+
+async def test_a_paused_one_goes_on_where_it_stood(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served))).download_id
+        await until(downloads, under_way)
+        paused = await downloads.pause(id_)
+        assert paused.state == "paused"
+        assert paused.done_bytes > 200_000
+        served.each_bytes_s = None
+        await downloads.resume(id_)
+        await until(downloads, state("done"))
+    assert served.asked[1] != "bytes=0-"
+    assert served.sent_bytes < SIZE * 1.5
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_cancelling_keeps_or_deletes_the_partial(
+    tmp_path: Path, served: Files, keep: bool
+) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served))).download_id
+        await until(downloads, under_way)
+        cancelled = await downloads.cancel(id_, keep)
+        assert (cancelled.state, cancelled.kept_partial) == ("cancelled", keep)
+        assert bool(left(tmp_path)) == keep
+        served.each_bytes_s = None
+        await downloads.resume(id_)
+        await until(downloads, state("done"))
+    assert (served.asked[1] == "bytes=0-") == (not keep)
+
+
+async def test_cancelling_deletes_files_it_fetched_and_no_others(
+    tmp_path: Path, served: Files
+) -> None:
+    (tmp_path / "org").mkdir()
+    (tmp_path / "org" / "model-0.gguf").write_bytes(served.body)
+    async with queue(tmp_path) as downloads:
+        served.each_bytes_s = 10 * SLOW
+        id_ = (await downloads.add(wanted(served, count=3))).download_id
+        await until(downloads, lambda one: one.sha256[1] is not None)
+        await downloads.cancel(id_, keep=False)
+    assert left(tmp_path) == ["org/model-0.gguf"]
+
+
+async def test_what_ran_goes_on_after_a_restart_and_the_rest_stays(
+    tmp_path: Path, served: Files
+) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path, at_once=1) as downloads:
+        running = (await downloads.add(wanted(served, "a/running"))).download_id
+        paused = (await downloads.add(wanted(served, "a/paused"))).download_id
+        cancelled = (await downloads.add(wanted(served, "a/cancelled"))).download_id
+        waiting = (await downloads.add(wanted(served, "a/waiting"))).download_id
+        await downloads.pause(paused)
+        await downloads.cancel(cancelled, keep=False)
+        await until(downloads, under_way)
+    served.each_bytes_s = None
+    async with queue(tmp_path) as downloads:
+        assert [one.download_id for one in downloads.list()] == [
+            running,
+            paused,
+            cancelled,
+            waiting,
+        ]
+        await until(downloads, state("done"), at=0)
+        await until(downloads, state("done"), at=3)
+        assert [one.state for one in downloads.list()] == ["done", "paused", "cancelled", "done"]
+    assert sum(asked != "bytes=0-" for asked in served.asked) == 1
+
+
+async def test_only_so_many_run_at_once_and_in_order(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = 4 * SLOW
+    started: list[str] = []
+    async with queue(tmp_path, at_once=2) as downloads:
+
+        def note(download: Download) -> None:
+            if download.state == "resolving" and download.model not in started:
+                started.append(download.model)
+
+        downloads.watch(note)
+        ids = [(await downloads.add(wanted(served, f"a/{name}"))).download_id for name in "bcdef"]
+        moved = await downloads.move(ids[-1], 2)
+        assert moved.position == 2
+        for at in range(5):
+            await until(downloads, state("done"), at)
+    assert started == ["a/b", "a/c", "a/f", "a/d", "a/e"]
+    assert served.most_at_once == 2
+
+
+async def test_one_that_is_under_way_is_not_added_twice(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        one = await downloads.add(wanted(served))
+        two = await downloads.add(wanted(served))
+        assert one.download_id == two.download_id
+        assert len(downloads.list()) == 1
+
+
+@pytest.mark.parametrize(("status", "remedy"), [(401, "token"), (403, "token"), (404, "none")])
+async def test_a_refusal_says_what_mends_it(
+    tmp_path: Path, served: Files, status: int, remedy: str
+) -> None:
+    served.faults = [busy(status)]
+    async with queue(tmp_path) as downloads:
+        await downloads.add(wanted(served))
+        failed = await until(downloads, state("failed"))
+        assert failed.remedy == remedy
+        assert str(status) in str(failed.problem)
+
+
+async def test_one_that_failed_is_retried_on_request(tmp_path: Path, served: Files) -> None:
+    served.faults = [busy()] * (SOON.tries + 1)
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served))).download_id
+        failed = await until(downloads, state("failed"))
+        assert failed.remedy == "retry"
+        await downloads.retry(id_)
+        done = await until(downloads, state("done"))
+        assert done.problem is None
+
+
+async def test_a_disk_without_room_pauses_with_the_remedy(tmp_path: Path, served: Files) -> None:
+    async with queue(tmp_path, keep_free_bytes=2**60) as downloads:
+        await downloads.add(wanted(served))
+        paused = await until(downloads, state("paused"))
+        assert paused.remedy == "free-space"
+        assert "free some of it, then resume" in str(paused.problem)
+
+
+async def test_a_file_that_rots_is_found_and_fetched_again(tmp_path: Path, served: Files) -> None:
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served))).download_id
+        await until(downloads, state("done"))
+        await downloads.verify(id_)
+        await until(downloads, state("done"))
+        assert len(served.asked) == 1
+        (tmp_path / "org" / "model-0.gguf").write_bytes(bytes(SIZE))
+        await downloads.verify(id_)
+        failed = await until(downloads, state("failed"))
+        assert str(failed.problem) == "org/model-0.gguf is damaged on the disk: fetch it again"
+        await downloads.retry(id_)
+        await until(downloads, state("done"))
+    assert (tmp_path / "org" / "model-0.gguf").read_bytes() == served.body
+
+
+async def test_forgetting_leaves_whole_files_and_no_partial_ones(
+    tmp_path: Path, served: Files
+) -> None:
+    async with queue(tmp_path) as downloads:
+        whole = (await downloads.add(wanted(served, "a/whole"))).download_id
+        await until(downloads, state("done"))
+        served.each_bytes_s = SLOW
+        partial = (await downloads.add(wanted(served, "a/partial"))).download_id
+        await until(downloads, under_way, at=1)
+        with pytest.raises(InputError, match="the download of a/partial is downloading; forget"):
+            await downloads.forget(partial)
+        await downloads.cancel(partial, keep=True)
+        await downloads.forget(partial)
+        await downloads.forget(whole)
+        assert downloads.list() == ()
+    assert left(tmp_path) == ["a/whole-0.gguf"]
+
+
+async def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, served: Files) -> None:
+    async with queue(tmp_path / "models") as downloads:
+        with pytest.raises(InputError, match="the file name is"):
+            await downloads.add(wanted(served, "../../etc"))
+        assert downloads.list() == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 5000, '[{"state": "odd"}]'])
+async def test_a_damaged_list_is_set_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "downloads.json").write_text(text)
+    async with queue(tmp_path) as downloads:
+        assert downloads.list() == ()
+        assert (tmp_path / "downloads.json.damaged").read_text() == text
+
+
+async def test_a_kept_list_cannot_name_files_outside(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        await downloads.add(wanted(served))
+    kept = json.loads((tmp_path / "downloads.json").read_text())
+    kept[0]["wanted"]["files"][0]["name"] = "../evil.gguf"
+    (tmp_path / "downloads.json").write_text(json.dumps(kept))
+    async with queue(tmp_path) as downloads:
+        assert downloads.list() == ()
+
+
+async def test_a_token_is_sent_and_never_kept(tmp_path: Path) -> None:
+    with files(content(SIZE)) as (served, server):
+        served.each_bytes_s = SLOW
+        token = {"Authorization": "Bearer canary"}
+        async with queue(tmp_path, headers=lambda file: token) as downloads:
+            await downloads.add(wanted(served))
+            await until(downloads, under_way)
+        assert server.seen[0][1]["Authorization"] == "Bearer canary"
+    assert (tmp_path / "downloads.json").exists()
+    assert not any(
+        b"canary" in (tmp_path / name).read_bytes() for name in left(tmp_path, all_=True)
+    )
+
+
+async def test_a_cap_holds_for_all_together(tmp_path: Path, served: Files) -> None:
+    clock = asyncio.get_running_loop().time
+    async with queue(tmp_path, cap_bytes_s=4_000_000) as downloads:
+        began = clock()
+        await downloads.add(wanted(served, "a/one"))
+        await downloads.add(wanted(served, "a/two"))
+        await until(downloads, state("done"), at=0)
+        await until(downloads, state("done"), at=1)
+        took_s = clock() - began
+    assert 2 * SIZE / took_s < 4_000_000 * 1.6
+
+
+async def test_changes_that_come_at_once_are_done_one_after_the_other(
+    tmp_path: Path, served: Files
+) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served))).download_id
+        await until(downloads, under_way)
+        await asyncio.gather(downloads.cancel(id_, keep=False), downloads.resume(id_))
+        served.each_bytes_s = None
+        await until(downloads, state("done"))
+    assert left(tmp_path) == ["org/model-0.gguf"]

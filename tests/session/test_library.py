@@ -1,0 +1,135 @@
+"""A model from its repository to its first answer: found, downloaded, paused, gone on, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.http_server import Asked
+from tests.hub_process import HubProcess
+from tests.llm.fake_server import faking
+from tests.llm.faulty_files import Files, content, stalled_after
+from tests.llm.hub_server import COMMIT, FakeHub, model
+from tests.llm.tiny_model import tiny_model
+from workbench.errors import InputError
+from workbench.session import Workbench, connect
+
+PLACE = "/org/tiny/resolve/"
+
+
+class HubWithFiles(FakeHub):
+    """The routes of metadata, and the bytes of two files: one that chats, one that is large."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        small = tiny_model(folder).read_bytes()
+        self.files = {"tiny-Q8_0.gguf": Files(small), "tiny-F16.gguf": Files(content(3_000_000))}
+        self.models["org/tiny"] = model(
+            "org/tiny",
+            *(
+                {
+                    "rfilename": name,
+                    "size": len(file.body),
+                    "blobId": hashlib.sha1(name.encode()).hexdigest(),
+                    "lfs": {"sha256": file.sha256, "size": len(file.body), "pointerSize": 135},
+                }
+                for name, file in self.files.items()
+            ),
+        )
+
+    def unknown(self, asked: Asked) -> None:
+        if asked.path.startswith(f"{PLACE}{COMMIT}/"):
+            self.files[asked.path.rpartition("/")[2]](asked)
+        else:
+            super().unknown(asked)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[HubWithFiles]:
+    with faking(HubWithFiles(tmp_path)) as hub:
+        yield hub
+        for file in hub.files.values():
+            file.end.set()
+
+
+@pytest.fixture
+def settings(source: HubWithFiles) -> dict[str, str]:
+    return {
+        "HF_ENDPOINT": source.url,
+        "WORKBENCH_PRIVATE_ADDRESSES": "1",
+        "WORKBENCH_LLM_DISCOVER": "0",
+    }
+
+
+@pytest.fixture
+def bench(tmp_path: Path, settings: dict[str, str]) -> Iterator[Workbench]:
+    data = tmp_path / "data"
+    data.mkdir()
+    with HubProcess(data, **settings), connect(data, start=False) as bench:
+        yield bench
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Each look asks the hub."""
+    for _ in range(2000):
+        if condition():
+            return
+    raise AssertionError("it never came")
+
+
+def test_a_model_is_found_downloaded_and_answers(bench: Workbench) -> None:
+    found = bench.library.find("org/tiny").result()
+    assert found.choices == ["Q8_0", "F16"]
+    assert "Q8_0" in found._repr_html_()
+    with pytest.raises(InputError, match=r"choice is None; allowed: one of Q8_0, F16"):
+        bench.library.download("org/tiny").result()
+    done = bench.library.download("org/tiny", "Q8_0").result().wait()
+    assert done.state == "done"
+    assert "100" in done._repr_html_() or "done" in done._repr_html_()
+    (card,) = bench.library.cards().result()
+    assert (card["id"], card["state"], card["fits"]) == (
+        "org/tiny/tiny-Q8_0",
+        "on-disk",
+        "memory",
+    )
+    assert bench.llm.complete("Hello", model="org/tiny/tiny-Q8_0").result().text
+    with pytest.raises(InputError, match="is loaded: unload it first"):
+        bench.library.delete("org/tiny/tiny-Q8_0").result()
+    bench.llm.unload("org/tiny/tiny-Q8_0").result()
+    bench.library.delete("org/tiny/tiny-Q8_0").result()
+    assert bench.library.cards().result() == []
+
+
+def test_a_download_outlives_its_hub_and_a_cancelled_one_stays_so(
+    tmp_path: Path, source: HubWithFiles, settings: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    large = source.files["tiny-F16.gguf"]
+    large.each_bytes_s = 1_000_000
+    hub = HubProcess(data, **settings)
+    hub.start()
+    with connect(data, start=False) as bench:
+        download = bench.library.download("org/tiny", "F16").result()
+        until(lambda: download.now.done_bytes > 0 or large.sent_bytes > 500_000)
+        hub.kill()
+    large.each_bytes_s = None
+    with HubProcess(data, **settings), connect(data, start=False) as bench:
+        (again,) = bench.library.downloads().result()
+        assert again.download_id == download.download_id
+        assert bench.library.ended(again.download_id).result().state == "done"
+        file = data / "models" / "org" / "tiny" / "tiny-F16.gguf"
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == large.sha256
+        large.faults = [stalled_after(100_000)] * 3
+        bench.library.delete("org/tiny/tiny-F16").result()
+        other = bench.library.download("org/tiny", "F16").result()
+        until(lambda: other.state == "downloading")
+        other.cancel(keep=False)
+        assert other.state == "cancelled"
+    with HubProcess(data, **settings), connect(data, start=False) as bench:
+        states = {each.download_id: each.state for each in bench.library.downloads().result()}
+        assert states[other.download_id] == "cancelled"
+    assert not file.exists()

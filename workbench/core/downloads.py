@@ -1,0 +1,116 @@
+"""What is downloaded: the files of a model, where they come from, and how far they are."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from typing import Annotated, Literal
+
+import msgspec
+
+from workbench.core.sentence import Sentence
+from workbench.errors import InputError, shown
+
+State = Literal[
+    "queued",
+    "resolving",
+    "downloading",
+    "stalled",
+    "paused",
+    "verifying",
+    "done",
+    "failed",
+    "cancelled",
+]
+ACTIVE: frozenset[State] = frozenset({"resolving", "downloading", "stalled", "verifying"})
+ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
+
+SUFFIXES = (".gguf", ".safetensors", ".json", ".txt", ".model", ".jinja")
+"""What is fetched: weights that hold no code, and the small files beside them."""
+NAME_LIMIT = 200
+FILE_LIMIT = 600
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Url = Annotated[str, msgspec.Meta(min_length=8, max_length=4096)]
+
+
+class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One file at its source. `name` is its place below the download's folder."""
+
+    url: Url
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LIMIT)]
+    size_bytes: Bytes | None = None
+    sha256: str | None = None
+    """In hex, as the source declares it; None where it declares none."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What somebody wants on this machine: some files that make one model."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LIMIT)]
+    """The id that the model will have, `org/name/file` of the models folder."""
+    files: Annotated[tuple[RemoteFile, ...], msgspec.Meta(min_length=1, max_length=FILE_LIMIT)]
+    repository: str = ""
+    """`org/name` on the Hugging Face hub; empty for a plain URL."""
+    commit: str = ""
+    gated: bool = False
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A download as it is shown. Speed is in bytes per second, time left in seconds."""
+
+    download_id: str
+    model: str
+    state: State
+    position: int
+    """Its place in the queue, from 0."""
+    done_bytes: int
+    total_bytes: int | None
+    speed_bytes_s: float | None = None
+    eta_s: float | None = None
+    files: tuple[str, ...] = ()
+    """Names, below the models folder."""
+    problem: Sentence | None = None
+    """Why it failed, paused by itself or is stalled."""
+    remedy: Literal["retry", "resume", "free-space", "token", "none"] = "none"
+    """What mends it: the button to show."""
+    kept_partial: bool = False
+    """Whether a cancelled one left what it had."""
+    sha256: tuple[str | None, ...] = ()
+    """Of each file, once it is verified."""
+    created_at: int
+    """In ms since the epoch."""
+
+
+def safe_name(name: str) -> str:
+    """A server's file name as a place below a folder; raises InputError for any other place."""
+    parts = name.split("/")
+    sound = (
+        name
+        and len(name) <= NAME_LIMIT
+        and name == posixpath.normpath(name)
+        and not name.startswith("/")
+        and all(part not in ("", ".", "..") and not part.startswith(".") for part in parts)
+        and not any(char in '\\:*?"<>|' or unicodedata.category(char)[0] == "C" for char in name)
+    )
+    if not sound:
+        raise InputError(
+            "the file name is {name}; allowed: names below the models folder, without `..`",
+            name=shown(name),
+        )
+    if not name.lower().endswith(SUFFIXES):
+        raise InputError(
+            "the file name is {name}; allowed: names that end in {suffixes}",
+            name=shown(name),
+            suffixes=", ".join(SUFFIXES),
+        )
+    return name
+
+
+def check_file(file: RemoteFile) -> None:
+    """Raises InputError for a file that must not be fetched."""
+    safe_name(file.name)
+    if file.sha256 is not None and not _SHA256.match(file.sha256):
+        raise InputError.field("sha256", file.sha256, "64 hexadecimal digits in lower case")

@@ -1,0 +1,208 @@
+"""The models that a hub can have: those on this machine, those at their sources, and downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from workbench.byte_ranges import Ranges
+from workbench.core.cards import HUB_HOSTS, Card, Machine, Source, judged, parse_source
+from workbench.core.downloads import Download, RemoteFile, Wanted, safe_name
+from workbench.core.ledger_nouns import Room
+from workbench.core.llm import LoadOptions
+from workbench.core.repository import Choice, Repository
+from workbench.doctor import model_folder
+from workbench.errors import InputError
+from workbench.language_models import runs_here
+from workbench.llm.cards import cards_here, cards_of, machine_now
+from workbench.llm.downloads import Downloads
+from workbench.llm.gguf_header import parts
+from workbench.llm.hugging_face import HuggingFace
+from workbench.llm.model_files import Folders
+from workbench.llm.places import Found, found
+from workbench.llm.service import Service
+from workbench.settings import Settings
+
+HUB = "https://huggingface.co"
+
+
+class Cards(msgspec.Struct, frozen=True, kw_only=True):
+    """Every model here, and what this machine has for them."""
+
+    cards: list[Card]
+    machine: Machine
+
+
+class AtSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to download. `repository` is None for a plain URL."""
+
+    source: str
+    repository: Repository | None
+    cards: list[Card]
+
+
+class Library:
+    """One hub's models. `rooms` are those of its GPUs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        others: Found,
+        hub: HuggingFace,
+        ranges: Ranges,
+        service: Service,
+        rooms: Callable[[], Sequence[Room]],
+    ) -> None:
+        self._folder, self._own, self._others = folder, Folders([folder]), others
+        self._hub, self._ranges, self._service, self._rooms = hub, ranges, service, rooms
+
+    async def cards(self, *, refresh: bool, context_size: int | None) -> Cards:
+        """Models of every place and back end; memory for conversations of `context_size` tokens."""
+        listed = (await self._service.models(refresh=refresh)).models
+        machine = await self._machine()
+        local = {model.backend for model in listed if runs_here(self._service, model.backend)}
+        options = LoadOptions(context_size=context_size)
+        cards = await asyncio.to_thread(
+            cards_here, self._own, self._others, listed, machine, options, local=local
+        )
+        return Cards(cards=cards, machine=machine)
+
+    async def find(self, source: str) -> AtSource:
+        """What a source has. Raises InputError for what names none, LinkError where it is away."""
+        asked = self._parsed(source)
+        machine = await self._machine()
+        if asked.kind == "url":
+            wanted = await self._at_url(asked)
+            return AtSource(source=source, repository=None, cards=[_card(wanted, machine)])
+        repository = await self._hub.repository(asked.repository, asked.revision)
+        named = repository.choice(asked.file, asked.quantization)
+        shown = msgspec.structs.replace(repository, choices=(named,)) if named else repository
+        return AtSource(source=source, repository=repository, cards=cards_of(shown, machine))
+
+    async def wanted(self, source: str, choice: str | None) -> Wanted:
+        """The files of one choice of a source, as it declares them now."""
+        asked = self._parsed(source)
+        if asked.kind == "url":
+            return await self._at_url(asked)
+        repository = await self._hub.repository(asked.repository, asked.revision)
+        return self._hub.wanted(repository, _chosen(repository, asked, choice))
+
+    async def delete(self, model: str) -> None:
+        """Delete a model's files from our own folder. Raises InputError for any other."""
+        listed = (await self._service.models(refresh=False)).models
+        if any(m.id == model and m.backend == "embedded" and m.loaded for m in listed):
+            raise InputError("{model} is loaded: unload it first", model=model)
+        await asyncio.to_thread(self._delete, model)
+        await self._service.refreshed()
+
+    def _delete(self, model: str) -> None:
+        path = next((path for id_, path, _ in self._own.broken() if id_ == model), None)
+        if path is None:
+            file = self._own.find(model)
+            path = file.path if file else None
+        if path is None:
+            template = (
+                "{model} is not in the models folder; allowed: models that the workbench keeps"
+            )
+            raise InputError(template, model=model)
+        for part in parts(path):
+            part.unlink(missing_ok=True)
+
+    def _parsed(self, source: str) -> Source:
+        host = urlsplit(self._hub.endpoint).netloc.lower()
+        return parse_source(source, HUB_HOSTS | {host})
+
+    async def _machine(self) -> Machine:
+        return await asyncio.to_thread(machine_now, self._rooms(), self._folder)
+
+    async def _at_url(self, source: Source) -> Wanted:
+        """The file at a URL: its size is asked of the server, a sum is nowhere to be had."""
+        size = await asyncio.to_thread(self._size, source.url)
+        host = (urlsplit(source.url).hostname or "").replace(":", "-")
+        name = safe_name(f"{host}/{source.file}")
+        file = RemoteFile(url=source.url, name=name, size_bytes=size)
+        return Wanted(model=name.rpartition(".")[0], files=(file,))
+
+    def _size(self, url: str) -> int | None:
+        with self._ranges.open(url, start=0, end=1) as body:
+            return body.total_bytes
+
+
+def _chosen(repository: Repository, asked: Source, choice: str | None) -> Choice:
+    """The one that was named, in the source or beside it; the only one where none was."""
+    by_name = {each.name: each for each in repository.choices}
+    named = by_name.get(choice or "") or repository.choice(asked.file, choice or asked.quantization)
+    if named is not None:
+        return named
+    if len(by_name) == 1 and not (choice or asked.file or asked.quantization):
+        return repository.choices[0]
+    if not by_name:
+        raise InputError(
+            "{repository} has no model files; allowed: repositories with GGUF or safetensors files",
+            repository=repository.name,
+        )
+    known = ", ".join(each.quantization or each.name for each in repository.choices)
+    raise InputError.field("choice", choice, f"one of {known}")
+
+
+def _card(wanted: Wanted, machine: Machine) -> Card:
+    """A file at a URL: nothing is known of it but its name and its size."""
+    (file,) = wanted.files
+    card = Card(
+        id=wanted.model,
+        state="remote",
+        owner=urlsplit(file.url).hostname or "",
+        title=wanted.model.rpartition("/")[2],
+        place=file.url,
+        size_bytes=file.size_bytes,
+        files=(file.name,),
+    )
+    return judged(card, machine)
+
+
+def places_of(settings: Settings) -> Found:
+    """The models that other programs keep on this machine; none where nothing is to be found by
+    itself."""
+    folders = [model_folder(settings)]
+    there = found(Path.home(), os.environ, without=folders) if settings.llm_discover else []
+    return Found(there)
+
+
+async def library_of(
+    settings: Settings,
+    stack: AsyncExitStack,
+    service: Service,
+    others: Found,
+    rooms: Callable[[], Sequence[Room]],
+) -> tuple[Library, Downloads]:
+    """The models of one hub; `stack` ends its downloads, which go on with its next start."""
+    folder = model_folder(settings)
+    hub = HuggingFace(os.environ.get("HF_ENDPOINT") or HUB, lambda: os.environ.get("HF_TOKEN"))
+    ranges = Ranges(private_addresses=settings.private_addresses)
+
+    def headers(file: RemoteFile) -> Mapping[str, str]:
+        return hub.headers(file.url)
+
+    cap = settings.download_limit_mb_s
+    downloads = Downloads(
+        folder, ranges, headers=headers, cap_bytes_s=None if cap is None else cap * 1e6
+    )
+    stack.push_async_callback(downloads.close)
+    await downloads.start()
+    asking: set[asyncio.Task[object]] = set()
+
+    def ended(download: Download) -> None:
+        """A new model is there: whoever lists models sees it."""
+        if download.state == "done":
+            task: asyncio.Task[object] = asyncio.ensure_future(service.refreshed())
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+
+    downloads.watch(ended)
+    return Library(folder, others, hub, ranges, service, rooms), downloads

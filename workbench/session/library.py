@@ -1,0 +1,190 @@
+"""`bench.library`: the models on the hub's machine, and downloads, from a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.clients.downloads import DownloadsClient
+from workbench.core import markup
+from workbench.core.downloads import ENDED, Download
+from workbench.session.calls import Bench, Call, Part
+
+FITS = {"gpu": "fits GPU", "memory": "fits memory", "no": "does not fit", "unknown": "not known"}
+CARD = ("model", "state", "kept by", "size MB", "quantization", "context", "needs MB", "fits")
+
+
+class Cards(list[dict[str, Any]]):
+    """Cards of models, keys as on the wire; drawn as a table."""
+
+    def __repr__(self) -> str:
+        return f"Cards({', '.join(str(card['id']) for card in self) or 'none'})"
+
+    def _repr_html_(self) -> str:
+        return markup.table(CARD, map(_card_row, self), f"{len(self)} models")
+
+
+class AtSource(dict[str, Any]):
+    """What a source has: `source`, `repository`, `cards`, as on the wire; drawn as a table."""
+
+    @property
+    def choices(self) -> list[str]:
+        """What `download` takes as its choice: quantisations, else names."""
+        cards = self.get("cards") or ()
+        return [str(card.get("quantization") or card["title"]) for card in cards]
+
+    def __repr__(self) -> str:
+        return f"AtSource({self.get('source')!r}, {', '.join(self.choices) or 'nothing'})"
+
+    def _repr_html_(self) -> str:
+        return markup.heading(str(self.get("source")), "to download") + markup.table(
+            CARD, map(_card_row, self.get("cards") or ())
+        )
+
+
+class ModelDownload:
+    """One download of the hub. It goes on whether or not anybody holds this."""
+
+    def __init__(self, library: Library, download: Download) -> None:
+        self._library, self._last = library, download
+        self.download_id = download.download_id
+
+    @property
+    def now(self) -> Download:
+        """As it stands at the hub at this moment; the last that is known once it was forgotten."""
+        known = {each.download_id: each for each in self._library.downloads().result()}
+        self._last = known.get(self.download_id, self._last)
+        return self._last
+
+    @property
+    def state(self) -> str:
+        return self.now.state
+
+    def wait(self) -> ModelDownload:
+        """Wait until it is done, failed or cancelled. Ctrl-C stops waiting, not the download."""
+        self._last = self._library.ended(self.download_id).result()
+        return self
+
+    def pause(self) -> None:
+        self._library.verb("pause", self.download_id).result()
+
+    def resume(self) -> None:
+        """Go on, also after a failure or a cancel that kept what was there."""
+        self._library.verb("resume", self.download_id).result()
+
+    def cancel(self, *, keep: bool) -> None:
+        """Stop for good; `keep` says whether what is there stays for a later `resume`."""
+        self._library.verb("cancel", self.download_id, keep=keep).result()
+
+    def __repr__(self) -> str:
+        return f"ModelDownload({_words(self.now)})"
+
+    def _repr_html_(self) -> str:
+        return downloads_html([self.now])
+
+
+class Downloads(list[Download]):
+    """Downloads in the order of their queue; drawn with their progress."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(_words, self)) or "no downloads"
+
+    def _repr_html_(self) -> str:
+        return downloads_html(self) or markup.note("no downloads")
+
+
+class Library(Part):
+    """Models to have on the hub's machine. Each call is awaited, or waited for with
+    `.result()`."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.client = DownloadsClient(bench.client)
+        """For code on the workbench's runtime that awaits."""
+
+    def cards(self, *, context_size: int | None = None, refresh: bool = False) -> Call[Cards]:
+        """Every model on this machine, and whether it fits: in the models folder, at back ends,
+        and where LM Studio, Ollama, llama.cpp and Hugging Face's cache keep theirs."""
+
+        async def asked() -> Cards:
+            found = await self.client.cards(context_size=context_size, refresh=refresh)
+            return Cards(found["cards"])
+
+        return self._call(asked)
+
+    def find(self, source: str) -> Call[AtSource]:
+        """What there is at `org/name`, a page of the Hugging Face hub, or a model file's URL."""
+
+        async def asked() -> AtSource:
+            return AtSource(await self.client.find(source))
+
+        return self._call(asked)
+
+    def download(self, source: str, choice: str | None = None) -> Call[ModelDownload]:
+        """Begin a download, such as `("org/name", "Q4_K_M")`. It belongs to the hub: it goes on
+        without this notebook, and over restarts."""
+
+        async def asked() -> ModelDownload:
+            return ModelDownload(self, await self.client.download(source, choice))
+
+        return self._call(asked)
+
+    def downloads(self) -> Call[Downloads]:
+        """All of them."""
+
+        async def asked() -> Downloads:
+            return Downloads(await self.client.downloads())
+
+        return self._call(asked)
+
+    def delete(self, model: str) -> Call[None]:
+        """Delete a model's files from the models folder; never those of another program."""
+        return self._call(lambda: self.client.delete(model))
+
+    def ended(self, download_id: str) -> Call[Download]:
+        """Wait for the end of one."""
+        return self._call(lambda: self.client.ended(download_id))
+
+    def verb(self, name: str, download_id: str, **more: Any) -> Call[Download]:
+        """`pause`, `resume` or `cancel` one."""
+        return self._call(lambda: getattr(self.client, name)(download_id, **more))
+
+
+def downloads_html(downloads: list[Download]) -> str:
+    """Each with its words and a bar while it goes on."""
+    drawn = []
+    for each in downloads:
+        drawn.append(markup.heading(each.model, _words(each).partition(": ")[2]))
+        if each.state not in ENDED:
+            share = each.done_bytes / each.total_bytes if each.total_bytes else None
+            drawn.append(f"<div>{markup.bar(share, each.state)}</div>")
+    return "".join(drawn)
+
+
+def _words(download: Download) -> str:
+    done, total = download.done_bytes / 1e6, download.total_bytes
+    words = f"{download.model}: {download.state}, {done:,.1f}"
+    words += " MB" if total is None else f" of {total / 1e6:,.1f} MB"
+    if download.speed_bytes_s:
+        words += f", {download.speed_bytes_s / 1e6:,.1f} MB/s"
+    if download.eta_s is not None:
+        words += f", {download.eta_s:,.0f} s left"
+    return f"{words}: {download.problem}" if download.problem else words
+
+
+def _card_row(card: Mapping[str, Any]) -> tuple[Any, ...]:
+    def megabytes(value: float | None) -> str | None:
+        return None if value is None else f"{value / 1e6:,.0f}"
+
+    fits = str(card.get("fits"))
+    needed = card.get("neededGpuBytes" if fits == "gpu" else "neededMemoryBytes")
+    return (
+        card.get("id"),
+        card.get("state"),
+        card.get("owner"),
+        megabytes(card.get("sizeBytes")),
+        card.get("quantization"),
+        card.get("contextSize"),
+        megabytes(needed),
+        FITS.get(fits, fits),
+    )
