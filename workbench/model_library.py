@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from workbench.core.repository import Choice, Repository
 from workbench.doctor import model_folder
 from workbench.errors import InputError
 from workbench.language_models import runs_here
+from workbench.llm import hub_cache
 from workbench.llm.cards import cards_here, cards_of, machine_now
 from workbench.llm.downloads import Downloads
 from workbench.llm.gguf_header import parts
@@ -30,6 +32,7 @@ from workbench.llm.service import Service
 from workbench.settings import Settings
 
 HUB = "https://huggingface.co"
+log = logging.getLogger("workbench.models")
 
 
 class Cards(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +61,11 @@ class Library:
         ranges: Ranges,
         service: Service,
         rooms: Callable[[], Sequence[Room]],
+        cache: Path,
     ) -> None:
         self._folder, self._own, self._others = folder, Folders([folder]), others
         self._hub, self._ranges, self._service, self._rooms = hub, ranges, service, rooms
+        self._cache = cache
 
     async def cards(self, *, refresh: bool, context_size: int | None) -> Cards:
         """Models of every place and back end; memory for conversations of `context_size` tokens."""
@@ -112,6 +117,7 @@ class Library:
             )
             raise InputError(template, model=model)
         for part in parts(path):
+            hub_cache.hide(self._cache, part)
             part.unlink(missing_ok=True)
 
     def _parsed(self, source: str) -> Source:
@@ -171,7 +177,7 @@ def places_of(settings: Settings) -> Found:
     itself."""
     folders = [model_folder(settings)]
     there = found(Path.home(), os.environ, without=folders) if settings.llm_discover else []
-    return Found(there)
+    return Found(there, without=folders)
 
 
 async def library_of(
@@ -195,14 +201,23 @@ async def library_of(
     )
     stack.push_async_callback(downloads.close)
     await downloads.start()
-    asking: set[asyncio.Task[object]] = set()
+    cache = hub_cache.cache_folder(Path.home(), os.environ)
+    welcoming: set[asyncio.Task[None]] = set()
 
-    def ended(download: Download) -> None:
-        """A new model is there: whoever lists models sees it."""
+    async def welcome(download: Download) -> None:
+        """A new model is there: whoever lists models sees it, and so do other programs."""
+        wanted = downloads.wanted(download.download_id)
+        try:
+            await asyncio.to_thread(hub_cache.show, cache, wanted, folder, download.sha256)
+        except OSError as error:
+            log.warning("model.not_in_cache model=%s reason=%s", wanted.model, error.strerror)
+        await service.refreshed()
+
+    def changed(download: Download) -> None:
         if download.state == "done":
-            task: asyncio.Task[object] = asyncio.ensure_future(service.refreshed())
-            asking.add(task)
-            task.add_done_callback(asking.discard)
+            task = asyncio.ensure_future(welcome(download))
+            welcoming.add(task)
+            task.add_done_callback(welcoming.discard)
 
-    downloads.watch(ended)
-    return Library(folder, others, hub, ranges, service, rooms), downloads
+    downloads.watch(changed)
+    return Library(folder, others, hub, ranges, service, rooms, cache), downloads

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import try_to_load_from_cache
 
 from tests.http_server import Asked
 from tests.hub_process import HubProcess
@@ -56,8 +58,9 @@ def source(tmp_path: Path) -> Iterator[HubWithFiles]:
 
 
 @pytest.fixture
-def settings(source: HubWithFiles) -> dict[str, str]:
+def settings(source: HubWithFiles, tmp_path: Path) -> dict[str, str]:
     return {
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
         "HF_ENDPOINT": source.url,
         "WORKBENCH_PRIVATE_ADDRESSES": "1",
         "WORKBENCH_LLM_DISCOVER": "0",
@@ -73,14 +76,15 @@ def bench(tmp_path: Path, settings: dict[str, str]) -> Iterator[Workbench]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Each look asks the hub."""
-    for _ in range(2000):
-        if condition():
-            return
-    raise AssertionError("it never came")
+    """Each look asks the hub, or the disk."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
 
 
-def test_a_model_is_found_downloaded_and_answers(bench: Workbench) -> None:
+def test_a_model_is_found_downloaded_and_answers(
+    bench: Workbench, source: HubWithFiles, tmp_path: Path
+) -> None:
     found = bench.library.find("org/tiny").result()
     assert found.choices == ["Q8_0", "F16"]
     assert "Q8_0" in found._repr_html_()
@@ -88,6 +92,10 @@ def test_a_model_is_found_downloaded_and_answers(bench: Workbench) -> None:
         bench.library.download("org/tiny").result()
     done = bench.library.download("org/tiny", "Q8_0").result().wait()
     assert done.state == "done"
+    cached = {"cache_dir": tmp_path / "cache", "revision": "main"}
+    until(lambda: bool(try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached)))
+    seen = try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached)
+    assert Path(str(seen)).read_bytes() == source.files["tiny-Q8_0.gguf"].body
     assert "100" in done._repr_html_() or "done" in done._repr_html_()
     (card,) = bench.library.cards().result()
     assert (card["id"], card["state"], card["fits"]) == (
@@ -101,6 +109,7 @@ def test_a_model_is_found_downloaded_and_answers(bench: Workbench) -> None:
     bench.llm.unload("org/tiny/tiny-Q8_0").result()
     bench.library.delete("org/tiny/tiny-Q8_0").result()
     assert bench.library.cards().result() == []
+    assert try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached) is None
 
 
 def test_a_download_outlives_its_hub_and_a_cancelled_one_stays_so(

@@ -113,6 +113,10 @@ class Downloads:
     def list(self) -> tuple[Download, ...]:
         return tuple(entry.shown(at) for at, entry in enumerate(self._entries))
 
+    def wanted(self, download_id: str) -> Wanted:
+        """What one is to fetch."""
+        return self._find(download_id).kept.wanted
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher` with each download that changed; the result ends that."""
         self._watchers.append(watcher)

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from workbench.errors import InputError, shown
+from workbench.llm.hub_cache import cache_folder
 from workbench.llm.model_files import ENTRY_LIMIT, MODEL_LIMIT, Folders, ModelFile
 
 Owner = Literal["lmstudio", "ollama", "huggingface", "llama.cpp"]
@@ -56,15 +57,13 @@ def found(
 ) -> list[Place]:
     """The folders that are there; not those of `without`, which are looked at as ours."""
     cache = _path(env.get("XDG_CACHE_HOME"), home) or home / ".cache"
-    hub = _path(env.get("HF_HOME"), home) or cache / "huggingface"
-    hub = _path(env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE"), home) or hub / "hub"
     ollama = _path(env.get("OLLAMA_MODELS"), home) or home / ".ollama" / "models"
     llama = _path(env.get("LLAMA_CACHE"), home)
     places = [
         *(Place("lmstudio", folder) for folder in _of_lmstudio(home)),
         Place("ollama", ollama),
         Place("ollama", system),
-        Place("huggingface", hub),
+        Place("huggingface", cache_folder(home, env)),
         Place("llama.cpp", llama or cache / "llama.cpp"),
         Place("llama.cpp", llama or home / "Library" / "Caches" / "llama.cpp"),
     ]
@@ -80,9 +79,10 @@ def found(
 class Found(Folders):
     """The models in the places of other programs; ids begin with their owner."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Place], without: Sequence[Path] = ()) -> None:
+        """Files that lead into a folder of `without` are shown as that folder's own."""
         super().__init__(())
-        self._places = tuple(places)
+        self._places, self._without = tuple(places), tuple(map(_real, without))
 
     def broken(self) -> Iterator[tuple[str, Path, InputError]]:
         """Files that cannot be used, then manifests that name none."""
@@ -117,6 +117,8 @@ class Found(Folders):
                 count += 1
                 if count > MODEL_LIMIT:
                     return
+                if any(_real(path).is_relative_to(ours) for ours in self._without):
+                    continue
                 yield f"{place.owner}/{id_}", path, error
 
 
