@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.boards import show_chat, show_gpus, show_mesh, show_workbench
+    from workbench.boards import show_chat, show_gpus, show_mesh, show_models, show_workbench
     from workbench.clients.answer import QueryResult
     from workbench.clients.hub import HubClient
     from workbench.clients.mesh import MeshClient
@@ -30,6 +30,7 @@ _HOMES = {
     "MeshClient": "workbench.clients.mesh",
     "show_chat": "workbench.boards",
     "show_gpus": "workbench.boards",
+    "show_models": "workbench.boards",
     "show_mesh": "workbench.boards",
     "show_workbench": "workbench.boards",
     "Context": "workbench.core.model",
@@ -69,6 +70,7 @@ __all__ = [
     "show_chat",
     "show_gpus",
     "show_mesh",
+    "show_models",
     "show_workbench",
 ]
 

@@ -20,9 +20,9 @@ from workbench.errors import InputError, LinkError, StoreError, WorkbenchError
 def test_what_cannot_be_done_is_said_with_what_can() -> None:
     check("pause", "m", "downloading")
     with pytest.raises(InputError) as caught:
-        check("retry", "m", "done")
+        check("resume", "m", "done")
     assert str(caught.value) == (
-        "the download of m is done; retry is for one that is cancelled, failed"
+        "the download of m is done; resume is for one that is cancelled, failed, paused"
     )
 
 

@@ -226,7 +226,7 @@ async def test_one_that_failed_is_retried_on_request(tmp_path: Path, served: Fil
         id_ = (await downloads.add(wanted(served))).download_id
         failed = await until(downloads, state("failed"))
         assert failed.remedy == "retry"
-        await downloads.retry(id_)
+        await downloads.resume(id_)
         done = await until(downloads, state("done"))
         assert done.problem is None
 
@@ -250,7 +250,7 @@ async def test_a_file_that_rots_is_found_and_fetched_again(tmp_path: Path, serve
         await downloads.verify(id_)
         failed = await until(downloads, state("failed"))
         assert str(failed.problem) == "org/model-0.gguf is damaged on the disk: fetch it again"
-        await downloads.retry(id_)
+        await downloads.resume(id_)
         await until(downloads, state("done"))
     assert (tmp_path / "org" / "model-0.gguf").read_bytes() == served.body
 

@@ -39,6 +39,7 @@ class Desk(Protocol):
 T = TypeVar("T")
 Widget = TypeVar("Widget", bound=LinkedWidget)
 AnyDesk = TypeVar("AnyDesk", bound=Desk)
+AnyBoard = TypeVar("AnyBoard", bound="Board[Any]")
 
 
 class Board(ABC, Generic[Widget]):
@@ -183,6 +184,12 @@ def started(part: T | None) -> T:
 
 
 _shown: dict[object, Board[Any]] = {}
+
+
+def shown(make: type[AnyBoard]) -> AnyBoard | None:
+    """The board of this kind that is shown, if any."""
+    board = _shown.get(make)
+    return board if isinstance(board, make) else None
 
 
 def show(make: Callable[[Home], Board[Widget]]) -> Widget:

@@ -8,16 +8,15 @@ from typing import Literal
 from workbench.core.downloads import ACTIVE, State
 from workbench.errors import InputError, LinkError, StoreError, WorkbenchError
 
-Verb = Literal["pause", "resume", "cancel", "retry", "verify", "forget"]
+Verb = Literal["pause", "resume", "cancel", "verify", "forget"]
 Remedy = Literal["retry", "resume", "free-space", "token", "none"]
 
 SMOOTH_S = 5.0
 _BUSY: frozenset[State] = ACTIVE | {"queued"}
 ALLOWED: dict[Verb, frozenset[State]] = {
     "pause": _BUSY,
-    "resume": frozenset({"paused", "cancelled"}),
+    "resume": frozenset({"paused", "failed", "cancelled"}),
     "cancel": _BUSY | {"paused", "failed", "cancelled"},
-    "retry": frozenset({"failed", "cancelled"}),
     "verify": frozenset({"done", "failed"}),
     "forget": frozenset({"done", "failed", "cancelled", "paused"}),
 }

@@ -116,6 +116,7 @@ class DownloadDesk:
     async def forget(self, connection: Connection, request: wire.ModelForget) -> None:
         """Off the list."""
         await self._downloads.forget(request.data.download_id)
+        self._changed()
         self._answer(connection, request, "model:forgotten", request.data)
 
     async def delete(self, connection: Connection, request: wire.ModelDelete) -> None:
@@ -123,7 +124,7 @@ class DownloadDesk:
         await self._library.delete(request.data.model)
         self._answer(connection, request, "model:deleted", request.data)
 
-    def _changed(self, _download: Download) -> None:
+    def _changed(self, _download: Download | None = None) -> None:
         if self._due is None and self._viewers:
             self._due = asyncio.get_running_loop().call_later(TOLD_S, self._publish)
 

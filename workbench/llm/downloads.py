@@ -168,10 +168,6 @@ class Downloads:
         return await self._again(self._allowed("resume", download_id))
 
     @_in_turn
-    async def retry(self, download_id: str) -> Download:
-        return await self._again(self._allowed("retry", download_id))
-
-    @_in_turn
     async def cancel(self, download_id: str, keep: bool) -> Download:
         """End it. Unless `keep`, whatever it has fetched is deleted."""
         entry = self._allowed("cancel", download_id)

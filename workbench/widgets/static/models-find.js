@@ -1,0 +1,67 @@
+// Where a model comes from: a repository, a page or an address typed in, and what there is to download.
+import { fill, h, icon, mark, say, show } from "./dom.js";
+import { sentence, t } from "./language.js";
+
+export class Find {
+  constructor({ act, draw }) {
+    Object.assign(this, { act, draw });
+    this.box = h("input.wb-input", { type: "text", name: "source", inputmode: "url", autocomplete: "off", spellcheck: false, maxlength: "2048", placeholder: t("org/name, a page of huggingface.co, or the URL of a model file") });
+    this.button = h("button.wb-primary", { type: "submit" }, t("Find"));
+    this.fault = h("p.wb-fault", { role: "alert", hidden: true });
+    this.form = h("form.wb-findform", { role: "search", "aria-label": t("Find a model to download") }, h("label.wb-field.wb-grow", {}, h("span.wb-label", {}, t("Get a model")), this.box), this.button);
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#find();
+    });
+    this.title = h("h3.wb-cut");
+    this.facts = h("p.wb-quiet");
+    this.said = h("p.wb-sr", { role: "status" });
+    this.grid = h("div.wb-modelgrid");
+    const close = h("button.wb-iconbutton", { type: "button", "aria-label": t("Close what was found"), title: t("Close what was found"), onclick: () => this.#close() }, icon("cross"));
+    this.result = h("section.wb-found", { hidden: true, "aria-label": t("What was found") }, h("div.wb-toolbar", {}, this.title, h("span.wb-grow"), close), this.facts, this.grid);
+    this.element = h("section.wb-card.wb-find", { "aria-label": t("Get a model") }, this.form, this.fault, this.said, this.result);
+  }
+
+  #find() {
+    const source = this.box.value.trim();
+    this.#wrong(source ? "" : t("type where the model is, such as org/name"));
+    if (source) this.act("find", { source });
+    else this.box.focus();
+  }
+
+  #close() {
+    this.act("closeFound");
+    this.box.focus();
+  }
+
+  #wrong(words) {
+    say(this.fault, words);
+    show(this.fault, Boolean(words));
+    mark(this.box, "aria-invalid", words ? "true" : null);
+  }
+
+  /** `found` is {text, busy, error, repository, cards}, or null. */
+  update(found) {
+    const busy = Boolean(found?.busy);
+    this.button.disabled = busy;
+    say(this.button, busy ? t("Looking…") : t("Find"));
+    if (found && found.text !== this.shown && !this.box.value) this.box.value = found.text;
+    if (found?.text !== this.shown || found?.error) this.#wrong(sentence(found?.error));
+    this.shown = found?.text;
+    const cards = found?.cards ?? [];
+    const there = Boolean(found) && !busy && !found.error;
+    show(this.result, there);
+    this.draw(this.grid, there ? cards : [], found?.text);
+    if (!there) return say(this.said, "");
+    const { repository } = found;
+    say(this.title, repository?.name ?? found.text);
+    const count = t("{count} choices to download", { count: cards.length });
+    say(this.said, count);
+    const page = repository?.page && /^https?:/.test(repository.page) ? h("a", { href: repository.page, target: "_blank", rel: "noopener noreferrer" }, t("its page")) : null;
+    const words = [cards.length ? count : t("There is no model file in it that can be downloaded."), repository?.licence ? t("licence {name}", { name: repository.licence }) : null].filter(Boolean).join(" · ");
+    const sign = JSON.stringify([words, repository?.page]);
+    if (sign !== this.sign) fill(this.facts, words, page ? [" · ", page] : null);
+    this.sign = sign;
+    return undefined;
+  }
+}
