@@ -63,6 +63,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, source: HubWithFiles) -> Itera
     """In a process of its own, as a user has it."""
     settings = {
         "HF_ENDPOINT": source.url,
+        "HF_HUB_CACHE": str(tmp_path_factory.mktemp("cache")),
         "WORKBENCH_PRIVATE_ADDRESSES": "1",
         "WORKBENCH_LLM_DISCOVER": "0",
     }
