@@ -27,20 +27,9 @@ lab: setup  ## open JupyterLab on the same hub
 browser: setup
 	@$(PY) tests/browser/chromium.py
 
-# Three shares that take about as long: much of the time a test waits, for a page or a process.
-PAGES_A := $(wildcard tests/browser/test_[a-g]*.py)
-PAGES_B := $(filter-out $(PAGES_A),$(wildcard tests/browser/test_*.py)) tests/javascript tests/notebooks
-PROCESSES := tests/engines tests/faults tests/test_serve.py
-OTHERS := --ignore=tests/browser $(patsubst %,--ignore=%,tests/javascript tests/notebooks tests/llm $(PROCESSES))
-LOGS := .pytest_cache/shares
-PYTEST := $(PY) -m pytest -p no:cacheprovider
-
+# More at once than there are cores: much of the time a test waits, for a page or a process.
 test: setup browser static  ## pass every test, browser included
-	@mkdir -p $(LOGS)
-	@$(PYTEST) $(PROCESSES) $(PAGES_A) >$(LOGS)/a.log 2>&1 & a=$$!; \
-	$(PYTEST) tests/llm $(PAGES_B) >$(LOGS)/b.log 2>&1 & b=$$!; \
-	$(PYTEST) $(OTHERS); rest=$$?; \
-	wait $$a; a=$$?; wait $$b; b=$$?; cat $(LOGS)/a.log $(LOGS)/b.log; exit $$((rest | a | b))
+	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile
 
 .PHONY: static
 static: setup

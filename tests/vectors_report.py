@@ -33,19 +33,11 @@ VECTORS = {
 """The groups of `data/runes/vectors/protocol.json` with their number of cases."""
 
 _ran: Counter[str] = Counter()
-_selected: set[str] = set()
 
 
 def ran(group: str, cases: int) -> None:
     """Count `cases` of a group as passed; a test calls it after its last assertion."""
     _ran[group] = cases
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    for item in session.items:
-        group = getattr(item, "callspec", None) and item.callspec.params.get("vectors")  # type: ignore[attr-defined]
-        if group in VECTORS:
-            _selected.add(group)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,13 +49,19 @@ def pytest_runtest_makereport(
     if by_hand and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped although WORKBENCH_SHARED is set by hand: {report.longrepr}"
+    group = getattr(item, "callspec", None) and item.callspec.params.get("vectors")  # type: ignore[attr-defined]
+    if group in VECTORS and (report.when == "call" or report.skipped):
+        # What a report holds reaches the process that sums up, whichever ran the test.
+        report.user_properties.append(("vectors", [group, _ran[group]]))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not _selected:
+    reports = [report for several in terminalreporter.stats.values() for report in several]
+    told = [each for report in reports for each in getattr(report, "user_properties", ())]
+    ran_of = {group: cases for name, (group, cases) in told if name == "vectors"}
+    if not ran_of:
         return
-    wanted = sum(VECTORS[group] for group in _selected)
-    done = sum(_ran.values())
+    wanted, done = sum(VECTORS[group] for group in ran_of), sum(ran_of.values())
     why = "" if done == wanted else ": see above, or set WORKBENCH_SHARED to the data's folder"
     terminalreporter.write_line(f"shared vectors: {done} ran, {wanted - done} skipped{why}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.boards.board import Board
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class BoardPage:

@@ -12,6 +12,13 @@ import { modelName, space } from "./models-words.js";
 
 const LOOK_MS = 1000;
 
+/** Whoever asked to chat writes next; the console is another panel of the same page. */
+function toTheConsole() {
+  const box = document.querySelector(".wb-chat .wb-box");
+  box?.scrollIntoView({ block: "center" });
+  box?.focus({ preventScroll: true });
+}
+
 class ModelPanel {
   constructor({ model, el, signal }) {
     this.model = model;
@@ -47,7 +54,10 @@ class ModelPanel {
 
   /** Everything anew: at the start, and in another language. What was chosen is kept. */
   build() {
-    const act = (kind, details) => this.link.send({ kind, ...details });
+    const act = (kind, details) => {
+      this.talking = kind === "chat";
+      this.link.send({ kind, ...details });
+    };
     this.act = act;
     this.cards = new WeakMap();
     mark(this.root, "lang", currentLanguage());
@@ -76,6 +86,8 @@ class ModelPanel {
     const name = content.title ?? content.model;
     say(this.said, content.where === "console" ? t("The chat asks {name} now.", { name }) : t("A new conversation with {name} is the first in the chat's list.", { name }));
     show(this.said, true);
+    if (this.talking && content.where === "console") toTheConsole();
+    this.talking = false;
   }
 
   /** Many changes, one drawing: at the next frame. */
