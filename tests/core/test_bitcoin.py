@@ -283,7 +283,10 @@ def test_spent_outputs_are_read_by_outpoint_in_any_order() -> None:
         (b"5", "the spent outputs are 5; allowed: a list or an object"),
         (b"[", "the spent outputs are not valid JSON: Input data was truncated"),
         (b"\x1f\x8b\x08junk", "the spent outputs are no valid gzip: "),
-        (gzip.compress(b"[]", mtime=0)[:-4], "the spent outputs are cut short or unpack to more than"),
+        (
+            gzip.compress(b"[]", mtime=0)[:-4],
+            "the spent outputs are cut short or unpack to more than",
+        ),
     ],
 )
 def test_a_malformed_document_is_refused(document: bytes, sentence: str) -> None:
