@@ -76,7 +76,7 @@ class ModelsDesk:
         """The work for an intent that goes to the hub."""
         model = str(content.get("model"))
         if kind in VERBS:
-            return self._said(self._verb(kind, content))
+            return self._said(lambda: self._verb(kind, content))
         works: dict[str, Callable[[], Work]] = {
             "catchUp": self.catch_up,
             "cards": self.cards,
@@ -91,12 +91,13 @@ class ModelsDesk:
             "delete": lambda: self._then_cards(self._models.delete(model)),
             "chat": lambda: self._chat(model),
         }
-        return self._said(works[kind]())
+        return self._said(works[kind])
 
-    async def _said(self, work: Work) -> None:
-        """What the hub refuses is a sentence on the page."""
+    async def _said(self, work: Callable[[], Work]) -> None:
+        """What the hub refuses is a sentence on the page. The work is made here: where this is
+        cancelled before it begins, nothing is left that nobody awaits."""
         try:
-            await work
+            await work()
         except WorkbenchError as error:
             self._tell("problem", said(error))
 
