@@ -11,7 +11,7 @@ import msgspec
 
 from workbench.boards.chat_budget import Budget
 from workbench.boards.frames import Described
-from workbench.boards.hub_watch import said
+from workbench.boards.hub_watch import said, tried
 from workbench.clients.chat import ChatClient, PromptKind
 from workbench.clients.hub import HubClient
 from workbench.clients.llm import LanguageClient
@@ -129,12 +129,12 @@ class ChatDesk:
             "deletePrompt": lambda: self._delete_prompt(content),
             "metrics": lambda: self._measure(content),
         }
-        return self._said(works[kind]())
+        return tried(works[kind], self._tell)
 
     async def update(self, conversation_id: int, settings: Mapping[str, Any]) -> None:
         """Change title, model, system prompt or sampling."""
         asked = {"conversationId": conversation_id, **settings}
-        await self._said(self.client.ask("conversation:update", asked))
+        await tried(lambda: self.client.ask("conversation:update", asked), self._tell)
 
     # Lists
 
@@ -167,13 +167,6 @@ class ChatDesk:
         self._tell("prompts", found)
 
     # Inside
-
-    async def _said(self, work: Coroutine[Any, Any, Any]) -> None:
-        """What the hub refuses is a sentence on the page."""
-        try:
-            await work
-        except WorkbenchError as error:
-            self._tell("problem", said(error))
 
     async def _begin(self, draft: Mapping[str, Any]) -> int:
         """The conversation that a first message goes to. Two at once begin one."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from workbench.boards.gpu_export import Format, Wanted, export
-from workbench.boards.hub_watch import said
+from workbench.boards.hub_watch import said, tried
 from workbench.clients.hub import HubClient
 from workbench.clients.llm import LanguageClient
 from workbench.clients.metrics import MetricsClient
@@ -124,7 +124,7 @@ class GpuDesk:
             "unload": lambda: self._llm.unload(str(content.get("model"))),
             "export": lambda: self._export(content),
         }
-        return self._said(works[kind]())
+        return tried(works[kind], self._tell)
 
     def wanted(self) -> Wanted:
         """What the view of the panel is of: its metrics, the chosen GPUs, its window."""
@@ -137,13 +137,6 @@ class GpuDesk:
     def _series(self, wanted: Wanted) -> int:
         subjects = len(wanted.subjects or ()) or self.subjects.get(wanted.view, 1)
         return subjects * len(wanted.metrics)
-
-    async def _said(self, work: Coroutine[Any, Any, None]) -> None:
-        """What the hub refuses is a sentence on the page."""
-        try:
-            await work
-        except WorkbenchError as error:
-            self._tell("problem", said(error))
 
     async def _save_rule(self, content: Mapping[str, Any]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from workbench.boards.home import Home
@@ -32,6 +32,17 @@ def said(error: WorkbenchError) -> dict[str, Any]:
         "template": error.template,
         "values": error.values,
     }
+
+
+async def tried(
+    work: Callable[[], Coroutine[Any, Any, Any]], tell: Callable[[str, Any], None]
+) -> None:
+    """Do it; what the hub refuses is a sentence on the page. It is made here: where this is
+    cancelled before it begins, nothing is left that nobody awaits."""
+    try:
+        await work()
+    except WorkbenchError as error:
+        tell("problem", said(error))
 
 
 class HubWatch:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from workbench.boards.hub_watch import said
+from workbench.boards.hub_watch import said, tried
 from workbench.clients.downloads import DownloadsClient
 from workbench.clients.hub import HubClient
 from workbench.clients.llm import LanguageClient
@@ -76,7 +76,7 @@ class ModelsDesk:
         """The work for an intent that goes to the hub."""
         model = str(content.get("model"))
         if kind in VERBS:
-            return self._said(lambda: self._verb(kind, content))
+            return tried(lambda: self._verb(kind, content), self._tell)
         works: dict[str, Callable[[], Work]] = {
             "catchUp": self.catch_up,
             "cards": self.cards,
@@ -91,15 +91,7 @@ class ModelsDesk:
             "delete": lambda: self._then_cards(self._models.delete(model)),
             "chat": lambda: self._chat(model),
         }
-        return self._said(works[kind])
-
-    async def _said(self, work: Callable[[], Work]) -> None:
-        """What the hub refuses is a sentence on the page. The work is made here: where this is
-        cancelled before it begins, nothing is left that nobody awaits."""
-        try:
-            await work()
-        except WorkbenchError as error:
-            self._tell("problem", said(error))
+        return tried(works[kind], self._tell)
 
     async def _then_cards(self, work: Work) -> None:
         await work
