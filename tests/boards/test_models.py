@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.boards.pages import BoardPage
@@ -19,6 +18,7 @@ from tests.session.test_library import HubWithFiles
 from workbench.boards.home import Home
 from workbench.boards.models import ModelsBoard
 from workbench.clients.discovery import HubFile, read_hub_file
+from workbench.core.downloads import ENDED
 from workbench.errors import LinkError
 from workbench.runtime import Runtime
 
@@ -127,9 +127,9 @@ async def page(data: Path, source: HubWithFiles) -> AsyncIterator[Page]:
 
 async def emptied(page: Page) -> None:
     for model in list(page.states):
-        if page.states[model] != "done":
+        if page.states[model] not in ENDED:
             page.wants_of(model, "cancel", keep=False)
-            await page.until(lambda model=model: page.states[model] in ("cancelled", "done"))  # type: ignore[misc]
+            await page.until(lambda model=model: page.states[model] in ENDED)  # type: ignore[misc]
         page.wants_of(model, "forget")
         await page.until(lambda model=model: model not in page.states)  # type: ignore[misc]
     for model in [each for each, state in page.cards.items() if state == "loaded"]:
@@ -201,7 +201,9 @@ async def test_a_download_is_paused_gone_on_with_and_cancelled(
     await page.until(lambda: page.widget.downloads == [])
 
 
-async def test_a_failed_download_is_tried_again(page: Page, source: HubWithFiles) -> None:
+async def test_what_failed_or_was_damaged_is_fetched_again(
+    page: Page, data: Path, source: HubWithFiles
+) -> None:
     source.files["tiny-Q8_0.gguf"].faults = [busy(404)] * 50
     page.wants("download", source="org/tiny", choice="Q8_0")
     await page.is_in(SMALL, "failed")
@@ -209,8 +211,14 @@ async def test_a_failed_download_is_tried_again(page: Page, source: HubWithFiles
     source.files["tiny-Q8_0.gguf"].faults = []
     page.wants_of(SMALL, "resume")
     await page.is_in(SMALL, "done")
+    file = data / "models" / f"{SMALL}.gguf"
+    file.write_bytes(bytes(file.stat().st_size))
     page.wants_of(SMALL, "verify")
+    await page.is_in(SMALL, "failed")
+    assert "damaged" in page.widget.downloads[0]["problem"]["template"]
+    page.wants_of(SMALL, "resume")
     await page.is_in(SMALL, "done")
+    assert file.read_bytes() == source.files["tiny-Q8_0.gguf"].body
     assert page.widget.problem is None
 
 
@@ -301,26 +309,19 @@ async def test_a_board_that_nobody_has_looked_at_asks_for_nothing(data: Path) ->
         await page.until(lambda: page.widget.listed)
 
 
-async def test_a_load_is_stopped_at_a_word(page: Page, hub: HubProcess) -> None:
+async def test_a_load_is_stopped_at_a_word(page: Page) -> None:
     page.wants("download", source="org/tiny", choice="Q8_0")
     await page.until(lambda: SMALL in page.cards)
     name = f"{SMALL}@embedded"
+    steps: list[Any] = []
+    page.widget.observe(lambda change: steps.append(change["new"]), "loading")
     page.wants("load", model=name)
-    await page.until(lambda: page.cards.get(SMALL) == "loaded")
-    page.wants("unload", model=name)
+    await page.until(lambda: steps)
+    page.wants("stop", model=name)  # before the process that is to load it has started
+    await page.until(lambda: page.widget.loading == {})
+    assert name in steps[0]
+    page.wants("refresh")
     await page.until(lambda: page.cards.get(SMALL) == "on-disk")
-    standing = await asyncio.to_thread(hub.children)
-    for child in standing:
-        child.suspend()
-    try:
-        page.wants("load", model=name)
-        await page.until(lambda: name in page.widget.loading)
-        page.wants("stop", model=name)
-        await page.until(lambda: page.widget.loading == {})
-    finally:
-        for child in standing:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.resume()
     assert page.widget.problem is None
 
 
