@@ -5,6 +5,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 export WORKBENCH_DATA ?= $(CURDIR)/data
+# Where it is set, each of our many processes would compile all of its code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

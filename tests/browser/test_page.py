@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -67,6 +66,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    import nbformat  # takes seconds, and every process that collects tests would pay them
+
     folder = tmp_path_factory.mktemp("page")
     cells = [nbformat.v4.new_markdown_cell("# A title with $x^2$"), nbformat.v4.new_code_cell(CELL)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "workbench.ipynb")

@@ -6,14 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbclient
-import nbformat
 import pytest
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 
 
 def executed(path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Any:
+    import nbclient  # takes seconds, and every process that collects tests would pay them
+    import nbformat
+
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(path, as_version=4)

@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,15 @@ def of_javascript() -> set[str]:
     return found
 
 
+@cache
+def _trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
 def of_python() -> set[str]:
     """Every sentence that the package's Python code can say to a person."""
     found: set[str] = set()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
+    for path, tree in _trees().items():
         found |= {*_sentences(tree), *_constants(tree, path)}
     return {
         text
@@ -68,8 +73,7 @@ def of_python() -> set[str]:
 
 def literals() -> set[str]:
     """Every text constant of the package: what a catalogue's key has to be one of."""
-    trees = [ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))]
-    nodes = (node for tree in trees for node in ast.walk(tree))
+    nodes = (node for tree in _trees().values() for node in ast.walk(tree))
     return {
         node.value
         for node in nodes
@@ -170,6 +174,7 @@ def _schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from parameter.get("anyOf", ())
 
 
+@cache
 def needed() -> set[str]:
     """Everything that can be said."""
     return (

@@ -232,7 +232,7 @@ def test_twice_the_length_is_about_twice_the_work(unit: str) -> None:
         return time.process_time() - started
 
     work(2_000)
-    assert work(16_000) < 5 * work(8_000) + 0.5
+    assert work(8_000) < 5 * work(4_000) + 0.5
 
 
 def test_a_formula_shows_its_source_until_it_is_whole() -> None:
