@@ -119,6 +119,7 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
         if name == "models":
             self.widget.cards = data.get("cards") or []
             self.widget.machine = data.get("machine") or {}
+            self.widget.fetchers = data.get("fetchers") or []
             self.widget.listed = True
         elif name == "downloads":
             self._take_downloads(data)

@@ -20,6 +20,7 @@ from workbench.errors import WorkbenchError
 Tell = Callable[[str, Any], None]
 Work = Coroutine[Any, Any, Any]
 
+GIVEN = ("choice", "into")
 VERBS = ("pause", "resume", "verify", "forget", "cancel", "move")
 
 
@@ -130,8 +131,8 @@ class ModelsDesk:
         self._asked += 1
 
     async def _download(self, content: Mapping[str, Any]) -> None:
-        choice = content.get("choice")
-        await self._models.download(str(content.get("source")), str(choice) if choice else None)
+        choice, into = (str(content[name]) if content.get(name) else None for name in GIVEN)
+        await self._models.download(str(content.get("source")), choice, into=into)
         await self._downloads()
 
     # What takes its time with one model, and can be stopped

@@ -14,7 +14,7 @@ from workbench.widgets.link import LinkedWidget
 
 TRAITS = (
     *("connection", "problem", "cards", "machine", "downloads", "found"),
-    *("loading", "benchmarks", "options", "listed"),
+    *("loading", "benchmarks", "options", "listed", "fetchers"),
 )
 OPTIONS: dict[str, Any] = {"contextSize": None}
 
@@ -26,9 +26,9 @@ class ModelsWidget(LinkedWidget):
     core/repository.py, core/downloads.py and core/llm_results.py on the wire. A model is named
     by `id@backend`, or by its id where no back end has it.
 
-    Intents: find {source}, closeFound, download {source, choice: name or null}; pause, resume,
-    verify, forget {downloadId}, cancel {downloadId, keep}, move {downloadId, position};
-    load {model, options: {contextSize, gpuLayers}}, unload, benchmark, stop, chat {model},
+    Intents: find {source}, closeFound, download {source, choice: name or null, into: back end or
+    null}; pause, resume, verify, forget {downloadId}, cancel {downloadId, keep},
+    move {downloadId, position}; load {model, options: {contextSize, gpuLayers}}, unload, benchmark, stop, chat {model},
     delete {model: id}; context {contextSize: tokens or null}, refresh, seen, startHub.
 
     Replies: chatting {model, title, where: console | list}, once a chat asks that model.
@@ -61,6 +61,10 @@ class ModelsWidget(LinkedWidget):
         sync=True
     )
     listed = traitlets.Bool(help="whether the hub has told its models yet").tag(sync=True)
+
+    fetchers: Any = traitlets.List(
+        help="[{name, kind}]: back ends that fetch models onto their own disks"
+    ).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         given = {"connection": {"state": "connecting", "url": ""}, **traits}

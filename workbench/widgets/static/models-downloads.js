@@ -2,7 +2,10 @@
 import { fill, h, icon, keyed, mark, say, show } from "./dom.js";
 import { duration, percent, sentence, t } from "./language.js";
 import { ask, deeds, isAsking } from "./models-ask.js";
-import { BUSY, downloadState, pace, shortName, space } from "./models-words.js";
+import { BUSY, downloadState, ownerName, pace, shortName, space } from "./models-words.js";
+
+/** Back ends that take no word to stop what they fetch: theirs is stopped in their own window. */
+const UNSTOPPABLE = ["lmstudio"];
 
 /** The share that is done, or null where nobody can say. */
 export const shareOf = ({ doneBytes, totalBytes }) => (totalBytes ? Math.min(1, doneBytes / totalBytes) : null);
@@ -47,7 +50,8 @@ export class Downloads {
     this.rows = new WeakMap();
   }
 
-  update(downloads) {
+  update(downloads, fetchers) {
+    const deaf = new Set(fetchers.filter((one) => UNSTOPPABLE.includes(one.kind)).map((one) => one.name));
     show(this.element, downloads.length > 0);
     this.#tell(downloads);
     say(this.sum, sumWords(downloads));
@@ -57,7 +61,7 @@ export class Downloads {
       return row.element;
     };
     const queue = downloads.filter((one) => BUSY.includes(one.state)).map((one) => one.downloadId);
-    keyed(this.list, downloads, (one) => one.downloadId, make, (element, one) => this.rows.get(element).update(one, downloads, queue));
+    keyed(this.list, downloads, (one) => one.downloadId, make, (element, one) => this.rows.get(element).update(one, downloads, queue, deaf));
   }
 
   /** A change of state is said once; progress is not. */
@@ -81,6 +85,12 @@ function sumWords(downloads) {
   return parts.join(" · ");
 }
 
+/** The repository, and the program that fetches it by itself. */
+function whereOf({ model, backend }) {
+  const repository = model.includes("/") ? model.slice(0, model.lastIndexOf("/")) : "";
+  return [repository, backend ? ownerName(backend) : ""].filter(Boolean).join(" · ");
+}
+
 class Row {
   constructor(one, act) {
     this.act = (kind, details = {}) => act(kind, { downloadId: one.downloadId, ...details });
@@ -92,11 +102,11 @@ class Row {
     this.words = h("span.wb-quiet.wb-tabular");
     this.why = h("p.wb-why", { hidden: true });
     this.deeds = h("div.wb-actions.wb-rowdeeds");
-    const title = h("span.wb-grow.wb-downloadname", { title: one.model }, h("strong", {}, this.name), " ", h("small.wb-quiet", {}, one.model.includes("/") ? one.model.slice(0, one.model.lastIndexOf("/")) : ""));
+    const title = h("span.wb-grow.wb-downloadname", { title: one.model }, h("strong", {}, this.name), " ", h("small.wb-quiet", {}, whereOf(one)));
     this.element = h("li.wb-download", {}, h("div.wb-downloadhead", {}, title, this.state), this.bar.element, h("div.wb-downloadfoot", {}, this.words, this.deeds), this.why);
   }
 
-  update(one, all, queue) {
+  update(one, all, queue, deaf) {
     const { sign, word } = downloadState(one);
     if (this.element.dataset.state !== one.state) {
       mark(this.element, "data-state", one.state);
@@ -113,24 +123,25 @@ class Row {
     const turn = queue.indexOf(one.downloadId);
     const moves = { up: turn > 0, down: turn >= 0 && turn < queue.length - 1, place, above: all.findIndex((each) => each.downloadId === queue[turn - 1]), below: all.findIndex((each) => each.downloadId === queue[turn + 1]) };
     if (isAsking(this.deeds) && one.state !== "done") return; // the answer is still wanted
-    deeds(this.deeds, JSON.stringify([one.state, one.remedy, one.keptPartial, one.doneBytes > 0, moves]), () => this.#deeds(one, moves));
+    deeds(this.deeds, JSON.stringify([one.state, one.remedy, one.keptPartial, one.doneBytes > 0, moves, deaf.has(one.backend)]), () => this.#deeds(one, moves, deaf.has(one.backend)));
   }
 
-  #deeds(one, moves) {
-    const { state, keptPartial } = one;
+  #deeds(one, moves, deaf) {
+    const { state, keptPartial, backend } = one;
     const busy = BUSY.includes(state);
-    const partial = keptPartial || (state === "failed" && one.doneBytes > 0); // forgetting would delete it unasked
+    const stops = state === "queued" || (busy && !deaf);
+    const partial = (keptPartial && !backend) || (state === "failed" && one.doneBytes > 0); // forgetting would delete it unasked
     const move = (deed, sign, word, possible, position) => (busy && (moves.up || moves.down) ? this.#button(deed, sign, word, () => this.act("move", { position }), { disabled: !possible, bare: true }) : null);
     return [
-      busy ? this.#button("pause", "pause", t("Pause"), () => this.act("pause")) : null,
+      stops ? this.#button("pause", "pause", t("Pause"), () => this.act("pause")) : null,
       state === "paused" ? this.#button("resume", "play", one.remedy === "free-space" ? t("There is space now: go on") : t("Go on"), () => this.act("resume")) : null,
       state === "failed" && one.remedy !== "none" ? this.#button("resume", "again", t("Try again"), () => this.act("resume")) : null,
       state === "cancelled" ? this.#button("resume", "play", keptPartial ? t("Go on after all") : t("Start again"), () => this.act("resume")) : null,
       move("up", "send", t("Earlier"), moves.up, moves.above),
       move("down", "chevron", t("Later"), moves.down, moves.below),
-      busy || state === "paused" || (state === "failed" && one.doneBytes) ? this.#button("cancel", "cross", t("Cancel…"), () => this.#cancel(one)) : null,
-      state === "cancelled" && keptPartial ? this.#button("drop", "trash", t("Delete what is there…"), () => this.#drop(one)) : null,
-      state === "done" ? this.#button("verify", "check", t("Verify"), () => this.act("verify")) : null,
+      stops || state === "paused" || (state === "failed" && one.doneBytes) ? this.#button("cancel", "cross", t("Cancel…"), () => this.#cancel(one)) : null,
+      state === "cancelled" && keptPartial && !backend ? this.#button("drop", "trash", t("Delete what is there…"), () => this.#drop(one)) : null,
+      state === "done" && !backend ? this.#button("verify", "check", t("Verify"), () => this.act("verify")) : null,
       state === "done" || (["failed", "cancelled"].includes(state) && !partial) ? this.#button("forget", "cross", t("Take off the list"), () => this.act("forget"), { bare: true }) : null,
     ];
   }
@@ -140,9 +151,10 @@ class Row {
     return h(kind, { type: "button", title: word, "aria-label": `${word}: ${this.name}`, "data-deed": deed, disabled, onclick: done }, icon(sign), bare ? null : h("span", {}, word));
   }
 
-  #cancel({ doneBytes }) {
+  #cancel({ doneBytes, backend }) {
     const stop = (keep) => () => this.act("cancel", { keep });
     if (!doneBytes) return stop(false)();
+    if (backend) return ask(this.deeds, t("Stop the download of {name}? What is there of it stays with {program}.", { name: this.name, program: ownerName(backend) }), [{ word: t("Stop it"), done: stop(true) }]);
     const question = t("Stop the download of {name}. What is there of it ({size}) can be kept, to go on another day, or deleted.", { name: this.name, size: space(doneBytes) });
     return ask(this.deeds, question, [{ word: t("Stop and keep"), done: stop(true) }, { word: t("Stop and delete"), danger: true, done: stop(false) }]);
   }

@@ -1,14 +1,18 @@
 // Where a model comes from: a repository, a page or an address typed in, and what there is to download.
 import { fill, h, icon, mark, say, show } from "./dom.js";
 import { sentence, t } from "./language.js";
+import { ownerName } from "./models-words.js";
 
 export class Find {
   constructor({ act, draw }) {
     Object.assign(this, { act, draw });
     this.box = h("input.wb-input", { type: "text", name: "source", inputmode: "url", autocomplete: "off", spellcheck: false, maxlength: "2048", placeholder: t("org/name, a page of huggingface.co, or the URL of a model file") });
     this.button = h("button.wb-primary", { type: "submit" }, t("Find"));
+    this.keeper = h("select.wb-input", { name: "into", onchange: () => this.#chosen() });
+    this.keepers = h("label.wb-field", { hidden: true }, h("span.wb-label", {}, t("Keep it in")), this.keeper);
+    this.byName = h("button.wb-button", { type: "button", hidden: true, onclick: () => this.#fetch() });
     this.fault = h("p.wb-fault", { role: "alert", hidden: true });
-    this.form = h("form.wb-findform", { role: "search", "aria-label": t("Find a model to download") }, h("label.wb-field.wb-grow", {}, h("span.wb-label", {}, t("Get a model")), this.box), this.button);
+    this.form = h("form.wb-findform", { role: "search", "aria-label": t("Find a model to download") }, h("label.wb-field.wb-grow", {}, h("span.wb-label", {}, t("Get a model")), this.box), this.keepers, this.button, this.byName);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#find();
@@ -29,6 +33,35 @@ export class Find {
     else this.box.focus();
   }
 
+  /** Whose disk it goes to: a back end that fetches by itself, or null for the models folder. */
+  get into() {
+    return this.keeper.value || null;
+  }
+
+  #chosen() {
+    show(this.byName, Boolean(this.into));
+    say(this.byName, t("Fetch by its name in {program}", { program: ownerName(this.into) }));
+    this.box.placeholder = this.into ? t("org/name, or a name of {program}'s own catalogue", { program: ownerName(this.into) }) : t("org/name, a page of huggingface.co, or the URL of a model file");
+  }
+
+  /** A name of that program's own catalogue, which nobody else can look into. */
+  #fetch() {
+    const source = this.box.value.trim();
+    this.#wrong(source ? "" : t("type the name that {program} has for it", { program: ownerName(this.into) }));
+    if (source) this.act("download", { source, choice: null });
+    else this.box.focus();
+  }
+
+  #keepers(fetchers) {
+    const names = fetchers.map((one) => one.name);
+    if (String(names) === String(this.names)) return;
+    this.names = names;
+    const before = this.into;
+    fill(this.keeper, ["", ...names].map((name) => h("option", { value: name, selected: name === before }, ownerName(name || "workbench"))));
+    show(this.keepers, names.length > 0);
+    this.#chosen();
+  }
+
   #close() {
     this.act("closeFound");
     this.box.focus();
@@ -40,8 +73,9 @@ export class Find {
     mark(this.box, "aria-invalid", words ? "true" : null);
   }
 
-  /** `found` is {text, busy, error, repository, cards}, or null. */
-  update(found) {
+  /** `found` is {text, busy, error, repository, cards}, or null; `fetchers` is [{name, kind}]. */
+  update(found, fetchers) {
+    this.#keepers(fetchers);
     const busy = Boolean(found?.busy);
     this.button.disabled = busy;
     say(this.button, busy ? t("Looking…") : t("Find"));

@@ -28,7 +28,7 @@ class ModelPanel {
     setLanguage(chooseLanguage());
     this.build();
     this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal, element: this.root });
-    const drawn = ["cards", "machine", "downloads", "found", "loading", "benchmarks", "options", "listed"];
+    const drawn = ["cards", "machine", "downloads", "found", "loading", "benchmarks", "options", "listed", "fetchers"];
     this.stops = [
       followTheme(this.root, () => {}),
       followLanguage(this.root, () => this.build()),
@@ -56,7 +56,8 @@ class ModelPanel {
   build() {
     const act = (kind, details) => {
       this.talking = kind === "chat";
-      this.link.send({ kind, ...details });
+      const into = kind === "download" ? { into: this.find.into } : {};
+      this.link.send({ kind, ...details, ...into });
     };
     this.act = act;
     this.cards = new WeakMap();
@@ -97,9 +98,9 @@ class ModelPanel {
   }
 
   draw() {
-    const [cards, downloads, found, options, machine] = ["cards", "downloads", "found", "options", "machine"].map((name) => this.model.get(name));
-    this.find.update(found);
-    this.downloads.update(downloads);
+    const [cards, downloads, found, options, machine, fetchers] = ["cards", "downloads", "found", "options", "machine", "fetchers"].map((name) => this.model.get(name));
+    this.find.update(found, fetchers);
+    this.downloads.update(downloads, fetchers);
     show(this.downloads.element, downloads.length > 0 && ["all", "downloading"].includes(this.kept.filter));
     this.sieve.update(cards, downloads);
     this.context.update(options.contextSize);
