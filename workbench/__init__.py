@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from workbench.clients.answer import QueryResult
     from workbench.clients.hub import HubClient
     from workbench.clients.mesh import MeshClient
+    from workbench.clients.models import ModelClient
     from workbench.core.model import Context, DataURL, MeshModel, Result, model
     from workbench.errors import (
         InputError,
@@ -28,6 +29,7 @@ _HOMES = {
     "QueryResult": "workbench.clients.answer",
     "HubClient": "workbench.clients.hub",
     "MeshClient": "workbench.clients.mesh",
+    "ModelClient": "workbench.clients.models",
     "show_chat": "workbench.boards",
     "show_gpus": "workbench.boards",
     "show_models": "workbench.boards",
@@ -55,6 +57,7 @@ __all__ = [
     "LinkError",
     "MeshClient",
     "MeshModel",
+    "ModelClient",
     "ProtocolError",
     "QueryResult",
     "Result",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from workbench.byte_ranges import Ranges
-from workbench.core.cards import HUB_HOSTS, Card, Machine, Source, judged, parse_source
-from workbench.core.downloads import Download, RemoteFile, Wanted, safe_name
+from workbench.core.cards import HUB_HOSTS, Card, Machine, Source, parse_source
+from workbench.core.downloads import Download, RemoteFile, Wanted, is_catalogue_name, safe_name
 from workbench.core.ledger_nouns import Room
 from workbench.core.llm import LoadOptions
 from workbench.core.repository import Choice, Repository
@@ -22,12 +23,15 @@ from workbench.doctor import model_folder
 from workbench.errors import InputError
 from workbench.language_models import runs_here
 from workbench.llm import hub_cache
-from workbench.llm.cards import cards_here, cards_of, machine_now
+from workbench.llm.cards import cards_here, cards_of, machine_now, of_address
+from workbench.llm.download_work import no_pulls
 from workbench.llm.downloads import Downloads
 from workbench.llm.gguf_header import parts
 from workbench.llm.hugging_face import HuggingFace
 from workbench.llm.model_files import Folders
 from workbench.llm.places import Found, found
+from workbench.llm.pulls import Pull
+from workbench.llm.remote_headers import RemoteHeaders
 from workbench.llm.service import Service
 from workbench.settings import Settings
 
@@ -66,6 +70,7 @@ class Library:
         self._folder, self._own, self._others = folder, Folders([folder]), others
         self._hub, self._ranges, self._service, self._rooms = hub, ranges, service, rooms
         self._cache = cache
+        self._headers = RemoteHeaders(ranges, hub.headers)
 
     async def cards(self, *, refresh: bool, context_size: int | None) -> Cards:
         """Models of every place and back end; memory for conversations of `context_size` tokens."""
@@ -84,19 +89,58 @@ class Library:
         machine = await self._machine()
         if asked.kind == "url":
             wanted = await self._at_url(asked)
-            return AtSource(source=source, repository=None, cards=[_card(wanted, machine)])
+            header = (await self._headers.of({source: wanted})).get(source)
+            cards = [of_address(wanted, machine, header)]
+            return AtSource(source=source, repository=None, cards=cards)
         repository = await self._hub.repository(asked.repository, asked.revision)
         named = repository.choice(asked.file, asked.quantization)
         shown = msgspec.structs.replace(repository, choices=(named,)) if named else repository
-        return AtSource(source=source, repository=repository, cards=cards_of(shown, machine))
+        headers = await self._headers.of(self._choices(shown), repository.parameters)
+        cards = cards_of(shown, machine, headers=headers)
+        return AtSource(source=source, repository=repository, cards=cards)
 
-    async def wanted(self, source: str, choice: str | None) -> Wanted:
-        """The files of one choice of a source, as it declares them now."""
+    def _choices(self, repository: Repository) -> dict[str, Wanted]:
+        """What each choice would fetch, but for those whose names are too long to be kept."""
+        found: dict[str, Wanted] = {}
+        for each in repository.choices:
+            with contextlib.suppress(InputError):
+                found[each.name] = self._hub.wanted(repository, each)
+        return found
+
+    async def wanted(
+        self, source: str, choice: str | None, into: str | None = None, path: str | None = None
+    ) -> Wanted:
+        """The files of one choice of a source, as it declares them now, or what the back end
+        `into` is to fetch. `path` is the place of a URL's file below the models folder."""
+        if into is not None:
+            if path is not None:
+                raise InputError.field("path", path, "none, where a back end keeps the model")
+            return await self._elsewhere(source.strip(), choice, into)
         asked = self._parsed(source)
         if asked.kind == "url":
-            return await self._at_url(asked)
+            return await self._at_url(asked, path)
+        if path is not None:
+            raise InputError.field("path", path, "none for a repository: it has its own place")
         repository = await self._hub.repository(asked.repository, asked.revision)
         return self._hub.wanted(repository, _chosen(repository, asked, choice))
+
+    async def _elsewhere(self, source: str, choice: str | None, into: str) -> Wanted:
+        """What a back end is asked for: a name of its own catalogue, or a choice on the hub."""
+        able = await self._service.pulling(into)
+        if into not in able:
+            known = ", ".join(sorted(able)) or "none now: start Ollama or LM Studio"
+            raise InputError.field("into", into, known)
+        if choice is None and is_catalogue_name(source):
+            return Wanted(model=source, backend=into)
+        asked = self._parsed(source)
+        if asked.kind == "url":
+            raise InputError.field("source", source, "a name of its catalogue, or a repository")
+        repository = await self._hub.repository(asked.repository, asked.revision)
+        chosen = _chosen(repository, asked, choice)
+        if chosen.format != "gguf" or chosen.quantization is None:
+            raise InputError.field("choice", chosen.name, "GGUF files that name a quantisation")
+        name = f"hf.co/{repository.name}:{chosen.quantization}"
+        return Wanted(model=name, backend=into, gated=repository.gated is not None)
 
     async def delete(self, model: str) -> None:
         """Delete a model's files from our own folder. Raises InputError for any other."""
@@ -127,11 +171,14 @@ class Library:
     async def _machine(self) -> Machine:
         return await asyncio.to_thread(machine_now, self._rooms(), self._folder)
 
-    async def _at_url(self, source: Source) -> Wanted:
+    async def _at_url(self, source: Source, path: str | None = None) -> Wanted:
         """The file at a URL: its size is asked of the server, a sum is nowhere to be had."""
-        size = await asyncio.to_thread(self._size, source.url)
         host = (urlsplit(source.url).hostname or "").replace(":", "-")
-        name = safe_name(f"{host}/{source.file}")
+        name = safe_name(f"{host}/{source.file}" if path is None else path)
+        suffix = source.file[source.file.rindex(".") :].lower()
+        if not name.lower().endswith(suffix):
+            raise InputError.field("path", path, f"names that end in {suffix}, as the URL does")
+        size = await asyncio.to_thread(self._size, source.url)
         file = RemoteFile(url=source.url, name=name, size_bytes=size)
         return Wanted(model=name.rpartition(".")[0], files=(file,))
 
@@ -157,21 +204,6 @@ def _chosen(repository: Repository, asked: Source, choice: str | None) -> Choice
     raise InputError.field("choice", choice, f"one of {known}")
 
 
-def _card(wanted: Wanted, machine: Machine) -> Card:
-    """A file at a URL: nothing is known of it but its name and its size."""
-    (file,) = wanted.files
-    card = Card(
-        id=wanted.model,
-        state="remote",
-        owner=urlsplit(file.url).hostname or "",
-        title=wanted.model.rpartition("/")[2],
-        place=file.url,
-        size_bytes=file.size_bytes,
-        files=(file.name,),
-    )
-    return judged(card, machine)
-
-
 def places_of(settings: Settings) -> Found:
     """The models that other programs keep on this machine; none where nothing is to be found by
     itself."""
@@ -195,9 +227,17 @@ async def library_of(
     def headers(file: RemoteFile) -> Mapping[str, str]:
         return hub.headers(file.url)
 
+    async def pulls(backend: str, model: str) -> Pull:
+        able = await service.pulling(backend)
+        return able[backend].pull(model) if backend in able else await no_pulls(backend, model)
+
     cap = settings.download_limit_mb_s
     downloads = Downloads(
-        folder, ranges, headers=headers, cap_bytes_s=None if cap is None else cap * 1e6
+        folder,
+        ranges,
+        headers=headers,
+        pulls=pulls,
+        cap_bytes_s=None if cap is None else cap * 1e6,
     )
     stack.push_async_callback(downloads.close)
     await downloads.start()
@@ -208,7 +248,8 @@ async def library_of(
         """A new model is there: whoever lists models sees it, and so do other programs."""
         wanted = downloads.wanted(download.download_id)
         try:
-            await asyncio.to_thread(hub_cache.show, cache, wanted, folder, download.sha256)
+            if not wanted.backend:
+                await asyncio.to_thread(hub_cache.show, cache, wanted, folder, download.sha256)
         except OSError as error:
             log.warning("model.not_in_cache model=%s reason=%s", wanted.model, error.strerror)
         await service.refreshed()

@@ -19,7 +19,9 @@ class EmptyLibrary:
     async def find(self, source: str) -> NoCards:
         raise InputError.field("source", source, "none")
 
-    async def wanted(self, source: str, choice: str | None) -> Wanted:
+    async def wanted(
+        self, source: str, choice: str | None, into: str | None = None, path: str | None = None
+    ) -> Wanted:
         raise InputError.field("source", source, "none")
 
     async def delete(self, model: str) -> None:

@@ -1,30 +1,45 @@
 """A fake Ollama.
 
-Written from its docs/api.md and api/types.go; never compared with the program. Unproved: the
-words of its errors, that `truncate: false` is heeded for every model, and that an empty
-`input` loads a model that embeds.
+Written from its docs/api.md, api/types.go and its server's images.go and download.go; never
+compared with the program. Unproved: the words of its errors, that `truncate: false` is heeded for
+every model, and that an empty `input` loads a model that embeds.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable
 from typing import Any
 
 from tests.http_server import Asked
-from tests.llm.fake_server import Fake, reply, stream
+from tests.llm.fake_server import PATIENCE_S, Fake, begin, reply, send, stream
 
 CHAT = "POST /api/chat"
 GENERATE = "POST /api/generate"
+PULL = "POST /api/pull"
 MODEL = "qwen3:8b"
 NDJSON = "application/x-ndjson"
+LAYERS = {"a" * 64: 4_000_000, "b" * 64: 10_000}
+"""A model's parts by their sums, the weights first, in bytes."""
+STEP_S = 0.02
 
 
 class FakeOllama(Fake):
-    """Has one model that chats and one that embeds; `loaded` holds what is in memory."""
+    """Has one model that chats and one that embeds; `loaded` holds what is in memory.
+
+    `catalogue` names what it can pull, `kept` holds how much of each part it has of it, and
+    `step_bytes` how much comes at a time. What it has whole is named with all of it at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.catalogue = {"qwen3:4b"}
+        self.pulled: list[str] = []
+        self.kept = dict.fromkeys(LAYERS, 0)
+        self.step_bytes = 1_000_000
+        self.dropping: list[int] = []
+        """Of the pulls to come, after how many bytes each one's connection is dropped."""
         self.lines: Iterable[bytes] = answer("Hello", " world")
         self.loaded: dict[str, int] = {}
         self.routes = {
@@ -34,6 +49,7 @@ class FakeOllama(Fake):
             "POST /api/show": self.show,
             CHAT: lambda asked, value: stream(asked, self.lines, NDJSON),
             GENERATE: self.generate,
+            PULL: self.pull,
             "POST /api/embed": self.embed,
         }
 
@@ -46,6 +62,7 @@ class FakeOllama(Fake):
         models = [
             {"name": MODEL, "model": MODEL, "size": 5_200_000_000, "details": details},
             {"name": "all-minilm:22m", "model": "all-minilm:22m", "size": 1, "details": small},
+            *({"name": name, "model": name, "size": 4_010_000} for name in self.pulled),
         ]
         reply(asked, {"models": models})
 
@@ -79,9 +96,45 @@ class FakeOllama(Fake):
             self.loaded[name] = value["options"].get("num_ctx", 4096)
             reply(asked, {"model": name, "response": "", "done": True, "done_reason": "load"})
 
+    def pull(self, asked: Asked, value: Any) -> None:
+        asked.connection.settimeout(PATIENCE_S)
+        try:
+            self.pulling(asked, value["model"])
+        except OSError:  # its client left: what is there of it stays
+            self.left.set()
+
+    def pulling(self, asked: Asked, name: str) -> None:
+        begin(asked, NDJSON)
+        tell(asked, status="pulling manifest")
+        if name not in self.catalogue:
+            tell(asked, error="pull model manifest: file does not exist")
+            return send(asked, b"")
+        left = self.dropping.pop(0) if self.dropping else None
+        for digest, total in LAYERS.items():
+            status = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}"}
+            tell(asked, **status, total=total)
+            while self.kept[digest] < total:
+                if left is not None and left <= 0:
+                    asked.close_connection = True
+                    return asked.connection.shutdown(socket.SHUT_RDWR)
+                self.kept[digest] = min(total, self.kept[digest] + self.step_bytes)
+                left = None if left is None else left - self.step_bytes
+                tell(asked, **status, total=total, completed=self.kept[digest])
+                self.hold.wait(STEP_S)
+            tell(asked, **status, total=total, completed=total)
+        for status_ in ("verifying sha256 digest", "writing manifest", "success"):
+            tell(asked, status=status_)
+        self.pulled.append(name)
+        return send(asked, b"")
+
     def embed(self, asked: Asked, value: Any) -> None:
         vectors = [[float(len(text)), 1.0] for text in value["input"]]
         reply(asked, {"model": value["model"], "embeddings": vectors})
+
+
+def tell(asked: Asked, **said: Any) -> None:
+    """One line of a streamed answer."""
+    send(asked, *lines(said))
 
 
 def lines(*values: Any) -> list[bytes]:

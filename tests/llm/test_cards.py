@@ -13,10 +13,11 @@ from tests.llm.fake_server import faking
 from tests.llm.hub_server import COMMIT, FakeHub, model, sibling
 from tests.llm.tiny_model import CONTEXT_SIZE, tiny_model, write
 from workbench.core.cards import Card, Machine
+from workbench.core.downloads import RemoteFile, Wanted
 from workbench.core.ledger_nouns import Room
 from workbench.core.llm import LanguageModel, LoadOptions
 from workbench.core.repository import Repository
-from workbench.llm.cards import cards_here, cards_of, machine_now
+from workbench.llm.cards import cards_here, cards_of, machine_now, of_address
 from workbench.llm.fetching import KEEP_FREE_BYTES
 from workbench.llm.gguf_header import read_header
 from workbench.llm.hugging_face import HuggingFace
@@ -176,6 +177,44 @@ def test_a_choice_whose_header_is_known_is_judged_by_it(repository: Repository, 
     assert first.needed_memory_bytes is not None
     cache = 100_000 * 2 * 256
     assert 0 < first.needed_memory_bytes - 4 * GB - cache < 100 << 20
+
+
+def test_a_header_tells_what_the_hub_does_not(repository: Repository, ours: Path) -> None:
+    bare = msgspec.structs.replace(
+        repository, parameters=None, context_size=None, chat_template=None, architecture=None
+    )
+    header = read_header(ours / "tiny.gguf")
+    known, unknown = cards_of(bare, MACHINE, headers={"a-Q4_K_M": header})
+    assert (known.parameters, known.architecture, known.context_size) == (
+        "Tiny",
+        "llama",
+        CONTEXT_SIZE,
+    )
+    assert (known.chat_template, known.tools, unknown.chat_template) == (True, True, None)
+    # Of a large model only the beginning is read: its template comes after its vocabulary.
+    del header.metadata["tokenizer.chat_template"]
+    for complete, told in ((False, None), (True, False)):
+        read = msgspec.structs.replace(header, complete=complete)
+        [card, _] = cards_of(bare, MACHINE, headers={"a-Q4_K_M": read})
+        assert (card.chat_template, card.tools) == (told, told)
+
+
+def test_a_file_at_an_address_is_judged_by_its_header(ours: Path) -> None:
+    file = RemoteFile(
+        url="https://example.org/a/some-Q4_0.gguf",
+        name="example.org/some-Q4_0.gguf",
+        size_bytes=3 * GB,
+    )
+    wanted = Wanted(model="example.org/some-Q4_0", files=(file,))
+    header = read_header(ours / "tiny.gguf")
+    card = of_address(wanted, MACHINE, header)
+    assert (card.id, card.owner, card.title) == (wanted.model, "example.org", "some-Q4_0")
+    assert (card.fits, card.estimated, card.disk_left_bytes) == ("gpu", False, 7 * GB)
+    assert (card.quantization, card.context_size) == ("Q4_0", CONTEXT_SIZE)
+    assert of_address(wanted, MACHINE).estimated
+    unsized = msgspec.structs.replace(file, size_bytes=None)
+    card = of_address(msgspec.structs.replace(wanted, files=(unsized,)), MACHINE)
+    assert (card.fits, card.estimated, card.disk_left_bytes) == ("unknown", False, None)
 
 
 def test_a_card_goes_over_the_wire_and_back(here: Here, repository: Repository) -> None:

@@ -9,14 +9,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from tests.llm.fake_lmstudio import SIZE_BYTES, FakeLMStudio
+from tests.llm.fake_ollama import LAYERS, FakeOllama
+from tests.llm.fake_server import Fake, faking
 from tests.llm.faulty_files import Files, busy, content, files
 from workbench.byte_ranges import Ranges
 from workbench.core.downloads import Download, RemoteFile, State, Wanted
-from workbench.errors import InputError
+from workbench.errors import InputError, LinkError
+from workbench.http import Http
 from workbench.llm.downloads import Downloads
 from workbench.llm.lanes import Patience
+from workbench.llm.lmstudio import LMStudio
+from workbench.llm.ollama import Ollama
+from workbench.llm.pulls import Pull
 
 SIZE = 2_000_000
 SLOW = 1_000_000.0
@@ -336,3 +344,150 @@ async def test_changes_that_come_at_once_are_done_one_after_the_other(
         served.each_bytes_s = None
         await until(downloads, state("done"))
     assert left(tmp_path) == ["org/model-0.gguf"]
+
+
+@asynccontextmanager
+async def at_back_ends(folder: Path, http: Http, **fakes: Fake) -> AsyncIterator[Downloads]:
+    """A queue whose back ends are these fakes; a name that none has is away."""
+    kinds: dict[str, type[Ollama] | type[LMStudio]] = {"ollama": Ollama, "lmstudio": LMStudio}
+
+    async def pulls(backend: str, model: str) -> Pull:
+        if backend not in fakes:
+            raise LinkError("{backend} is not connected: start it", backend=backend)
+        return kinds[backend](backend, fakes[backend].url, http=http).pull(model)
+
+    async with queue(folder, pulls=pulls) as downloads:
+        yield downloads
+
+
+QWEN = Wanted(model="qwen3:4b", backend="ollama")
+GRANITE = Wanted(model="ibm/granite-4-micro", backend="lmstudio")
+WHOLE = sum(LAYERS.values())
+
+
+async def test_a_back_end_s_own_download_is_one_of_the_queue(tmp_path: Path, http: Http) -> None:
+    seen: list[Download] = []
+    with faking(FakeOllama()) as ollama:
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            downloads.watch(seen.append)
+            await downloads.add(QWEN)
+            done = await until(downloads, state("done"))
+        assert list(dict.fromkeys(one.state for one in seen)) == [
+            *("queued", "resolving", "downloading", "verifying", "done")
+        ]
+    assert (done.model, done.backend, done.files, done.sha256) == ("qwen3:4b", "ollama", (), ())
+    assert done.done_bytes == done.total_bytes == WHOLE
+    assert left(tmp_path) == []
+    async with queue(tmp_path) as downloads:
+        (again,) = downloads.list()
+        assert (again.state, again.done_bytes, again.total_bytes) == ("done", WHOLE, WHOLE)
+
+
+async def test_it_is_paused_and_goes_on_and_a_restart_goes_on_too(
+    tmp_path: Path, http: Http
+) -> None:
+    with faking(FakeOllama()) as ollama:
+        ollama.step_bytes = 20_000
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            id_ = (await downloads.add(QWEN)).download_id
+            await until(downloads, under_way)
+            paused = await downloads.pause(id_)
+            assert (paused.state, paused.done_bytes > 200_000) == ("paused", True)
+            assert await asyncio.to_thread(ollama.left.wait, 10)
+            await downloads.resume(id_)
+            await until(downloads, lambda one: one.done_bytes > paused.done_bytes)
+        assert not ollama.pulled
+        ollama.step_bytes = 4_000_000
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            done = await until(downloads, state("done"))
+            assert done.download_id == id_
+        assert set(ollama.pulled) == {"qwen3:4b"}
+
+
+async def test_one_that_is_cancelled_stays_so_and_can_be_asked_for_again(
+    tmp_path: Path, http: Http
+) -> None:
+    with faking(FakeOllama()) as ollama:
+        ollama.step_bytes = 20_000
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            id_ = (await downloads.add(QWEN)).download_id
+            assert (await downloads.add(QWEN)).download_id == id_
+            await until(downloads, under_way)
+            cancelled = await downloads.cancel(id_, keep=False)
+            assert (cancelled.state, cancelled.kept_partial) == ("cancelled", False)
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            assert downloads.list()[0].state == "cancelled"
+            ollama.step_bytes = 4_000_000
+            assert (await downloads.add(QWEN)).download_id != id_
+            await until(downloads, state("done"))
+            assert len(downloads.list()) == 1
+
+
+async def test_what_a_back_end_verified_is_not_verified_here(tmp_path: Path, http: Http) -> None:
+    with faking(FakeOllama()) as ollama:
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            id_ = (await downloads.add(QWEN)).download_id
+            await until(downloads, state("done"))
+            with pytest.raises(InputError, match=r"ollama has verified qwen3:4b itself"):
+                await downloads.verify(id_)
+            await downloads.forget(id_)
+            assert downloads.list() == ()
+
+
+async def test_lm_studio_s_is_stopped_only_there(tmp_path: Path, http: Http) -> None:
+    with faking(FakeLMStudio()) as studio:
+        studio.step_bytes = 0
+        async with at_back_ends(tmp_path, http, lmstudio=studio) as downloads:
+            id_ = (await downloads.add(GRANITE)).download_id
+            await until(downloads, state("downloading"))
+            for stop in (downloads.pause(id_), downloads.cancel(id_, keep=False)):
+                with pytest.raises(InputError, match=r"stop that of ibm/granite-4-micro in lmst"):
+                    await stop
+            studio.status = "paused"
+            paused = await until(downloads, state("paused"))
+            assert (paused.remedy, "resume it there" in str(paused.problem)) == ("resume", True)
+            studio.step_bytes = SIZE_BYTES
+            await downloads.resume(id_)
+            await until(downloads, state("done"))
+
+
+async def test_a_model_that_a_back_end_does_not_know_failed_for_good(
+    tmp_path: Path, http: Http
+) -> None:
+    with faking(FakeOllama()) as ollama:
+        async with at_back_ends(tmp_path, http, ollama=ollama) as downloads:
+            await downloads.add(Wanted(model="nobody:4b", backend="ollama"))
+            failed = await until(downloads, state("failed"))
+    assert (failed.remedy, "ollama has no model nobody:4b" in str(failed.problem)) == ("none", True)
+
+
+async def test_a_back_end_that_is_away_fails_with_a_retry(tmp_path: Path, http: Http) -> None:
+    async with at_back_ends(tmp_path, http) as downloads:
+        await downloads.add(QWEN)
+        stalled = await until(downloads, state("stalled"))
+        assert str(stalled.problem) == "ollama is not connected: start it"
+        failed = await until(downloads, state("failed"))
+        assert failed.remedy == "retry"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "10.0.0.1/library/model", "evil.example/a/b:c", "a b", "http://x/y", ""]
+)
+async def test_a_back_end_is_asked_for_no_name_that_leads_elsewhere(
+    tmp_path: Path, name: str
+) -> None:
+    async with queue(tmp_path) as downloads:
+        with pytest.raises(InputError, match="a name of its back end's catalogue"):
+            await downloads.add(Wanted(model=name, backend="ollama"))
+        assert downloads.list() == ()
+
+
+async def test_two_addresses_do_not_write_to_one_place(tmp_path: Path, served: Files) -> None:
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        one = wanted(served)
+        await downloads.add(one)
+        (file,) = one.files
+        other = msgspec.structs.replace(file, url=file.url + "?other")
+        with pytest.raises(InputError, match="org/model is being fetched from another address"):
+            await downloads.add(msgspec.structs.replace(one, files=(other,)))

@@ -112,6 +112,16 @@ def test_a_file_that_is_there_and_right_is_not_fetched(tmp_path: Path) -> None:
         assert served.asked == []
 
 
+def test_a_claim_that_was_left_beside_a_file_that_is_right_goes(tmp_path: Path) -> None:
+    with files(content(SIZE)) as (served, _):
+        run = Run(served, tmp_path)
+        run.target.write_bytes(served.body)
+        for end in (".part.json", ".part.json.new"):  # the kill came right after it got its name
+            run.target.with_name(run.target.name + end).write_bytes(b"{}")
+        run.run()
+        assert run.left() == ["model.gguf"]
+
+
 def test_a_file_that_is_there_and_damaged_is_fetched_anew(tmp_path: Path) -> None:
     with files(content(SIZE)) as (served, _):
         (tmp_path / "model.gguf").write_bytes(content(SIZE, seed=1))

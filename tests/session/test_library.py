@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import try_to_load_from_cache
 
-from tests.http_server import Asked
+from tests.http_server import Asked, serving
 from tests.hub_process import HubProcess
 from tests.llm.fake_server import faking
 from tests.llm.faulty_files import Files, content, stalled_after
@@ -88,6 +88,9 @@ def test_a_model_is_found_downloaded_and_answers(
     found = bench.library.find("org/tiny").result()
     assert found.choices == ["Q8_0", "F16"]
     assert "Q8_0" in found._repr_html_()
+    exact, guessed = found["cards"]  # the second begins as no model does
+    assert (exact["estimated"], exact["architecture"], exact["fits"]) == (False, "llama", "memory")
+    assert (guessed["estimated"], guessed["architecture"]) == (True, None)
     with pytest.raises(InputError, match=r"choice is None; allowed: one of Q8_0, F16"):
         bench.library.download("org/tiny").result()
     done = bench.library.download("org/tiny", "Q8_0").result().wait()
@@ -110,6 +113,15 @@ def test_a_model_is_found_downloaded_and_answers(
     bench.library.delete("org/tiny/tiny-Q8_0").result()
     assert bench.library.cards().result() == []
     assert try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached) is None
+
+
+def test_a_file_at_an_address_is_judged_by_its_beginning(
+    bench: Workbench, source: HubWithFiles
+) -> None:
+    with serving(source.files["tiny-Q8_0.gguf"]) as server:
+        (card,) = bench.library.find(f"{server.url}/some.gguf").result()["cards"]
+    assert (card["estimated"], card["architecture"], card["fits"]) == (False, "llama", "memory")
+    assert card["chatTemplate"]
 
 
 def test_a_download_outlives_its_hub_and_a_cancelled_one_stays_so(

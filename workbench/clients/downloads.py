@@ -38,9 +38,20 @@ class DownloadsClient:
         as on the wire."""
         return dict(await self.client.ask("model:find", {"source": source}))
 
-    async def download(self, source: str, choice: str | None = None) -> Download:
-        """Begin one, or queue it; the one that is there already where the same is asked again."""
-        asked = given(source=source, choice=choice)
+    async def download(
+        self,
+        source: str,
+        choice: str | None = None,
+        *,
+        into: str | None = None,
+        path: str | None = None,
+    ) -> Download:
+        """Begin one, or queue it; the one that is there already where the same is asked again.
+
+        `into` names a back end that is to fetch it onto its own disk: `ollama`, `lmstudio`.
+        `path` is where the file of a URL is kept, below the models folder.
+        """
+        asked = given(source=source, choice=choice, into=into, path=path)
         return read(await self.client.ask("model:download", asked), Download)
 
     async def downloads(self) -> list[Download]:
@@ -50,7 +61,8 @@ class DownloadsClient:
         return read_list(answer, "downloads", Download)
 
     async def pause(self, download_id: str) -> Download:
-        """Stop for now; what is there is kept, and `resume` goes on."""
+        """Stop for now; what is there is kept, and `resume` goes on. Refused, as `cancel` is, for
+        what LM Studio fetches: only it can stop that."""
         return await self._one("model:pause", download_id)
 
     async def resume(self, download_id: str) -> Download:

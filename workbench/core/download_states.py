@@ -44,6 +44,8 @@ def ended_by(error: WorkbenchError) -> tuple[State, Remedy]:
     """The state that an error leads to, and what mends it."""
     if error.code == "no-space":
         return "paused", "free-space"
+    if error.code == "stopped":
+        return "paused", "resume"
     if isinstance(error, InputError):
         return "failed", "token" if error.values.get("status") in (401, 403) else "none"
     return "failed", "retry" if isinstance(error, LinkError | StoreError) else "none"

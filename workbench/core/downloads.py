@@ -31,6 +31,12 @@ SUFFIXES = (".gguf", ".safetensors", ".json", ".txt", ".model", ".jinja")
 NAME_LIMIT = 200
 FILE_LIMIT = 600
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}"
+_CATALOGUE_NAME = re.compile(
+    rf"(?:(?:hf\.co|huggingface\.co|registry\.ollama\.ai)/)?(?:{_PART}/)?{_PART}(?::{_PART})?\Z"
+)
+"""What another program's catalogue calls a model. Three parts name a host that it then asks, so
+only those that are known may stand there."""
 
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Url = Annotated[str, msgspec.Meta(min_length=8, max_length=4096)]
@@ -47,15 +53,24 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What somebody wants on this machine: some files that make one model."""
+    """What somebody wants on this machine: some files that make one model, or a model that a
+    back end fetches onto its own disk."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LIMIT)]
-    """The id that the model will have, `org/name/file` of the models folder."""
-    files: Annotated[tuple[RemoteFile, ...], msgspec.Meta(min_length=1, max_length=FILE_LIMIT)]
+    """The id that the model will have, `org/name/file` of the models folder; for a back end the
+    name that it is asked for, such as `qwen3:4b` or `hf.co/org/name:Q4_K_M`."""
+    files: Annotated[tuple[RemoteFile, ...], msgspec.Meta(max_length=FILE_LIMIT)] = ()
     repository: str = ""
     """`org/name` on the Hugging Face hub; empty for a plain URL."""
     commit: str = ""
     gated: bool = False
+    backend: str = ""
+    """The back end whose own disk it goes to; then there are no files of ours."""
+
+    @property
+    def parts(self) -> int:
+        """How many amounts tell its progress: one for each file, one in all at a back end."""
+        return 1 if self.backend else len(self.files)
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -71,7 +86,9 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     speed_bytes_s: float | None = None
     eta_s: float | None = None
     files: tuple[str, ...] = ()
-    """Names, below the models folder."""
+    """Names, below the models folder; none where a back end fetches it."""
+    backend: str = ""
+    """The back end whose own disk it goes to; empty for the models folder."""
     problem: Sentence | None = None
     """Why it failed, paused by itself or is stalled."""
     remedy: Literal["retry", "resume", "free-space", "token", "none"] = "none"
@@ -107,6 +124,27 @@ def safe_name(name: str) -> str:
             suffixes=", ".join(SUFFIXES),
         )
     return name
+
+
+def is_catalogue_name(name: str) -> bool:
+    """Whether another program may be asked for a model by this name."""
+    return len(name) <= NAME_LIMIT and _CATALOGUE_NAME.match(name) is not None
+
+
+def check_wanted(wanted: Wanted) -> None:
+    """Raises InputError for what must not be fetched."""
+    names = sorted({file.name for file in wanted.files})
+    if wanted.backend:
+        if names:
+            raise InputError.field("files", names, "none, where a back end fetches the model")
+        if not is_catalogue_name(wanted.model):
+            raise InputError.field("model", wanted.model, "a name of its back end's catalogue")
+    elif not names:
+        raise InputError.field("files", names, "at least one")
+    elif len(names) < len(wanted.files):
+        raise InputError.field("files", names, "each name once")
+    for file in wanted.files:
+        check_file(file)
 
 
 def check_file(file: RemoteFile) -> None:

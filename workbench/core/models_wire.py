@@ -42,6 +42,11 @@ class ModelFind(HubMessage, frozen=True):
 class DownloadWanted(Source, frozen=True):
     choice: Text | None = None
     """The name of one of its choices, such as `Q4_K_M`; needed where there are several."""
+    into: Text | None = None
+    """A back end that is to fetch it onto its own disk, such as `ollama`; without a choice the
+    source is then a name of that one's catalogue."""
+    path: Text | None = None
+    """Where the file of a URL is kept, below the models folder; else as `host/file`."""
 
 
 class ModelDownload(HubMessage, frozen=True):

@@ -47,7 +47,9 @@ class Library(Protocol):
 
     async def find(self, source: str) -> msgspec.Struct: ...
 
-    async def wanted(self, source: str, choice: str | None) -> Wanted: ...
+    async def wanted(
+        self, source: str, choice: str | None, into: str | None = None, path: str | None = None
+    ) -> Wanted: ...
 
     async def delete(self, model: str) -> None: ...
 
@@ -80,7 +82,8 @@ class DownloadDesk:
 
     async def download(self, connection: Connection, request: wire.ModelDownload) -> None:
         """Begin, or queue. What is fetched is what the source says now, not what a client says."""
-        wanted = await self._library.wanted(request.data.source, request.data.choice)
+        asked = request.data
+        wanted = await self._library.wanted(asked.source, asked.choice, asked.into, asked.path)
         self._answer(connection, request, "model:queued", await self._downloads.add(wanted))
 
     async def listing(self, connection: Connection, request: wire.ModelDownloads) -> None:

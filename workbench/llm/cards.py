@@ -6,14 +6,16 @@ import contextlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import psutil
 
 from workbench.core.cards import Card, Machine, gpu_room, judged
+from workbench.core.downloads import Wanted
 from workbench.core.ledger_nouns import Room
 from workbench.core.llm import LanguageModel, LoadOptions
-from workbench.core.repository import Choice, Repository
+from workbench.core.repository import Choice, Repository, quantization_of
 from workbench.core.wire import error_message
 from workbench.errors import InputError
 from workbench.llm.catalogue import ROOM, available_memory
@@ -164,15 +166,8 @@ def of_choice(
     repository: Repository, choice: Choice, options: LoadOptions, header: Header | None = None
 ) -> Card:
     """What could be fetched; what it needs is guessed where its header is not known."""
-    memory, gpu = _guess(choice.total_bytes)
-    most = repository.context_size
-    if header is not None and choice.total_bytes is not None:
-        whole = msgspec.structs.replace(header, file_bytes=choice.total_bytes)
-        file = ModelFile(id=choice.name, path=Path(choice.files[0].name), header=whole)
-        memory, gpu = file.needed_bytes(options), file.gpu_bytes(options)
-        most = header.context_length or most
     count = repository.parameters
-    return Card(
+    card = Card(
         id=f"{repository.name}/{choice.name}",
         state="remote",
         owner=HUB,
@@ -182,7 +177,7 @@ def of_choice(
         quantization=choice.quantization,
         parameters=None if count is None else _label(count),
         architecture=repository.architecture,
-        context_size=most,
+        context_size=repository.context_size,
         chat_template=repository.chat_template,
         tools=repository.tools,
         licence=repository.licence,
@@ -190,11 +185,68 @@ def of_choice(
         repository=repository.name,
         commit=repository.commit,
         files=tuple(file.name for file in choice.files),
-        context_chosen=_context(options, most),
-        needed_memory_bytes=memory,
-        needed_gpu_bytes=gpu,
-        estimated=memory is not None and header is None,
     )
+    return _reckoned(card, options, header)
+
+
+def of_address(wanted: Wanted, machine: Machine, header: Header | None = None) -> Card:
+    """A file at a URL: without its header nothing is known of it but its name and its size."""
+    (file,) = wanted.files
+    card = Card(
+        id=wanted.model,
+        state="remote",
+        owner=urlsplit(file.url).hostname or "",
+        title=wanted.model.rpartition("/")[2],
+        place=file.url,
+        size_bytes=file.size_bytes,
+        quantization=quantization_of(wanted.model),
+        files=(file.name,),
+    )
+    return judged(_reckoned(card, AS_IT_COMES, header), machine)
+
+
+def _reckoned(card: Card, options: LoadOptions, header: Header | None) -> Card:
+    """A remote card with what its header says: what it needs is guessed where there is none."""
+    if header is None or card.size_bytes is None:
+        memory, gpu = _guess(card.size_bytes)
+        return msgspec.structs.replace(
+            card,
+            context_chosen=_context(options, card.context_size),
+            needed_memory_bytes=memory,
+            needed_gpu_bytes=gpu,
+            estimated=memory is not None,
+        )
+    whole = msgspec.structs.replace(header, file_bytes=card.size_bytes)
+    file = ModelFile(id=card.id, path=Path(card.files[0]), header=whole)
+    template, tools = _template(header)
+    return msgspec.structs.replace(
+        card,
+        quantization=card.quantization or header.quantization,
+        parameters=card.parameters or _size_label(header),
+        architecture=header.architecture or card.architecture,
+        context_size=header.context_length or card.context_size,
+        chat_template=template if card.chat_template is None else card.chat_template,
+        tools=tools if card.tools is None else card.tools,
+        embedding=header.embeds,
+        context_chosen=file.context_size(options),
+        needed_memory_bytes=file.needed_bytes(options),
+        needed_gpu_bytes=file.gpu_bytes(options),
+    )
+
+
+def _template(header: Header) -> tuple[bool | None, bool | None]:
+    """Whether it has a chat template, and one for tools; None where its vocabulary, which comes
+    before, was longer than what was read."""
+    said = header.metadata.get("tokenizer.chat_template")
+    if isinstance(said, str):
+        return True, "tools" in said
+    return (False, False) if header.complete else (None, None)
+
+
+def _size_label(header: Header) -> str | None:
+    """None where its tensors were not read, so that their number is not known."""
+    known = header.parameters or "general.size_label" in header.metadata
+    return header.size_label if known else None
 
 
 def _of_shelf(

@@ -19,6 +19,7 @@ import psutil
 from workbench.core.llm import Health, LanguageModel, NoModel
 from workbench.errors import WorkbenchError, shown
 from workbench.llm.backend import Backend
+from workbench.llm.pulls import Pulls
 from workbench.llm.router import Instance
 
 FRESH_S = 300.0
@@ -166,6 +167,11 @@ class Catalogue:
         except WorkbenchError:
             health = _MUTE
         return Entry(backend, health, models)
+
+    def pulling(self) -> dict[str, Pulls]:
+        """The back ends that answer and can fetch models onto their own disks, by name."""
+        there = {name: each.backend for name, each in self.entries.items() if each.health.ok}
+        return {name: backend for name, backend in there.items() if isinstance(backend, Pulls)}
 
     def models(self) -> list[LanguageModel]:
         """The models of every back end that answers."""

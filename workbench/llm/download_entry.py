@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from workbench.core.download_states import Remedy, Speed, total_bytes
-from workbench.core.downloads import Download, State, safe_name
+from workbench.core.downloads import Download, State, Wanted, safe_name
 from workbench.core.sentence import Sentence
+from workbench.errors import InputError
 from workbench.llm.download_journal import Kept
 from workbench.llm.fetching import Told
 from workbench.llm.part_file import claimed_bytes, remove, remove_part
+from workbench.llm.pulls import Following
 
 
 class Entry:
@@ -23,11 +25,15 @@ class Entry:
         self.kept = kept
         self.checking = False
         """Whether it was done, and is only being verified again."""
-        self.sizes = [file.size_bytes for file in kept.wanted.files]
+        self.sizes = [file.size_bytes for file in kept.wanted.files] or [None]
+        if kept.state == "done":
+            self.sizes = list(kept.done)
         self.done = list(kept.done)
         self.state: State = kept.state
         self.task: asyncio.Task[None] | None = None
         self.stop = threading.Event()
+        self.following: Following | None = None
+        """Where a back end fetches it, what listens to that one meanwhile."""
         self.speed = Speed()
         self.problem = kept.problem
         self.told_at = 0.0
@@ -35,6 +41,40 @@ class Entry:
     @property
     def model(self) -> str:
         return self.kept.wanted.model
+
+    def is_for(self, wanted: Wanted) -> bool:
+        """Whether it is for the same model in the same place."""
+        ours = self.kept.wanted
+        return (ours.model, ours.backend) == (wanted.model, wanted.backend)
+
+    def check_same(self, wanted: Wanted) -> None:
+        """Raises InputError for a model of this name that comes from somewhere else."""
+        ours = self.kept.wanted
+        same = wanted.repository != "" and ours.repository == wanted.repository
+        if not same and [(f.url, f.name) for f in ours.files] != [
+            (f.url, f.name) for f in wanted.files
+        ]:
+            raise InputError(
+                "{model} is being fetched from another address: choose another path, or cancel "
+                "that download first",
+                model=self.model,
+            )
+
+    def halt(self) -> None:
+        """Have whatever works on it end soon."""
+        self.stop.set()
+        if self.following is not None:
+            self.following.stop()
+
+    def check_stoppable(self) -> None:
+        """Raises InputError where a back end fetches it that nobody can stop from here."""
+        if self.task is not None and self.following is not None and not self.following.stops:
+            raise InputError(
+                "{backend} cannot be told to stop a download: stop that of {model} in {backend} "
+                "itself",
+                backend=self.kept.wanted.backend,
+                model=self.model,
+            )
 
     def becomes(
         self,
@@ -95,10 +135,11 @@ class Entry:
             speed_bytes_s=self.speed.bytes_s if moving else None,
             eta_s=self.speed.eta_s(None if total is None else total - done) if moving else None,
             files=tuple(file.name for file in self.kept.wanted.files),
+            backend=self.kept.wanted.backend,
             problem=self.problem,
             remedy=self.kept.remedy,
             kept_partial=self.kept.kept_partial,
-            sha256=self.kept.sha256,
+            sha256=self.kept.sha256[: len(self.kept.wanted.files)],
             created_at=self.kept.created_at,
         )
 
@@ -122,7 +163,10 @@ class OnDisk:
         )
 
     def done_bytes(self, entry: Entry) -> list[int]:
-        """Of each file, also of one that was under way when the hub was killed."""
+        """Of each file, also of one that was under way when the hub was killed; at a back end
+        what was known last."""
+        if entry.kept.wanted.backend:
+            return entry.done
         return [
             entry.done[index]
             if self.is_whole(entry, index)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from workbench.core.download_states import Remedy
-from workbench.core.downloads import State, Wanted, check_file
+from workbench.core.downloads import State, Wanted, check_wanted
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
 from workbench.llm.part_file import translated
@@ -30,7 +30,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     state: State
     created_at: int
     done: tuple[int, ...]
-    """Bytes of each file, when its state last changed."""
+    """Bytes of each file, or of all at a back end, when its state last changed."""
     sha256: tuple[str | None, ...]
     existed: tuple[bool, ...]
     """Whether a file was there before: then cancelling leaves it."""
@@ -39,7 +39,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kept_partial: bool = False
 
     def __post_init__(self) -> None:
-        count = len(self.wanted.files)
+        count = self.wanted.parts
         if not len(self.done) == len(self.sha256) == len(self.existed) == count:
             raise ValueError("it does not have as many values as files")
 
@@ -87,6 +87,5 @@ class JournalFile:
 
 def _checked(item: Any) -> Kept:
     kept = msgspec.convert(item, Kept)
-    for file in kept.wanted.files:
-        check_file(file)
+    check_wanted(kept.wanted)
     return kept

@@ -9,8 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -18,14 +17,14 @@ import msgspec
 
 from workbench.byte_ranges import Ranges
 from workbench.core.download_states import Verb, after_restart, check, ended_by
-from workbench.core.downloads import ENDED, Download, RemoteFile, Wanted, check_file
+from workbench.core.downloads import ENDED, Download, RemoteFile, Wanted, check_wanted
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError, StoreError, WorkbenchError
 from workbench.llm.bandwidth import Bandwidth
 from workbench.llm.download_entry import Entry, OnDisk
 from workbench.llm.download_journal import Journal, JournalFile, Kept
-from workbench.llm.fetching import CONNECTIONS, KEEP_FREE_BYTES, Fetch, Told
-from workbench.llm.hashing import hash_file
+from workbench.llm.download_work import Pulling, Work, no_pulls
+from workbench.llm.fetching import CONNECTIONS, KEEP_FREE_BYTES, Told
 from workbench.llm.lanes import Patience
 
 log = logging.getLogger(__name__)
@@ -37,12 +36,6 @@ TOLD_S = 0.25
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Watcher = Callable[[Download], None]
-
-
-class Damaged(StoreError):
-    """A file is not as it was fetched."""
-
-    code = "damaged"
 
 
 def _in_turn(
@@ -59,10 +52,12 @@ def _in_turn(
 
 
 class Downloads:
-    """Downloads into one folder. Everything is called on one loop; `start` comes first.
+    """Downloads into one folder, and those of back ends onto their own disks. Everything is
+    called on one loop; `start` comes first.
 
     `headers` gives what is sent with a file's URL, such as a token; it is never kept and goes
-    to no other host. Each call that changes something returns once that is on the disk.
+    to no other host. `pulls` gives the way to have a model at a back end. Each call that changes
+    something returns once that is on the disk.
     """
 
     def __init__(
@@ -75,17 +70,27 @@ class Downloads:
         cap_bytes_s: float | None = None,
         connections: int = CONNECTIONS,
         headers: Callable[[RemoteFile], Mapping[str, str]] = lambda file: {},
+        pulls: Pulling = no_pulls,
         patience: Patience | None = None,
         keep_free_bytes: int = KEEP_FREE_BYTES,
     ) -> None:
         self.cap = Bandwidth(cap_bytes_s)
-        self._disk, self._ranges, self._headers = OnDisk(folder), ranges, headers
+        self._disk, self._at_once = OnDisk(folder), at_once
         self._journal = journal or JournalFile(folder)
-        self._at_once, self._connections = at_once, connections
-        self._patience, self._keep_free = patience, keep_free_bytes
+        self._work = Work(
+            self._disk,
+            ranges,
+            self._hear,
+            cap=self.cap,
+            connections=connections,
+            headers=headers,
+            pulls=pulls,
+            patience=patience or Patience(),
+            keep_free_bytes=keep_free_bytes,
+            threads=at_once + 2,
+        )
         self._entries: list[Entry] = []
         self._watchers: list[Watcher] = []
-        self._threads = ThreadPoolExecutor(at_once + 2, "download")
         self._saving, self.turn = asyncio.Lock(), asyncio.Lock()
         self._open = False
 
@@ -103,12 +108,11 @@ class Downloads:
         self._open = False
         running = [entry for entry in self._entries if entry.task]
         for entry in running:
-            entry.stop.set()
+            entry.halt()
         await asyncio.gather(*(entry.task for entry in running if entry.task))
         with contextlib.suppress(StoreError):
             await self._save()
-        self._threads.shutdown(wait=False)
-        self._ranges.close()
+        self._work.close()
 
     def list(self) -> tuple[Download, ...]:
         return tuple(entry.shown(at) for at, entry in enumerate(self._entries))
@@ -125,13 +129,10 @@ class Downloads:
     @_in_turn
     async def add(self, wanted: Wanted) -> Download:
         """Put it at the end of the queue. One that is under way already is given back."""
-        for file in wanted.files:
-            check_file(file)
-        names = {file.name for file in wanted.files}
-        if len(names) < len(wanted.files):
-            raise InputError.field("files", sorted(names), "each name once")
-        before = next((entry for entry in self._entries if entry.model == wanted.model), None)
+        check_wanted(wanted)
+        before = next((entry for entry in self._entries if entry.is_for(wanted)), None)
         if before is not None and before.state not in ENDED:
+            before.check_same(wanted)
             return self._shown(before)
         if len(self._entries) >= DOWNLOAD_LIMIT:
             raise InputError(
@@ -141,7 +142,7 @@ class Downloads:
         if before is not None:
             await self._settled(before)
             self._entries.remove(before)
-        count = len(wanted.files)
+        count = wanted.parts
         entry = Entry(
             Kept(
                 download_id=secrets.token_hex(8),
@@ -159,6 +160,7 @@ class Downloads:
     @_in_turn
     async def pause(self, download_id: str) -> Download:
         entry = self._allowed("pause", download_id)
+        entry.check_stoppable()
         if not await self._settled(entry):
             entry.becomes("paused")
         return await self._changed(entry)
@@ -171,6 +173,7 @@ class Downloads:
     async def cancel(self, download_id: str, keep: bool) -> Download:
         """End it. Unless `keep`, whatever it has fetched is deleted."""
         entry = self._allowed("cancel", download_id)
+        entry.check_stoppable()
         await self._settled(entry)
         if entry.state == "done":  # meanwhile, or it was only being verified
             return await self._changed(entry)
@@ -184,11 +187,17 @@ class Downloads:
     async def verify(self, download_id: str) -> Download:
         """Hash its files again; one that differs makes it failed, and a retry fetches it."""
         entry = self._allowed("verify", download_id)
+        if entry.kept.wanted.backend:
+            raise InputError(
+                "{backend} has verified {model} itself: no file of it is in the models folder",
+                backend=entry.kept.wanted.backend,
+                model=entry.model,
+            )
         if not all(entry.kept.sha256):
             return await self._again(entry)
         entry.becomes("verifying")
         entry.checking = True
-        self._begin(entry, self._verify(entry))
+        self._begin(entry, self._work.verify(entry))
         return await self._changed(entry)
 
     @_in_turn
@@ -228,7 +237,7 @@ class Downloads:
     async def _settled(self, entry: Entry) -> bool:
         """Wait until nothing works on it any more; whether it has ended by itself meanwhile."""
         while entry.task is not None:
-            entry.stop.set()
+            entry.halt()
             await asyncio.wait([entry.task])
         return entry.state in ENDED
 
@@ -269,7 +278,7 @@ class Downloads:
                 return
             if entry.state == "queued" and entry.task is None:
                 entry.becomes("resolving")
-                self._begin(entry, self._fetch(entry))
+                self._begin(entry, self._work.fetch(entry))
                 self._tell(entry)
 
     def _begin(self, entry: Entry, work: Coroutine[None, None, None]) -> None:
@@ -298,63 +307,9 @@ class Downloads:
             await self._save()
         self._fill()
 
-    async def _fetch(self, entry: Entry) -> None:
-        """Its files, one after the other."""
-        stop = entry.stop
-        for index, file in enumerate(entry.kept.wanted.files):
-            if await asyncio.to_thread(self._disk.is_whole, entry, index):
-                continue
-            found = await self._in_thread(self._fetch_of(entry, index, file).run)
-            if found is None:
-                return
-            entry.finished(index, found.size_bytes, found.sha256, found.existed)
-            if stop.is_set() and index + 1 < len(entry.done):
-                return
-        entry.becomes("done")
-
-    def _fetch_of(self, entry: Entry, index: int, file: RemoteFile) -> Fetch:
-        loop, stop = asyncio.get_running_loop(), entry.stop
-
-        def told(what: Told) -> None:
-            loop.call_soon_threadsafe(self._hear, entry, stop, index, what)
-
-        return Fetch(
-            self._ranges,
-            file,
-            self._disk.place(file.name),
-            told=told,
-            stop=stop,
-            connections=self._connections,
-            cap=self.cap,
-            headers=self._headers(file),
-            patience=self._patience,
-            keep_free_bytes=self._keep_free,
-        )
-
     def _hear(self, entry: Entry, stop: threading.Event, index: int, told: Told) -> None:
         if stop.is_set() or stop is not entry.stop or entry.task is None:
             return  # it came late
         now = time.monotonic()
         if entry.hear(index, told, now) or now - entry.told_at >= TOLD_S:
             self._tell(entry)
-
-    async def _verify(self, entry: Entry) -> None:
-        loop, stop = asyncio.get_running_loop(), entry.stop
-        for index, file in enumerate(entry.kept.wanted.files):
-            size, path = entry.done[index], self._disk.place(file.name)
-
-            def told(checked: int, index: int = index, size: int = size) -> None:
-                what = Told(state="verifying", done_bytes=checked, total_bytes=size)
-                loop.call_soon_threadsafe(self._hear, entry, stop, index, what)
-
-            found = await self._in_thread(partial(hash_file, path, stop, told))
-            entry.done[index] = size
-            if found is None:
-                break
-            if found != entry.kept.sha256[index]:
-                entry.damaged(index)
-                raise Damaged("{file} is damaged on the disk: fetch it again", file=file.name)
-        entry.becomes("done")
-
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

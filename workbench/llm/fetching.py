@@ -152,6 +152,7 @@ class Fetch:
         found = hash_file(self._target, self._stop, lambda n: self._tell_checked(n, size))
         if found != self._file.sha256:
             return None
+        self._part.tidy()
         return Fetched(size_bytes=size, sha256=found, existed=True)
 
     def _once(self) -> Fetched | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from workbench.byte_ranges import Ranges
+from workbench.byte_ranges import Cut, Ranges
 from workbench.errors import InputError
-from workbench.llm.gguf_header import Header, _Reader
+from workbench.llm.gguf_header import Header, HeaderReader
 
 BEGINNING_BYTES = 256 << 10
 
@@ -27,14 +26,16 @@ def fetch_beginning(
     *,
     parameters: int | None = None,
     headers: Mapping[str, str] | None = None,
+    cut: Cut | None = None,
 ) -> Header | None:
     """The header of a remote file, as far as its beginning has it; None where it has not enough.
 
-    Blocking: for a thread. Raises what `ranges` raises, and InputError for what is no model.
+    Blocking: for a thread; `cut` ends it from another. Raises what `ranges` raises, and
+    InputError for what is no model.
     """
     view = memoryview(bytearray(min(size_bytes, BEGINNING_BYTES)))
     filled = 0
-    with ranges.open(url, start=0, end=len(view), headers=headers) as body:
+    with ranges.open(url, start=0, end=len(view), headers=headers, cut=cut) as body:
         while filled < len(view) and (count := body.readinto(view[filled:])):
             filled += count
     header = beginning(file, bytes(view[:filled]), size_bytes)
@@ -46,36 +47,19 @@ def fetch_beginning(
 def beginning(file: str, content: bytes, size_bytes: int) -> Header | None:
     """What `content`, the first bytes of a file of `size_bytes`, says. Its parameters are those
     of the tensors that are listed in it, perhaps of none."""
-    reader = _Beginning(file, io.BytesIO(content))
+    reader = HeaderReader(file, io.BytesIO(content))
     try:
         header = reader.header()
     except InputError:
         header = None
         if not content.startswith(b"GGUF"):
             raise
-    metadata = header.metadata if header else reader.metadata
     told = Header(
-        metadata=metadata,
+        metadata=reader.metadata,
         parameters=header.parameters if header else 0,
         file_bytes=size_bytes,
         needed_bytes=size_bytes,
-        vocabulary=header.vocabulary if header else reader.vocabulary,
+        vocabulary=reader.vocabulary,
+        complete=header is not None,
     )
     return told if told.number("block_count") and told.number("embedding_length") else None
-
-
-class _Beginning(_Reader):
-    """Keeps what it read until the bytes end."""
-
-    def __init__(self, name: str, file: io.BytesIO) -> None:
-        super().__init__(name, file)
-        self.metadata: dict[str, Any] = {}
-
-    @property
-    def vocabulary(self) -> int:
-        return self._vocabulary
-
-    def _pair(self) -> tuple[str, Any]:
-        key, value = super()._pair()
-        self.metadata[key] = value
-        return key, value

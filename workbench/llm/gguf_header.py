@@ -40,6 +40,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     needed_bytes: int
     """How long the file has to be for all of its tensors."""
     vocabulary: int = 0
+    complete: bool = True
+    """False where only its beginning was read, and that ends within it."""
 
     @property
     def architecture(self) -> str:
@@ -86,7 +88,7 @@ def read_header(path: Path) -> Header:
             # A pipe would be waited for.
             raise InputError("{file} is no file; name a model file", file=path.name)
         with path.open("rb") as file:
-            header = _Reader(path.name, file).header()
+            header = HeaderReader(path.name, file).header()
     except OSError as error:
         raise InputError(
             "{file} cannot be read: {reason}", file=path.name, reason=error.strerror or "?"
@@ -129,15 +131,19 @@ def read_model(path: Path) -> Header:
     )
 
 
-class _Reader:
-    """Walks through one file, and never beyond its limits."""
+class HeaderReader:
+    """Walks through one file, and never beyond its limits.
+
+    `metadata` and `vocabulary` are what was read by now, also where the bytes end too early.
+    """
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         self._name, self._file = name, file
         self._size = file.seek(0, 2)
         self._at = file.seek(0)
         self._items = self._kept_bytes = 0
-        self._vocabulary = 0
+        self.metadata: dict[str, Any] = {}
+        self.vocabulary = 0
 
     def header(self) -> Header:
         magic, version = self._take(4), self._number("<I")
@@ -150,8 +156,9 @@ class _Reader:
                 "{file} is no GGUF of version 2 or 3 in little-endian order; fetch one that is"
             )
         tensors, pairs = self._number("<Q"), self._number("<Q")
-        metadata = dict(self._pair() for _ in self._counted(pairs, PAIR_LIMIT))
-        alignment = metadata.get("general.alignment", 32)
+        for _ in self._counted(pairs, PAIR_LIMIT):
+            self._pair()
+        alignment = self.metadata.get("general.alignment", 32)
         if type(alignment) is not int or not 1 <= alignment <= 1 << 20:
             self._refuse("{file} is damaged: its general.alignment is no size; fetch it again")
         parameters = end = 0
@@ -159,18 +166,17 @@ class _Reader:
             numbers, its_end = self._tensor()
             parameters, end = parameters + numbers, max(end, its_end)
         return Header(
-            metadata=metadata,
+            metadata=self.metadata,
             parameters=parameters,
             file_bytes=self._size,
             needed_bytes=-(-self._at // alignment) * alignment + end if end else self._at,
-            vocabulary=self._vocabulary,
+            vocabulary=self.vocabulary,
         )
 
-    def _pair(self) -> tuple[str, Any]:
+    def _pair(self) -> None:
         key = self._text()
         kind = self._number("<I")
-        value = self._array(key) if kind == ARRAY else self._single(kind)
-        return key, value
+        self.metadata[key] = self._array(key) if kind == ARRAY else self._single(kind)
 
     def _single(self, kind: int) -> Any:
         if kind == STRING:
@@ -183,7 +189,7 @@ class _Reader:
         """The items of a short array of numbers; of others nothing but how many there are."""
         kind, count = self._number("<I"), self._number("<Q")
         if key == "tokenizer.ggml.tokens":
-            self._vocabulary = count
+            self.vocabulary = count
         if kind == STRING:
             self._skip_texts(count)
             return None

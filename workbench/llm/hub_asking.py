@@ -206,6 +206,8 @@ def _prepare() -> None:
 
         # Else it would say what is installed here, and fetch a list of programs to look for.
         constants.HF_HUB_DISABLE_TELEMETRY = True
+        # For the whole process: an HfApi of 2.4 takes no client, and every method of it asks
+        # `get_session`, which gives one to all. So `_guard` lets pass whatever is not asked here.
         huggingface_hub.set_client_factory(client)
         _prepared = True
 

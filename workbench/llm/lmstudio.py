@@ -33,6 +33,7 @@ from workbench.http import Http
 from workbench.llm.openai import HEALTH_S, OpenAI
 from workbench.llm.openai_events import AnswerReader
 from workbench.llm.openai_requests import refuse_grammar
+from workbench.llm.pulls import LMStudioPull, Pull
 from workbench.llm.server import FIRST_TOKEN_S, IDLE_S
 
 LOAD_S = 1800.0
@@ -137,6 +138,10 @@ class LMStudio:
         for instance in (await self._find(model)).loaded_instances:
             value = {"instance_id": instance.id}
             await self._server.post("/api/v1/models/unload", value, _ANYTHING, model=model)
+
+    def pull(self, model: str) -> Pull:
+        """The way to have a model on its disk."""
+        return LMStudioPull(self._server, model)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event]:
         """Answer a conversation; the model is loaded before, where it is not."""

@@ -29,6 +29,7 @@ from workbench.http import Http
 from workbench.llm.ollama_events import OllamaReader
 from workbench.llm.openai import EMBED_S, HEALTH_S, embeds, one_each
 from workbench.llm.openai_requests import refuse_grammar, tool_body
+from workbench.llm.pulls import OllamaPull, Pull
 from workbench.llm.server import FIRST_TOKEN_S, IDLE_S, Server
 from workbench.llm.streams import Ndjson
 
@@ -135,6 +136,10 @@ class Ollama:
         self._options.pop(model, None)
         value = {"model": model, "keep_alive": 0, "stream": False}
         await self._server.post("/api/generate", value, _ANYTHING, model=model)
+
+    def pull(self, model: str) -> Pull:
+        """The way to have a model on its disk."""
+        return OllamaPull(self._server, model)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Event]:
         """Answer a conversation."""

@@ -73,6 +73,7 @@ class PartFile:
         self.target = target
         self.part = target.with_name(target.name + ".part")
         self.claim = target.with_name(target.name + ".part.json")
+        self._new = target.with_name(target.name + ".part.json.new")
         self._fd = -1
 
     def open(self) -> None:
@@ -140,14 +141,13 @@ class PartFile:
     def save(self, source: Source, sha256: str | None, done: Done) -> None:
         """Claim `done`, whose bytes were written before this was called."""
         claim = Claim(source=source, sha256=sha256, done=done.to_json())
-        new = self.claim.with_name(self.claim.name + ".new")
         with translated(self.target):
             os.fdatasync(self._fd)
-            with new.open("wb") as file:
+            with self._new.open("wb") as file:
                 file.write(msgspec.json.encode(claim))
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(self.claim)
+            self._new.replace(self.claim)
 
     def finish(self) -> None:
         """The whole file takes its name, once it is on the disk."""
@@ -155,13 +155,23 @@ class PartFile:
             os.fsync(self._fd)
             self.part.replace(self.target)
             _sync_folder(self.target.parent)
-            self.claim.unlink(missing_ok=True)
+            self._unclaim()
+
+    def tidy(self) -> None:
+        """Delete the claim that stays without its part where `finish` was killed half-way."""
+        with translated(self.target):
+            if not self.part.exists():
+                self._unclaim()
 
     def discard(self) -> None:
         """Nothing of it stays."""
         with translated(self.target):
-            self.claim.unlink(missing_ok=True)
+            self._unclaim()
             self.part.unlink(missing_ok=True)
+
+    def _unclaim(self) -> None:
+        self.claim.unlink(missing_ok=True)
+        self._new.unlink(missing_ok=True)
 
 
 class translated(contextlib.ContextDecorator):

@@ -79,7 +79,13 @@ class Server:
         return await self._call("POST", path, msgspec.json.encode(value), decoder, model, limit_s)
 
     async def events(
-        self, path: str, value: Any, parser: Parser, *, model: str
+        self,
+        path: str,
+        value: Any,
+        parser: Parser,
+        *,
+        model: str,
+        limit_bytes: int = STREAM_LIMIT_BYTES,
     ) -> AsyncGenerator[list[ServerEvent]]:
         """The events of a streamed answer, as many as came at once, with its errors raised.
 
@@ -92,7 +98,7 @@ class Server:
         try:
             async with (
                 self._asking("POST", path, msgspec.json.encode(value)) as answer,
-                contextlib.aclosing(self._chunks(answer, model)) as chunks,
+                contextlib.aclosing(self._chunks(answer, model, limit_bytes)) as chunks,
             ):
                 async for chunk in chunks:
                     if not answering and answer.media_type == "application/json":
@@ -157,10 +163,10 @@ class Server:
         ) as answer:
             yield answer
 
-    async def _chunks(self, answer: Answer, model: str) -> AsyncGenerator[bytes]:
+    async def _chunks(self, answer: Answer, model: str, limit_bytes: int) -> AsyncGenerator[bytes]:
         if not answer.good:
             raise await self._refusal(answer, model)
-        async with contextlib.aclosing(answer.chunks(STREAM_LIMIT_BYTES)) as chunks:
+        async with contextlib.aclosing(answer.chunks(limit_bytes)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -50,6 +50,7 @@ from workbench.llm.backend import Backend
 from workbench.llm.catalogue import BOUND_S, Catalogue, Servers, available_memory
 from workbench.llm.loading import Loads
 from workbench.llm.meter import Meter
+from workbench.llm.pulls import Pulls
 from workbench.llm.router import QUEUE_LIMIT, Instance, Router
 from workbench.llm.switching import Switching, preferred
 from workbench.llm.tokens import Tokens
@@ -156,6 +157,15 @@ class Service:
                 raise
         await self._update(refresh=True)
         return self._catalogue.find(model) if model else self._catalogue.choose()
+
+    async def pulling(self, backend: str) -> dict[str, Pulls]:
+        """The back ends that can fetch models onto their own disks, by name; looked for anew
+        where `backend` is none of them."""
+        refreshed = await self._update()
+        known = backend in self._catalogue.pulling()
+        if not known and not refreshed and self._catalogue.age_s >= LOOK_AGAIN_S:
+            await self._update(refresh=True)
+        return self._catalogue.pulling()
 
     async def is_running(self, model: str) -> bool:
         """Whether a back end has the model loaded, asked of the back ends now."""

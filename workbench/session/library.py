@@ -120,12 +120,25 @@ class Library(Part):
 
         return self._call(asked)
 
-    def download(self, source: str, choice: str | None = None) -> Call[ModelDownload]:
+    def download(
+        self,
+        source: str,
+        choice: str | None = None,
+        *,
+        into: str | None = None,
+        path: str | None = None,
+    ) -> Call[ModelDownload]:
         """Begin a download, such as `("org/name", "Q4_K_M")`. It belongs to the hub: it goes on
-        without this notebook, and over restarts."""
+        without this notebook, and over restarts.
+
+        With `into="ollama"` or `into="lmstudio"` that program fetches it onto its own disk, a
+        choice of a repository or a name of its own catalogue, such as `qwen3:4b`. `path` is where
+        the file of a URL is kept, below the models folder.
+        """
 
         async def asked() -> ModelDownload:
-            return ModelDownload(self, await self.client.download(source, choice))
+            begun = await self.client.download(source, choice, into=into, path=path)
+            return ModelDownload(self, begun)
 
         return self._call(asked)
 
@@ -163,7 +176,8 @@ def downloads_html(downloads: list[Download]) -> str:
 
 def _words(download: Download) -> str:
     done, total = download.done_bytes / 1e6, download.total_bytes
-    words = f"{download.model}: {download.state}, {done:,.1f}"
+    where = f" into {download.backend}" if download.backend else ""
+    words = f"{download.model}{where}: {download.state}, {done:,.1f}"
     words += " MB" if total is None else f" of {total / 1e6:,.1f} MB"
     if download.speed_bytes_s:
         words += f", {download.speed_bytes_s / 1e6:,.1f} MB/s"
