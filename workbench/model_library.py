@@ -39,11 +39,19 @@ HUB = "https://huggingface.co"
 log = logging.getLogger("workbench.models")
 
 
+class Fetcher(msgspec.Struct, frozen=True, kw_only=True):
+    """A back end that can fetch models onto its own disk."""
+
+    name: str
+    kind: str
+
+
 class Cards(msgspec.Struct, frozen=True, kw_only=True):
-    """Every model here, and what this machine has for them."""
+    """Every model here, what this machine has for them, and who else can fetch some."""
 
     cards: list[Card]
     machine: Machine
+    fetchers: list[Fetcher]
 
 
 class AtSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +89,9 @@ class Library:
         cards = await asyncio.to_thread(
             cards_here, self._own, self._others, listed, machine, options, local=local
         )
-        return Cards(cards=cards, machine=machine)
+        able = sorted((await self._service.pulling()).items())
+        fetchers = [Fetcher(name=name, kind=each.kind) for name, each in able]
+        return Cards(cards=cards, machine=machine, fetchers=fetchers)
 
     async def find(self, source: str) -> AtSource:
         """What a source has. Raises InputError for what names none, LinkError where it is away."""

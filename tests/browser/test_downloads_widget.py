@@ -52,6 +52,57 @@ def test_a_source_is_looked_for_and_its_choices_are_downloaded(draw: Draw) -> No
     drawn.is_clean()
 
 
+def test_a_model_is_kept_where_its_reader_says(draw: Draw) -> None:
+    drawn = draw(changed={"downloads": []})
+    page = drawn.page
+    gemma = page.locator(".wb-found").get_by_role("article", name=GEMMA)
+    gemma.get_by_role("button", name="Download").click()
+    keeper = page.get_by_label("Keep it in")
+    assert keeper.locator("option").all_text_contents() == [
+        "the models folder",
+        "LM Studio",
+        "Ollama",
+    ]
+    keeper.select_option("Ollama")
+    gemma.get_by_role("button", name="Download").click()
+    assert [one["into"] for one in sent(page, "download")] == [None, "ollama"]
+    field = page.get_by_role("textbox", name="Get a model")
+    field.fill("")
+    by_name = page.get_by_role("button", name="Fetch by its name in Ollama")
+    by_name.click()
+    expect(page.get_by_text("type the name that Ollama has for it")).to_be_visible()
+    field.fill("qwen3:4b")
+    by_name.click()
+    asked = sent(page, "download")[-1]
+    assert (asked["source"], asked["choice"], asked["into"]) == ("qwen3:4b", None, "ollama")
+    drawn.trait("fetchers", [])
+    expect(keeper).to_be_hidden()
+    expect(by_name).to_be_hidden()
+    drawn.is_clean()
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "stops"), [("lmstudio", "LM Studio", False), ("ollama", "Ollama", True)]
+)
+def test_what_another_program_fetches_is_stopped_only_where_it_takes_the_word(
+    draw: Draw, backend: str, name: str, stops: bool
+) -> None:
+    downloads = json.loads(FILE.read_text())["traits"]["downloads"]
+    drawn = draw(changed={"downloads": [{**each, "backend": backend} for each in downloads]})
+    row = drawn.row(GEMMA)
+    expect(row).to_contain_text(name)
+    for word in ("Pause", "Cancel"):
+        expect(row.get_by_role("button", name=word)).to_have_count(int(stops))
+    if stops:
+        row.get_by_role("button", name="Cancel…").click()
+        expect(row).to_contain_text(f"stays with {name}")
+        row.get_by_role("button", name="Stop it").click()
+        [asked] = sent(drawn.page, "cancel")
+        assert asked["keep"]
+    expect(drawn.page.get_by_role("button", name="Verify: ")).to_have_count(0)
+    drawn.is_clean()
+
+
 def test_a_source_that_is_none_is_said_at_its_field(draw: Draw) -> None:
     drawn = draw(changed={"found": None})
     error = {"template": "{text} names no model", "values": {"text": "'x'"}}

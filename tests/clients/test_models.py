@@ -281,13 +281,13 @@ async def test_what_a_call_raises_is_an_event_too(data: Path, small: Files) -> N
 
 async def test_options_are_refused_by_their_names(data: Path) -> None:
     async with client_of(data) as (client, _):
-        with pytest.raises(InputError, match="option is 'context'; allowed: gpu_layers, context_"):
+        with pytest.raises(InputError, match="argument is 'context'; allowed: context_size, or"):
             await client.initialize({"context": 10})
         with pytest.raises(InputError, match="contextSize is 3; allowed: "):
             await client.initialize({"context_size": 3})
         with pytest.raises(InputError, match="model is 7; allowed: "):
             await client.initialize({"model": 7})
-        with pytest.raises(InputError, match="option is 'model'; allowed: gpu_layers"):
+        with pytest.raises(InputError, match="argument is 'model'; allowed: gpu_layers"):
             await client.load_model("tiny", model="tiny")
         with pytest.raises(InputError, match="temperature is 'hot'; allowed: "):
             await client.generate_completion("Hello", temperature="hot")

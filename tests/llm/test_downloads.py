@@ -162,6 +162,25 @@ async def test_cancelling_deletes_files_it_fetched_and_no_others(
     assert left(tmp_path) == ["org/model-0.gguf"]
 
 
+async def test_a_file_named_just_before_a_kill_is_still_its_own(
+    tmp_path: Path, served: Files
+) -> None:
+    """It has its name, and the list does not know yet: as a hub leaves it that is killed there."""
+    served.each_bytes_s = SLOW
+    async with queue(tmp_path) as downloads:
+        added = await downloads.add(wanted(served, count=2))
+        await until(downloads, under_way)
+        await downloads.pause(added.download_id)
+    for leftover in tmp_path.glob("org/model-0.gguf.part*"):
+        leftover.unlink()
+    (tmp_path / "org" / "model-0.gguf").write_bytes(served.body)
+    async with queue(tmp_path) as downloads:
+        await downloads.resume(added.download_id)
+        await until(downloads, lambda one: one.done_bytes > SIZE)
+        await downloads.cancel(added.download_id, keep=False)
+    assert left(tmp_path) == []
+
+
 async def test_what_ran_goes_on_after_a_restart_and_the_rest_stays(
     tmp_path: Path, served: Files
 ) -> None:

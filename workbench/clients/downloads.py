@@ -9,6 +9,7 @@ from typing import Any
 from workbench.clients.hub import HubClient
 from workbench.clients.reading import given, read, read_list
 from workbench.core.downloads import ENDED, Download
+from workbench.errors import InputError
 
 ASKED_S = 5.0
 
@@ -91,7 +92,7 @@ class DownloadsClient:
 
     async def ended(self, download_id: str, told: Told | None = None) -> Download:
         """Wait until one is done, failed or cancelled; `told` hears each change. Whoever stops
-        waiting stops nothing."""
+        waiting stops nothing. Raises InputError once it is on the list no more."""
         changes: asyncio.Queue[list[Download]] = asyncio.Queue()
 
         def heard(message: dict[str, Any]) -> None:
@@ -102,12 +103,13 @@ class DownloadsClient:
         try:
             changes.put_nowait(await self.downloads())
             while True:
-                for each in await self._next(changes):
-                    if each.download_id == download_id:
-                        if told:
-                            told(each)
-                        if each.state in ENDED:
-                            return each
+                now = {each.download_id: each for each in await self._next(changes)}
+                if self.client.connected and download_id not in now:
+                    raise InputError.field("downloadId", download_id, "one that is on the list")
+                if told and download_id in now:
+                    told(now[download_id])
+                if download_id in now and now[download_id].state in ENDED:
+                    return now[download_id]
         finally:
             leave()
 

@@ -23,13 +23,12 @@ from workbench.core.downloads import Download
 from workbench.core.llm import Event, LoadOptions, Name, Sampling, Turn
 from workbench.core.llm_gathering import Gathered
 from workbench.core.llm_results import Answer
-from workbench.core.wire import convert, error_message
+from workbench.core.wire import checked, convert, error_message
 from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
 
 EVENTS = ("model_loaded", "progress", "completion_chunk", "completion_done", "error")
 RECONNECT_S = 60.0
 
-S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
@@ -72,7 +71,7 @@ class ModelClient:
         """
         with self._telling("initialize"):
             given = dict(options or {})
-            self.model = _checked(given, Options).model
+            self.model = checked(given, Options).model
             self._options = {name: value for name, value in given.items() if name != "model"}
             if not self.client.connected:
                 self._connected = True
@@ -157,7 +156,7 @@ class ModelClient:
         `waiting`, a sentence or None.
         """
         with self._telling("load_model"):
-            wanted = _checked({**self._options, **options}, LoadOptions)
+            wanted = checked({**self._options, **options}, LoadOptions)
             model = await self._named(path)
             told = partial(self._tell_load, model)
             self.model = await self.language.load(model, wanted, told=told)
@@ -184,7 +183,7 @@ class ModelClient:
         """
         number = next(self._numbers)
         with self._telling("generate_completion", generation=number):
-            sampling, at = _checked(options, Sampling), model or self.model
+            sampling, at = checked(options, Sampling), model or self.model
             ask = partial(self.language.complete, prompt, model=at, parameters=sampling)
             return await self._generated(number, ask)
 
@@ -205,7 +204,7 @@ class ModelClient:
         """
         number = next(self._numbers)
         with self._telling("generate_chat_completion", generation=number):
-            sampling = _checked(options, Sampling)
+            sampling = checked(options, Sampling)
             said = [convert(each, Turn) for each in turns_of(messages)]
             before = context or ModelContext()
             with before.answering():
@@ -328,11 +327,3 @@ def _downloaded(model_id: str, download: Download) -> dict[str, Any]:
     share = None if not total else download.done_bytes / total
     known = {"operation": "download", "modelId": model_id, "progress": share}
     return {**msgspec.to_builtins(download), **known}
-
-
-def _checked(given: Mapping[str, Any], struct: type[S]) -> S:
-    """Options by name as `struct`. Raises InputError that names what is wrong or misspelt."""
-    names = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
-    for name in sorted(given.keys() - names.keys()):
-        raise InputError.field("option", name, ", ".join(names))
-    return convert({names[name]: value for name, value in given.items()}, struct)

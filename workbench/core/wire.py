@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -132,3 +134,14 @@ def error_message(error: Exception, *, key: str = "error", **extra: Any) -> dict
         message["template"] = template
         message["values"] = msgspec.to_builtins(getattr(error, "values", {}), enc_hook=str)
     return {**message, **{name: value for name, value in extra.items() if value is not None}}
+
+
+def checked(given: Mapping[str, Any], struct: type[M]) -> M:
+    """Keyword arguments as `struct`. Raises InputError that names what is wrong or misspelt."""
+    fields = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
+    for name in given:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            allowed = f"{near[0]}, or another of {', '.join(fields)}" if near else ", ".join(fields)
+            raise InputError.field("argument", name, allowed)
+    return convert({fields[name]: value for name, value in given.items()}, struct)

@@ -93,13 +93,11 @@ class Entry:
             done=tuple(self.done),
         )
 
-    def finished(self, index: int, size: int, sha256: str, existed: bool) -> None:
+    def finished(self, index: int, size: int, sha256: str) -> None:
         self.done[index] = self.sizes[index] = size
-        hashes, olds = list(self.kept.sha256), list(self.kept.existed)
-        # What this download fetched stays its own, also when it finds it again.
-        olds[index] = existed and (hashes[index] is None or olds[index])
+        hashes = list(self.kept.sha256)
         hashes[index] = sha256
-        self.kept = msgspec.structs.replace(self.kept, sha256=tuple(hashes), existed=tuple(olds))
+        self.kept = msgspec.structs.replace(self.kept, sha256=tuple(hashes))
 
     def clear(self) -> None:
         """Nothing of it is there any more."""
@@ -152,6 +150,11 @@ class OnDisk:
 
     def place(self, name: str) -> Path:
         return self._folder / safe_name(name)
+
+    def existed(self, wanted: Wanted) -> tuple[bool, ...]:
+        """Of each part, whether it is somebody's already: cancelling leaves that."""
+        files = [self.place(file.name).exists() for file in wanted.files]
+        return tuple(files) if files else (False,) * wanted.parts
 
     def is_whole(self, entry: Entry, index: int) -> bool:
         """Whether a file was verified before, and is still there."""

@@ -96,7 +96,7 @@ class Work:
             found = await self._in_thread(self._fetch_of(entry, index, file).run)
             if found is None:
                 return
-            entry.finished(index, found.size_bytes, found.sha256, found.existed)
+            entry.finished(index, found.size_bytes, found.sha256)
             if stop.is_set() and index + 1 < len(entry.done):
                 return
         entry.becomes("done")

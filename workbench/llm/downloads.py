@@ -143,6 +143,7 @@ class Downloads:
             await self._settled(before)
             self._entries.remove(before)
         count = wanted.parts
+        existed = await asyncio.to_thread(self._disk.existed, wanted)
         entry = Entry(
             Kept(
                 download_id=secrets.token_hex(8),
@@ -151,7 +152,7 @@ class Downloads:
                 created_at=time.time_ns() // 1_000_000,
                 done=(0,) * count,
                 sha256=(None,) * count,
-                existed=(False,) * count,
+                existed=existed,
             )
         )
         self._entries.append(entry)

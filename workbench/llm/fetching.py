@@ -64,8 +64,6 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
     size_bytes: int
     sha256: str
-    existed: bool = False
-    """Whether it was there before, and only had to be verified."""
 
 
 class Corrupt(LinkError):
@@ -153,7 +151,7 @@ class Fetch:
         if found != self._file.sha256:
             return None
         self._part.tidy()
-        return Fetched(size_bytes=size, sha256=found, existed=True)
+        return Fetched(size_bytes=size, sha256=found)
 
     def _once(self) -> Fetched | None:
         source, done = self._part.claimed(self._file) or (None, Done())

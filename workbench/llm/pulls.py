@@ -52,6 +52,10 @@ class Pull(Protocol):
 class Pulls(Protocol):
     """A back end that can fetch models onto its own disk."""
 
+    @property
+    def kind(self) -> str:
+        """lmstudio or ollama."""
+
     def pull(self, model: str) -> Pull:
         """The way to have `model` there, a name of its catalogue or `hf.co/org/name:QUANT`."""
 

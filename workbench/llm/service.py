@@ -158,11 +158,11 @@ class Service:
         await self._update(refresh=True)
         return self._catalogue.find(model) if model else self._catalogue.choose()
 
-    async def pulling(self, backend: str) -> dict[str, Pulls]:
+    async def pulling(self, backend: str | None = None) -> dict[str, Pulls]:
         """The back ends that can fetch models onto their own disks, by name; looked for anew
-        where `backend` is none of them."""
+        where `backend` is named and none of them."""
         refreshed = await self._update()
-        known = backend in self._catalogue.pulling()
+        known = backend is None or backend in self._catalogue.pulling()
         if not known and not refreshed and self._catalogue.age_s >= LOOK_AGAIN_S:
             await self._update(refresh=True)
         return self._catalogue.pulling()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from workbench.core.chat import Attachment
 from workbench.core.llm import Image, Sampling
-from workbench.core.wire import convert
+from workbench.core.wire import checked
 from workbench.errors import InputError
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 _MAGIC = {
     b"\x89PNG": "image/png",
@@ -22,17 +17,6 @@ _MAGIC = {
     b"RIFF": "image/webp",
     b"GIF8": "image/gif",
 }
-
-
-def checked(given: Mapping[str, Any], struct: type[S]) -> S:
-    """Keyword arguments as `struct`. Raises InputError that names what is wrong or misspelt."""
-    fields = dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
-    for name in given:
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
-            allowed = f"{near[0]}, or another of {', '.join(fields)}" if near else ", ".join(fields)
-            raise InputError.field("argument", name, allowed)
-    return convert({fields[name]: value for name, value in given.items()}, struct)
 
 
 def sampling_of(given: Mapping[str, Any]) -> Sampling | None:

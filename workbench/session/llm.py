@@ -9,12 +9,12 @@ from workbench.clients.llm import LanguageClient, Turns
 from workbench.core.llm import LoadOptions
 from workbench.core.llm_checks import Checks
 from workbench.core.llm_results import Count, Processed, Truncated
-from workbench.core.wire import convert
+from workbench.core.wire import checked, convert
 from workbench.errors import InputError
 from workbench.llm.checks import validate
 from workbench.session.answers import Answer
 from workbench.session.calls import Bench, Call, Part
-from workbench.session.giving import checked, sampling_of
+from workbench.session.giving import sampling_of
 from workbench.session.results import Advised, Attempts, Compared, LanguageModels, Measured
 
 

@@ -28,8 +28,9 @@ class ModelsWidget(LinkedWidget):
 
     Intents: find {source}, closeFound, download {source, choice: name or null, into: back end or
     null}; pause, resume, verify, forget {downloadId}, cancel {downloadId, keep},
-    move {downloadId, position}; load {model, options: {contextSize, gpuLayers}}, unload, benchmark, stop, chat {model},
-    delete {model: id}; context {contextSize: tokens or null}, refresh, seen, startHub.
+    move {downloadId, position}; load {model, options: {contextSize, gpuLayers}}, unload,
+    benchmark, stop, chat {model}, delete {model: id}; context {contextSize: tokens or null},
+    refresh, seen, startHub.
 
     Replies: chatting {model, title, where: console | list}, once a chat asks that model.
     """

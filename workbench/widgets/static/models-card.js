@@ -144,7 +144,7 @@ export class ModelCard {
       runs && card.state === "loaded" ? this.#button("unload", "stop", t("Unload"), () => this.act("unload")) : null,
       talks ? this.#button("chat", "text", t("Chat with it"), () => this.act("chat")) : null,
       talks ? this.#button("benchmark", "clock", t("Benchmark"), () => this.act("benchmark")) : null,
-      download?.state === "done" ? this.#button("verify", "check", t("Verify"), () => this.act("verify", { downloadId: download.downloadId })) : null,
+      download?.state === "done" && !download.backend ? this.#button("verify", "check", t("Verify"), () => this.act("verify", { downloadId: download.downloadId })) : null,
       own ? this.#button("delete", "trash", t("Delete…"), () => this.#delete()) : null,
     ];
   }
