@@ -81,6 +81,13 @@ def under_way(download: Download) -> bool:
     return download.state == "downloading" and download.done_bytes > 200_000
 
 
+def named(place: Path, body: bytes) -> None:
+    """A file whole and in its place, with nothing beside it that says so."""
+    for leftover in place.parent.glob(f"{place.name}.part*"):
+        leftover.unlink()
+    place.write_bytes(body)
+
+
 def left(folder: Path, *, all_: bool = False) -> list[str]:
     """The files below a folder, the list of downloads only where `all_` are asked for."""
     return sorted(
@@ -171,9 +178,7 @@ async def test_a_file_named_just_before_a_kill_is_still_its_own(
         added = await downloads.add(wanted(served, count=2))
         await until(downloads, under_way)
         await downloads.pause(added.download_id)
-    for leftover in tmp_path.glob("org/model-0.gguf.part*"):
-        leftover.unlink()
-    (tmp_path / "org" / "model-0.gguf").write_bytes(served.body)
+    named(tmp_path / "org" / "model-0.gguf", served.body)
     async with queue(tmp_path) as downloads:
         await downloads.resume(added.download_id)
         await until(downloads, lambda one: one.done_bytes > SIZE)
