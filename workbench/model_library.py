@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from workbench.byte_ranges import Ranges
-from workbench.core.cards import HUB_HOSTS, Card, Machine, Source, parse_source
+from workbench.core.cards import HUB_HOSTS, Card, Machine, Source, is_words, parse_source
 from workbench.core.downloads import Download, RemoteFile, Wanted, is_catalogue_name, safe_name
 from workbench.core.ledger_nouns import Room
 from workbench.core.llm import LoadOptions
-from workbench.core.repository import Choice, Repository
+from workbench.core.repository import Choice, Repository, RepositoryHit
 from workbench.doctor import model_folder
 from workbench.errors import InputError
 from workbench.language_models import runs_here
@@ -55,11 +55,13 @@ class Cards(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AtSource(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to download. `repository` is None for a plain URL."""
+    """What there is to download. `repository` is None for a plain URL, and for words: those found
+    `hits`."""
 
     source: str
-    repository: Repository | None
-    cards: list[Card]
+    repository: Repository | None = None
+    cards: list[Card] = []
+    hits: list[RepositoryHit] = []
 
 
 class Library:
@@ -94,14 +96,17 @@ class Library:
         return Cards(cards=cards, machine=machine, fetchers=fetchers)
 
     async def find(self, source: str) -> AtSource:
-        """What a source has. Raises InputError for what names none, LinkError where it is away."""
+        """What a source has, or which repositories words find. Raises InputError for what is
+        neither, LinkError where it is away."""
+        if is_words(source):
+            return AtSource(source=source, hits=await self._hub.search(source))
         asked = self._parsed(source)
         machine = await self._machine()
         if asked.kind == "url":
             wanted = await self._at_url(asked)
             header = (await self._headers.of({source: wanted})).get(source)
             cards = [of_address(wanted, machine, header)]
-            return AtSource(source=source, repository=None, cards=cards)
+            return AtSource(source=source, cards=cards)
         repository = await self._hub.repository(asked.repository, asked.revision)
         named = repository.choice(asked.file, asked.quantization)
         shown = msgspec.structs.replace(repository, choices=(named,)) if named else repository

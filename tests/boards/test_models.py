@@ -258,7 +258,14 @@ async def test_a_hidden_page_is_told_nothing_and_then_everything(
     await page.until(lambda: page.cards == {SMALL: "on-disk"})
 
 
-@pytest.mark.parametrize("text", ["no model", "org/none"])
+async def test_words_are_searched_by(page: Page) -> None:
+    page.wants("find", source="tiny")
+    hits = await page.until(lambda: page.widget.found and page.widget.found["hits"])
+    assert [hit["name"] for hit in hits] == ["org/tiny"]
+    assert page.widget.found["cards"] == []
+
+
+@pytest.mark.parametrize("text", ["no: model", "org/none"])
 async def test_what_cannot_be_found_is_a_sentence_at_the_field(page: Page, text: str) -> None:
     page.wants("find", source=text)
     found = await page.until(lambda: page.widget.found and page.widget.found["error"])

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Shot
 from tests.browser.models_page import FILE, GEMMA, Draw, drawing
-from tests.browser.test_mesh_widget import sent
+from tests.browser.test_mesh_widget import CONTRASTS, sent
 
 pytestmark = pytest.mark.browser
 
@@ -49,6 +50,29 @@ def test_a_source_is_looked_for_and_its_choices_are_downloaded(draw: Draw) -> No
     assert len(sent(page, "closeFound")) == 1
     drawn.trait("found", None)
     expect(result).to_be_hidden()
+    drawn.is_clean()
+
+
+def test_words_find_repositories_and_one_is_looked_into(draw: Draw, shot: Shot) -> None:
+    drawn = draw(changed={"found": None, "downloads": []})
+    page = drawn.page
+    hits = [
+        {"name": "Qwen/Qwen3-8B-GGUF", "downloads": 203_441, "likes": 88, "licence": "apache-2.0"},
+        {"name": "unsloth/Qwen3-8B-GGUF", "downloads": 91_020, "likes": 1, "gated": "auto"},
+    ]
+    told = {"text": "qwen3 8b", "busy": False, "error": None, "repository": None, "cards": []}
+    drawn.trait("found", {**told, "hits": hits})
+    found = page.locator(".wb-found")
+    expect(found).to_contain_text("2 repositories with GGUF files, the most downloaded first")
+    expect(found).to_contain_text("203,441 downloads · 88 likes · licence apache-2.0")
+    expect(found).to_contain_text("91,020 downloads · 1 like · gated")
+    shot(page, "models-search")
+    assert page.evaluate(CONTRASTS) == []
+    found.get_by_role("button", name="unsloth/Qwen3-8B-GGUF").click()
+    assert [one["source"] for one in sent(page, "find")] == ["unsloth/Qwen3-8B-GGUF"]
+    drawn.trait("found", {**told, "text": "nothing", "hits": []})
+    expect(found).to_contain_text("No repository with GGUF files is called so.")
+    expect(found.get_by_role("listitem")).to_have_count(0)
     drawn.is_clean()
 
 

@@ -16,6 +16,7 @@ from workbench.core.cards import (
     Source,
     fits,
     gpu_room,
+    is_words,
     judged,
     parse_source,
 )
@@ -217,3 +218,22 @@ def test_room_on_gpus_is_that_of_this_machines_best() -> None:
     ]
     assert gpu_room(rooms) == (5 * GB, 8 * GB)
     assert gpu_room(rooms[2:]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "searched"),
+    [
+        ("qwen3 8b", True),
+        (" Llama-3.3 ", True),
+        ("gpt-oss", True),
+        ("org/name", False),
+        ("org/name:Q4_K_M", False),
+        ("https://example.org/a.gguf", False),
+        ("-rf", False),
+        ("", False),
+        ("a" * 201, False),
+        ("a\u202eb", False),
+    ],
+)
+def test_words_are_searched_by_and_places_are_looked_at(text: str, searched: bool) -> None:
+    assert is_words(text) is searched

@@ -124,6 +124,14 @@ def test_a_file_at_an_address_is_judged_by_its_beginning(
     assert card["chatTemplate"]
 
 
+def test_words_find_repositories(bench: Workbench) -> None:
+    found = bench.library.find("tin").result()
+    assert (found.repositories, found.choices) == (["org/tiny"], [])
+    assert repr(found) == "AtSource('tin', org/tiny)"
+    assert "org/tiny" in found._repr_html_()
+    assert bench.library.find("nothing like it").result().repositories == []
+
+
 def test_a_download_outlives_its_hub_and_a_cancelled_one_stays_so(
     tmp_path: Path, source: HubWithFiles, settings: dict[str, str]
 ) -> None:

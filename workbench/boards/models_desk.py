@@ -117,7 +117,8 @@ class ModelsDesk:
         """What there is at a source. Of several asked for, the last counts."""
         self._asked += 1
         mine = self._asked
-        told: dict[str, Any] = {"text": source, "busy": False, "error": None, "cards": []}
+        nothing: dict[str, Any] = {"cards": [], "hits": []}
+        told = {"text": source, "busy": False, "error": None, **nothing}
         self._tell("found", {**told, "busy": True})
         try:
             told |= _short(await self._models.find(source))
@@ -198,4 +199,4 @@ def _short(found: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(repository, dict):
         unshown = ("files", "choices")
         repository = {name: each for name, each in repository.items() if name not in unshown}
-    return {"repository": repository, "cards": list(cards)}
+    return {"repository": repository, "cards": list(cards), "hits": found.get("hits") or []}

@@ -35,8 +35,8 @@ class DownloadsClient:
         return dict(await self.client.ask("model:cards", asked))
 
     async def find(self, source: str) -> dict[str, Any]:
-        """What there is at `org/name`, an address on the Hugging Face hub, or a file's URL; keys
-        as on the wire."""
+        """What there is at `org/name`, an address on the Hugging Face hub, or a file's URL, or
+        which repositories words find; keys as on the wire."""
         return dict(await self.client.ask("model:find", {"source": source}))
 
     async def download(

@@ -178,6 +178,14 @@ def parse_source(text: str, hub_hosts: Collection[str] = HUB_HOSTS) -> Source:
     return _of_url(typed, hub_hosts)
 
 
+_WORDS = re.compile(r"[^\W_][\w .+-]{0,199}\Z")
+
+
+def is_words(text: str) -> bool:
+    """Whether somebody typed words to search by, rather than where a model is."""
+    return _WORDS.match(text.strip()) is not None
+
+
 def _of_url(typed: str, hub_hosts: Collection[str]) -> Source:
     try:
         url = urlsplit(typed)

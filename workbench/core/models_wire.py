@@ -34,7 +34,8 @@ class Source(_Data, frozen=True):
 
 
 class ModelFind(HubMessage, frozen=True):
-    """Answered by `model:found`: what there is to download at a source."""
+    """Answered by `model:found`: what there is to download at a source, or which repositories
+    words such as `qwen3 8b` find."""
 
     data: Source
 

@@ -24,8 +24,12 @@ class Cards(list[dict[str, Any]]):
         return markup.table(CARD, map(_card_row, self), f"{len(self)} models")
 
 
+HIT = ("repository", "downloads", "likes", "licence", "gated")
+
+
 class AtSource(dict[str, Any]):
-    """What a source has: `source`, `repository`, `cards`, as on the wire; drawn as a table."""
+    """What a source has: `source`, `repository`, `cards`, as on the wire, or the `hits` of words;
+    drawn as a table."""
 
     @property
     def choices(self) -> list[str]:
@@ -33,10 +37,19 @@ class AtSource(dict[str, Any]):
         cards = self.get("cards") or ()
         return [str(card.get("quantization") or card["title"]) for card in cards]
 
+    @property
+    def repositories(self) -> list[str]:
+        """What words found, the most downloaded first; each is a source of its own."""
+        return [str(hit["name"]) for hit in self.get("hits") or ()]
+
     def __repr__(self) -> str:
-        return f"AtSource({self.get('source')!r}, {', '.join(self.choices) or 'nothing'})"
+        named = ", ".join(self.choices or self.repositories) or "nothing"
+        return f"AtSource({self.get('source')!r}, {named})"
 
     def _repr_html_(self) -> str:
+        if hits := self.get("hits"):
+            rows = [(hit["name"], *(hit.get(name) for name in HIT[1:])) for hit in hits]
+            return markup.heading(str(self.get("source")), "repositories") + markup.table(HIT, rows)
         return markup.heading(str(self.get("source")), "to download") + markup.table(
             CARD, map(_card_row, self.get("cards") or ())
         )
@@ -113,7 +126,8 @@ class Library(Part):
         return self._call(asked)
 
     def find(self, source: str) -> Call[AtSource]:
-        """What there is at `org/name`, a page of the Hugging Face hub, or a model file's URL."""
+        """What there is at `org/name`, a page of the Hugging Face hub, or a model file's URL; words
+        such as `qwen3 8b` find repositories."""
 
         async def asked() -> AtSource:
             return AtSource(await self.client.find(source))

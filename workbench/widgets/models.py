@@ -50,7 +50,7 @@ class ModelsWidget(LinkedWidget):
     found: Any = traitlets.Dict(
         allow_none=True,
         default_value=None,
-        help="{text, busy, error, repository, cards} of the source that was typed in last",
+        help="{text, busy, error, repository, cards, hits} of what was typed in last",
     ).tag(sync=True)
     loading: Any = traitlets.Dict(
         help="model -> {done: 0 to 1 or None, waiting: a sentence or None}"

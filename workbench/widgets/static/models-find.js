@@ -6,7 +6,7 @@ import { ownerName } from "./models-words.js";
 export class Find {
   constructor({ act, draw }) {
     Object.assign(this, { act, draw });
-    this.box = h("input.wb-input", { type: "text", name: "source", inputmode: "url", autocomplete: "off", spellcheck: false, maxlength: "2048", placeholder: t("org/name, a page of huggingface.co, or the URL of a model file") });
+    this.box = h("input.wb-input", { type: "text", name: "source", inputmode: "url", autocomplete: "off", spellcheck: false, maxlength: "2048", placeholder: t("words to search by, org/name, a page of huggingface.co, or the URL of a model file") });
     this.button = h("button.wb-primary", { type: "submit" }, t("Find"));
     this.keeper = h("select.wb-input", { name: "into", onchange: () => this.#chosen() });
     this.keepers = h("label.wb-field", { hidden: true }, h("span.wb-label", {}, t("Keep it in")), this.keeper);
@@ -21,8 +21,9 @@ export class Find {
     this.facts = h("p.wb-quiet");
     this.said = h("p.wb-sr", { role: "status" });
     this.grid = h("div.wb-modelgrid");
+    this.hits = h("ul.wb-hits", { hidden: true });
     const close = h("button.wb-iconbutton", { type: "button", "aria-label": t("Close what was found"), title: t("Close what was found"), onclick: () => this.#close() }, icon("cross"));
-    this.result = h("section.wb-found", { hidden: true, "aria-label": t("What was found") }, h("div.wb-toolbar", {}, this.title, h("span.wb-grow"), close), this.facts, this.grid);
+    this.result = h("section.wb-found", { hidden: true, "aria-label": t("What was found") }, h("div.wb-toolbar", {}, this.title, h("span.wb-grow"), close), this.facts, this.hits, this.grid);
     this.element = h("section.wb-card.wb-find", { "aria-label": t("Get a model") }, this.form, this.fault, this.said, this.result);
   }
 
@@ -41,7 +42,7 @@ export class Find {
   #chosen() {
     show(this.byName, Boolean(this.into));
     say(this.byName, t("Fetch by its name in {program}", { program: ownerName(this.into) }));
-    this.box.placeholder = this.into ? t("org/name, or a name of {program}'s own catalogue", { program: ownerName(this.into) }) : t("org/name, a page of huggingface.co, or the URL of a model file");
+    this.box.placeholder = this.into ? t("org/name, or a name of {program}'s own catalogue", { program: ownerName(this.into) }) : t("words to search by, org/name, a page of huggingface.co, or the URL of a model file");
   }
 
   /** A name of that program's own catalogue, which nobody else can look into. */
@@ -73,7 +74,23 @@ export class Find {
     mark(this.box, "aria-invalid", words ? "true" : null);
   }
 
-  /** `found` is {text, busy, error, repository, cards}, or null; `fetchers` is [{name, kind}]. */
+  /** Repositories that words found; one is looked into at a press. */
+  #search(hits) {
+    show(this.hits, hits.length > 0);
+    const look = (name) => () => {
+      this.box.value = name;
+      this.#find();
+    };
+    const facts = ({ downloads, likes, licence, gated }) => [
+      (downloads ?? null) === null ? null : t("{count} downloads", { count: downloads }),
+      (likes ?? null) === null ? null : t("{count} likes", { count: likes }),
+      licence ? t("licence {name}", { name: licence }) : null,
+      gated ? t("gated") : null,
+    ].filter(Boolean).join(" · ");
+    fill(this.hits, hits.map((hit) => h("li", {}, h("button.wb-hit", { type: "button", onclick: look(hit.name) }, h("strong", {}, hit.name), h("span.wb-quiet.wb-tabular", {}, facts(hit))))));
+  }
+
+  /** `found` is {text, busy, error, repository, cards, hits}, or null; `fetchers` is [{name, kind}]. */
   update(found, fetchers) {
     this.#keepers(fetchers);
     const busy = Boolean(found?.busy);
@@ -89,10 +106,14 @@ export class Find {
     if (!there) return say(this.said, "");
     const { repository } = found;
     say(this.title, repository?.name ?? found.text);
-    const count = t("{count} choices to download", { count: cards.length });
+    const hits = found.hits ?? [];
+    const searched = !repository && !cards.length;
+    if (JSON.stringify(hits) !== this.listed) this.#search(hits);
+    this.listed = JSON.stringify(hits);
+    const count = searched ? t("{count} repositories with GGUF files, the most downloaded first", { count: hits.length }) : t("{count} choices to download", { count: cards.length });
     say(this.said, count);
     const page = repository?.page && /^https?:/.test(repository.page) ? h("a", { href: repository.page, target: "_blank", rel: "noopener noreferrer" }, t("its page")) : null;
-    const words = [cards.length ? count : t("There is no model file in it that can be downloaded."), repository?.licence ? t("licence {name}", { name: repository.licence }) : null].filter(Boolean).join(" · ");
+    const words = [cards.length || hits.length ? count : searched ? t("No repository with GGUF files is called so.") : t("There is no model file in it that can be downloaded."), repository?.licence ? t("licence {name}", { name: repository.licence }) : null].filter(Boolean).join(" · ");
     const sign = JSON.stringify([words, repository?.page]);
     if (sign !== this.sign) fill(this.facts, words, page ? [" · ", page] : null);
     this.sign = sign;
