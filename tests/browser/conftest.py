@@ -32,20 +32,59 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def new_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+@pytest.fixture(scope="module")
+def make_page(browser: Browser) -> Callable[..., Page]:
     """Makes pages in contexts of their own; options are those of a Playwright context."""
-    contexts = []
 
     def make(**options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
         return context.new_page()
+
+    return make
+
+
+@pytest.fixture
+def new_page(make_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+    """Makes pages for one test."""
+    contexts = []
+
+    def make(**options: Any) -> Page:
+        page = make_page(**options)
+        contexts.append(page.context)
+        return page
 
     yield make
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def kept_pages(browser: Browser) -> dict[str, list[Page]]:
+    """Pages that no test draws on at the moment, by their options."""
+    return {}
+
+
+@pytest.fixture
+def lend_page(
+    kept_pages: dict[str, list[Page]], make_page: Callable[..., Page]
+) -> Iterator[Callable[..., Page]]:
+    """As `new_page`, for bare pages: a new one costs more than most of them do. The tests of a
+    module draw on the same, one after the other, each under an origin of its own."""
+    lent: list[tuple[list[Page], Page]] = []
+
+    def lend(**options: Any) -> Page:
+        free = kept_pages.setdefault(json.dumps(options, sort_keys=True), [])
+        page = free.pop() if free else make_page(**options)
+        lent.append((free, page))
+        return page
+
+    yield lend
+    for free, page in lent:
+        page.unroute_all(behavior="ignoreErrors")
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
+        free.append(page)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -70,13 +71,15 @@ document.body.dataset.ready = "yes";
 KINDS = {"": "text/html", "mjs": "text/javascript", "json": "application/json"}
 
 
+_numbers = itertools.count(1)
+
+
 class BarePage:
     """Serves the files of a bare page to one browser page, and keeps what the page did."""
 
-    address = "http://widget.test/"
-
     def __init__(self, page: Page, files: dict[str, bytes]) -> None:
         self.page = page
+        self.address = f"http://widget-{next(_numbers)}.test/"  # nothing is kept from another
         self.files = files
         self.errors: list[str] = []
         self.foreign: list[str] = []

@@ -54,7 +54,7 @@ class Drawn:
 Draw = Callable[..., Drawn]
 
 
-def drawing(new_page: Callable[..., Page]) -> Draw:
+def drawing(lend_page: Callable[..., Page]) -> Draw:
     """Draws a page; `changed` are other traits than the file's, `options` those of a page."""
 
     def open_page(
@@ -64,7 +64,7 @@ def drawing(new_page: Callable[..., Page]) -> Draw:
         **options: Any,
     ) -> Drawn:
         traits = {**json.loads(FILE.read_text())["traits"], **(changed or {})}
-        bare = BarePage(new_page(**options), page_files(ModelsWidget(), {"traits": traits}, theme))
+        bare = BarePage(lend_page(**options), page_files(ModelsWidget(), {"traits": traits}, theme))
         bare.open(f"?lang={lang}")
         bare.page.set_default_timeout(10_000)
         return Drawn(bare, traits)

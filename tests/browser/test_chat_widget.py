@@ -61,7 +61,7 @@ Draw = Callable[..., Drawn]
 
 
 @pytest.fixture
-def draw(new_page: Callable[..., Page]) -> Draw:
+def draw(lend_page: Callable[..., Page]) -> Draw:
     def open_page(
         name: str = "chat", lang: str = "en", theme: str = "light", **options: Any
     ) -> Drawn:
@@ -69,7 +69,7 @@ def draw(new_page: Callable[..., Page]) -> Draw:
         widget = Live.from_file(STATES / f"{name}.json")
         assert isinstance(widget, Live)
         shown = {"traits": state["traits"], **widget.snapshot()}
-        bare = BarePage(new_page(**options), page_files(widget, shown, theme))
+        bare = BarePage(lend_page(**options), page_files(widget, shown, theme))
         bare.open(f"?lang={lang}" if lang else "")
         bare.page.set_default_timeout(6_000)
         return Drawn(bare, widget)

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def draw(new_page: Callable[..., Page]) -> Draw:
-    return drawing(new_page)
+def draw(lend_page: Callable[..., Page]) -> Draw:
+    return drawing(lend_page)
 
 
 def test_a_source_is_looked_for_and_its_choices_are_downloaded(draw: Draw) -> None:

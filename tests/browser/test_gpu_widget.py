@@ -81,7 +81,7 @@ Draw = Callable[..., Drawn]
 
 
 @pytest.fixture
-def draw(new_page: Callable[..., Page]) -> Draw:
+def draw(lend_page: Callable[..., Page]) -> Draw:
     def open_page(
         lang: str = "en",
         theme: str = "light",
@@ -92,7 +92,7 @@ def draw(new_page: Callable[..., Page]) -> Draw:
         assert isinstance(widget, Live)
         traits = {**json.loads(FILE.read_text())["traits"], **(changed or {})}
         shown = {"traits": traits, **widget.snapshot()}
-        bare = BarePage(new_page(**options), page_files(widget, shown, theme, figures=True))
+        bare = BarePage(lend_page(**options), page_files(widget, shown, theme, figures=True))
         bare.open(f"?lang={lang}")
         bare.page.set_default_timeout(10_000)
         return Drawn(bare, widget, traits)

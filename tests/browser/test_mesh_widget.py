@@ -19,12 +19,12 @@ Open = Callable[..., BarePage]
 
 
 @pytest.fixture
-def draw(new_page: Callable[..., Page], mesh_state: dict[str, Any]) -> Open:
+def draw(lend_page: Callable[..., Page], mesh_state: dict[str, Any]) -> Open:
     def open_page(
         query: str = "?lang=en", theme: str = "light", figures: bool = False, **options: Any
     ) -> BarePage:
         files = page_files(MeshWidget(), mesh_state, theme, figures=figures)
-        bare = BarePage(new_page(**options), files)
+        bare = BarePage(lend_page(**options), files)
         bare.open(query)
         return bare
 

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def draw(new_page: Callable[..., Page]) -> Draw:
-    return drawing(new_page)
+def draw(lend_page: Callable[..., Page]) -> Draw:
+    return drawing(lend_page)
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def say(page: Page, content: dict[str, Any]) -> None:
 
 
 def test_a_tasks_details_ask_for_what_it_used(
-    new_page: Callable[..., Page], mesh_state: dict[str, Any]
+    lend_page: Callable[..., Page], mesh_state: dict[str, Any]
 ) -> None:
-    bare = BarePage(new_page(), page_files(MeshWidget(), mesh_state, "light"))
+    bare = BarePage(lend_page(), page_files(MeshWidget(), mesh_state, "light"))
     bare.open("?lang=en")
     page = bare.page
     assert sent(page, "metrics") == []
@@ -65,11 +65,11 @@ def test_a_tasks_details_ask_for_what_it_used(
     assert bare.errors == []
 
 
-def test_an_answer_says_what_it_used_when_a_reader_asks(new_page: Callable[..., Page]) -> None:
+def test_an_answer_says_what_it_used_when_a_reader_asks(lend_page: Callable[..., Page]) -> None:
     state = json.loads((STATES / "chat.json").read_text())
     widget = ChatWidget.from_file(STATES / "chat.json")
     shown = {"traits": state["traits"], **widget.snapshot()}
-    bare = BarePage(new_page(), page_files(widget, shown, "light"))
+    bare = BarePage(lend_page(), page_files(widget, shown, "light"))
     bare.open("?lang=en")
     page = bare.page
     answer = page.locator('.wb-msg[data-role="assistant"][data-status="done"]').first
