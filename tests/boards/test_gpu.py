@@ -173,6 +173,8 @@ async def test_another_view_window_or_choice_asks_for_its_history(page: Page) ->
         content, _buffers = page.sent("history")[-1]
         return {(metric.split(".")[0], subject) for metric, subject, _count in content["series"]}
 
+    await page.shows("gpu.utilization", "0", 30.0)
+    page.wants("refresh")  # the first history may be from before the first sample
     await page.until(lambda: charted() == {("gpu", "0"), ("gpu", "1")})
     page.wants("select", gpus=["1"])
     await page.until(lambda: charted() == {("gpu", "1")})
