@@ -66,7 +66,7 @@ def test_a_card_says_what_the_model_is_and_who_keeps_it(draw: Draw) -> None:
     expect(drawn.card(MISTRAL)).to_contain_text("LM Studio")
     expect(drawn.card("DeepSeek R1")).to_contain_text("Hugging Face's cache")
     broken = drawn.card("half.gguf")
-    expect(broken).to_contain_text("half.gguf ends before its tensors: download it again")
+    expect(broken).to_contain_text("half.gguf is cut short: it has 1,000,000 bytes")
     expect(broken.get_by_role("button")).to_have_count(1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.widgets.hearing import Hearing, kinds
 from workbench.core.cards import Card, Machine
 from workbench.core.downloads import Download, State
-from workbench.widgets.bundle import STATIC
+from workbench.widgets.bundle import STATIC, catalogue
 from workbench.widgets.models import TRAITS, ModelsWidget
 
 STATE = Path(__file__).parent.parent / "browser" / "states" / "models.json"
@@ -33,6 +33,12 @@ def test_what_the_file_shows_is_what_the_hub_would_send() -> None:
     for struct, told in (*every, (Machine, FILE["machine"])):
         known = msgspec.convert(told, struct)
         assert json.loads(msgspec.json.encode(known)) == told
+
+
+def test_the_file_says_only_what_the_hub_can_say() -> None:
+    told = [each["problem"] for each in (*FILE["downloads"], *FILE["cards"]) if each["problem"]]
+    assert told
+    assert {each["template"] for each in told} <= catalogue("pt-BR").keys()
 
 
 def test_the_file_has_a_download_in_every_state() -> None:
