@@ -91,6 +91,11 @@ class Library:
         cards = await asyncio.to_thread(
             cards_here, self._own, self._others, listed, machine, options, local=local
         )
+        now = self._service.loading
+        cards = [
+            msgspec.structs.replace(card, loading=f"{card.id}@{card.backend}" in now)
+            for card in cards
+        ]
         able = sorted((await self._service.pulling()).items())
         fetchers = [Fetcher(name=name, kind=each.kind) for name, each in able]
         return Cards(cards=cards, machine=machine, fetchers=fetchers)

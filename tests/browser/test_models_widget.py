@@ -197,3 +197,15 @@ def test_everything_is_within_reach_of_the_keyboard(draw: Draw) -> None:
       .filter(one => one.checkVisibility() && (one.tabIndex < 0 || !(one.ariaLabel
         || one.textContent.trim() || one.labels?.length))).map(one => one.outerHTML)"""
     assert page.evaluate(unnamed) == []
+
+
+def test_a_load_that_another_page_began_is_seen_here(draw: Draw) -> None:
+    drawn = draw()
+    cards = drawn.traits["cards"]
+    named = next(each for each in cards if each["id"] == "llama3.3:70b")
+    drawn.trait("cards", [{**each, "loading": each is named} for each in cards])
+    card = drawn.card("llama3.3:70b")
+    expect(card.get_by_role("progressbar", name="Loading llama3.3:70b")).to_be_visible()
+    expect(card.get_by_role("button")).to_have_count(0)
+    drawn.trait("cards", [{**each, "loading": False} for each in cards])
+    expect(card.get_by_role("button", name="Load: ")).to_be_visible()

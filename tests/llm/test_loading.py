@@ -16,6 +16,10 @@ from workbench.llm.loading import Loads
 loaded: list[tuple[str, LoadOptions]] = []
 
 
+seen: list[set[str]] = []
+"""What was under way at each change."""
+
+
 async def note(backend: Backend, model: str, options: LoadOptions) -> None:
     loaded.append((model, options))
 
@@ -23,7 +27,8 @@ async def note(backend: Backend, model: str, options: LoadOptions) -> None:
 @pytest.fixture
 async def loads() -> AsyncIterator[Loads]:
     loaded.clear()
-    loads = Loads(note)
+    seen.clear()
+    loads = Loads(note, lambda: seen.append(loads.under_way))
     yield loads
     await loads.close()
 
@@ -50,6 +55,17 @@ async def test_a_hundred_callers_share_one_load(loads: Loads) -> None:
     assert len(backend.loads) == 1
     assert all(one[-1] == 1.0 for one in steps)
     assert len(loaded) == 1
+
+
+async def test_whoever_watches_is_told_of_the_beginning_and_the_end(loads: Loads) -> None:
+    gate = asyncio.Event()
+    backend = held(gate)
+    callers = [asyncio.create_task(followed(loads, backend)) for _ in range(2)]
+    await backend.started.wait()
+    assert seen == [{f"m@{backend.name}"}]
+    gate.set()
+    await asyncio.gather(*callers)
+    assert seen == [{f"m@{backend.name}"}, set()]
 
 
 async def test_a_caller_who_leaves_does_not_stop_the_others(loads: Loads) -> None:

@@ -72,6 +72,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     state: CardState
+    loading: bool = False
+    """Whether somebody is loading it now."""
     owner: str
     """Who keeps it: `workbench`, `lmstudio`, `ollama`, `huggingface`, `llama.cpp`; the name of
     a back end; `hub` for a choice of a repository that is not here."""

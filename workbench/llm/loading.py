@@ -37,11 +37,16 @@ class _Load:
 
 
 class Loads:
-    """For one event loop."""
+    """For one event loop. `changed` is called when a load begins, and when it has ended."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        self._loaded = loaded
+    def __init__(self, loaded: Loaded, changed: Callable[[], None]) -> None:
+        self._loaded, self._changed = loaded, changed
         self._running: dict[tuple[str, str], _Load] = {}
+
+    @property
+    def under_way(self) -> set[str]:
+        """What is being loaded now, as `id@backend`."""
+        return {f"{model}@{backend}" for backend, model in self._running}
 
     async def follow(
         self, backend: Backend, model: str, options: LoadOptions = ANY
@@ -88,8 +93,10 @@ class Loads:
             load.tell(load.latest)
             if self._running.get(key) is load:
                 del self._running[key]
+            self._changed()
 
         load.task.add_done_callback(ended)
+        self._changed()
         return load
 
     async def _run(self, backend: Backend, model: str, load: _Load) -> None:

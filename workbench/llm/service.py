@@ -87,7 +87,7 @@ class Service:
         self._router = Router(clock=clock, queue_limit=queue_limit)
         self._catalogue = Catalogue(servers, own, clock=clock, bound_s=list_bound_s, memory=memory)
         self._tokens = Tokens()
-        self._loads = Loads(self._loaded)
+        self._loads = Loads(self._loaded, self._catalogue.tell)
         self._switching = Switching(self._catalogue, self._loads, self.find)
         self._meter = Meter(clock)
         self._answering = Answering(
@@ -100,8 +100,13 @@ class Service:
         return "@".join(self._catalogue.current) if self._catalogue.current else None
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call `watcher` whenever a model is loaded or unloaded, comes or goes."""
+        """Call `watcher` whenever a model is being loaded, is loaded or unloaded, comes or goes."""
         self._catalogue.watchers.append(watcher)
+
+    @property
+    def loading(self) -> set[str]:
+        """The models that are being loaded now, as `id@backend`."""
+        return self._loads.under_way
 
     def readings(self) -> tuple[LlmReading, ...]:
         """How the models did in the last minute: all together first, then each."""

@@ -45,9 +45,10 @@ export class ModelCard {
     const sign = JSON.stringify(card);
     if (sign !== this.drawn) this.#draw(card);
     this.drawn = sign;
-    this.#progress(loading, download, benchmark);
+    const elsewhere = card.loading && !loading; // by another page, or by a question to it
+    this.#progress(elsewhere ? { done: null } : loading, download, benchmark);
     this.#measured(benchmark);
-    const busy = loading ? "loading" : benchmark?.state === "running" ? "measuring" : "";
+    const busy = loading ? "loading" : elsewhere ? "elsewhere" : benchmark?.state === "running" ? "measuring" : "";
     if (isAsking(this.deeds)) return;
     const known = download && { id: download.downloadId, state: download.state };
     deeds(this.deeds, JSON.stringify([card.state, card.backend, card.owner, card.embedding, card.diskLeftBytes < 0, here, busy, known]), () => this.#deeds(busy, download));
@@ -134,6 +135,7 @@ export class ModelCard {
   #deeds(busy, download) {
     const { card } = this;
     if (card.state === "remote") return [this.#fetch(download)];
+    if (busy === "elsewhere") return [];
     if (busy) return [this.#button("stop", "stop", t("Stop"), () => this.act("stop"))];
     const runs = canRun(card);
     const talks = runs && !card.embedding;
