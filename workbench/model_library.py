@@ -22,8 +22,8 @@ from workbench.core.repository import Choice, Repository, RepositoryHit
 from workbench.doctor import model_folder
 from workbench.errors import InputError
 from workbench.language_models import runs_here
-from workbench.llm import hub_cache
-from workbench.llm.cards import cards_here, cards_of, machine_now, of_address
+from workbench.llm import hub_cache, tensors
+from workbench.llm.cards import OWN, cards_here, cards_of, machine_now, of_address
 from workbench.llm.download_work import no_pulls
 from workbench.llm.downloads import Downloads
 from workbench.llm.gguf_header import parts
@@ -91,6 +91,8 @@ class Library:
         cards = await asyncio.to_thread(
             cards_here, self._own, self._others, listed, machine, options, local=local
         )
+        others = await asyncio.to_thread(tensors.found, self._folder)
+        cards = [*cards, *await asyncio.to_thread(tensors.cards, others, OWN)]
         now = self._service.loading
         cards = [
             msgspec.structs.replace(card, loading=f"{card.id}@{card.backend}" in now)
@@ -175,14 +177,19 @@ class Library:
         if path is None:
             file = self._own.find(model)
             path = file.path if file else None
+        if path is None and model in (others := tensors.found(self._folder)):
+            return self._delete_files(others[model])
         if path is None:
             template = (
                 "{model} is not in the models folder; allowed: models that the workbench keeps"
             )
             raise InputError(template, model=model)
-        for part in parts(path):
-            hub_cache.hide(self._cache, part)
-            part.unlink(missing_ok=True)
+        return self._delete_files(parts(path))
+
+    def _delete_files(self, files: Sequence[Path]) -> None:
+        for file in files:
+            hub_cache.hide(self._cache, file)
+            file.unlink(missing_ok=True)
 
     def _parsed(self, source: str) -> Source:
         host = urlsplit(self._hub.endpoint).netloc.lower()
@@ -221,7 +228,8 @@ def _chosen(repository: Repository, asked: Source, choice: str | None) -> Choice
             repository=repository.name,
         )
     known = ", ".join(each.quantization or each.name for each in repository.choices)
-    raise InputError.field("choice", choice, f"one of {known}")
+    named_as = choice or asked.quantization or asked.file or None
+    raise InputError.field("choice", named_as, f"one of {known}")
 
 
 def places_of(settings: Settings) -> Found:
@@ -274,9 +282,17 @@ async def library_of(
             log.warning("model.not_in_cache model=%s reason=%s", wanted.model, error.strerror)
         await service.refreshed()
 
+    async def farewell(download: Download) -> None:
+        """A file may have lost its name: no list and no link may lead to it."""
+        for name in download.files:
+            if not await asyncio.to_thread((folder / name).exists):
+                await asyncio.to_thread(hub_cache.hide, cache, folder / name)
+        await service.refreshed()
+
     def changed(download: Download) -> None:
-        if download.state == "done":
-            task = asyncio.ensure_future(welcome(download))
+        told = {"done": welcome, "failed": farewell}.get(download.state)
+        if told is not None:
+            task = asyncio.ensure_future(told(download))
             welcoming.add(task)
             task.add_done_callback(welcoming.discard)
 

@@ -207,6 +207,37 @@ def test_a_cancel_asks_whether_what_is_there_is_kept(draw: Draw) -> None:
     drawn.is_clean()
 
 
+def test_whoever_changes_the_order_by_keyboard_stays_on_the_button(draw: Draw) -> None:
+    drawn = draw()
+    downloads = drawn.traits["downloads"]
+    for name, word in (("phi-4", "Earlier"), ("Qwen3-30B", "Later")):
+        button = drawn.row(name).get_by_role("button", name=word)
+        button.focus()
+        drawn.trait("downloads", [downloads[0], downloads[2], downloads[1], *downloads[3:]])
+        expect(button).to_be_focused()
+        drawn.trait("downloads", downloads)
+        expect(button).to_be_focused()
+
+
+def test_finished_downloads_leave_the_list_together(draw: Draw) -> None:
+    drawn = draw()
+    tidy = drawn.page.get_by_role("button", name="Take finished ones off the list")
+    expect(tidy).to_be_hidden()  # one has a button of its own
+    every = [{**each, "state": "done"} for each in drawn.traits["downloads"][:3]]
+    drawn.trait("downloads", [*every, *drawn.traits["downloads"][3:]])
+    tidy.click()
+    ids = [one["downloadId"] for one in sent(drawn.page, "forget")]
+    assert ids == ["d0", "d1", "d2", "d8"]
+
+
+def test_a_file_whose_source_declares_no_sum_is_not_called_verified(draw: Draw) -> None:
+    drawn = draw()
+    drawn.download("Qwen3-4B", verified=False)
+    row = drawn.row("Qwen3-4B")
+    expect(row).to_contain_text("complete; its source declares no sum")
+    expect(row).not_to_contain_text("verified")
+
+
 def test_downloads_are_paused_gone_on_with_moved_verified_and_forgotten(draw: Draw) -> None:
     drawn = draw()
     page = drawn.page

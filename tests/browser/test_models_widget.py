@@ -141,14 +141,22 @@ def test_a_loaded_model_chats_is_measured_unloaded_and_deleted_after_a_question(
     expect(card).to_contain_text("it ended")
     page.evaluate("title => model.say({kind: 'chatting', where: 'console', title})", QWEN)
     expect(page.get_by_role("status").get_by_text("The chat asks Qwen3 4B now.")).to_be_visible()
+    expect(card.get_by_role("button", name="Delete…")).to_have_count(0)  # unloaded first
+    cards = [
+        {**each, "state": "on-disk"} for each in drawn.traits["cards"] if each["title"] == QWEN
+    ]
+    drawn.trait("cards", cards)
+    drawn.trait("benchmarks", {})
     card.get_by_role("button", name="Delete…").click()
-    expect(card.get_by_role("alertdialog")).to_contain_text("Delete Qwen3 4B (2.5 GB)")
+    question = "Delete Qwen/Qwen3-4B-GGUF/Qwen3-4B-Q4_K_M (2.5 GB)"
+    expect(card.get_by_role("alertdialog")).to_contain_text(question)
     page.keyboard.press("Escape")
     assert sent(page, "delete") == []
     card.get_by_role("button", name="Delete…").click()
     card.get_by_role("button", name="Delete", exact=True).click()
     assert [one["model"] for one in sent(page, "delete")] == [name.removesuffix("@embedded")]
-    expect(drawn.card(MISTRAL).get_by_role("button", name="Delete…")).to_have_count(0)
+    drawn.trait("cards", [])
+    expect(page.locator(".wb-here")).to_be_focused()  # near what is gone
     drawn.is_clean()
 
 
@@ -209,3 +217,14 @@ def test_a_load_that_another_page_began_is_seen_here(draw: Draw) -> None:
     expect(card.get_by_role("button")).to_have_count(0)
     drawn.trait("cards", [{**each, "loading": False} for each in cards])
     expect(card.get_by_role("button", name="Load: ")).to_be_visible()
+
+
+def test_models_of_one_title_go_by_their_files_and_by_their_places(draw: Draw) -> None:
+    drawn = draw()
+    known = drawn.traits["cards"][0]
+    ids = ("a/q/Q-Q4_K_M", "a/q/Q-Q8_0", "b/q/Q-Q8_0")
+    drawn.trait("cards", [{**known, "id": id_, "place": f"/m/{id_}", "title": "Q"} for id_ in ids])
+    headings = drawn.page.locator(".wb-here").get_by_role("heading", level=4)
+    expect(headings).to_have_text(["Q-Q4_K_M", "a/q/Q-Q8_0@embedded", "b/q/Q-Q8_0@embedded"])
+    names = drawn.page.locator('.wb-here [data-deed="unload"]')
+    assert len({each.get_attribute("aria-label") for each in names.all()}) == 3

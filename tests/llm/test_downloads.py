@@ -282,9 +282,24 @@ async def test_a_file_that_rots_is_found_and_fetched_again(tmp_path: Path, serve
         await downloads.verify(id_)
         failed = await until(downloads, state("failed"))
         assert str(failed.problem) == "org/model-0.gguf is damaged on the disk: fetch it again"
+        assert left(tmp_path) == ["org/model-0.gguf.part"]  # nothing loads it by mistake
         await downloads.resume(id_)
-        await until(downloads, state("done"))
+        again = await until(downloads, state("done"))
+        assert again.verified
     assert (tmp_path / "org" / "model-0.gguf").read_bytes() == served.body
+
+
+async def test_a_file_without_a_declared_sum_is_done_and_not_verified(
+    tmp_path: Path, served: Files
+) -> None:
+    async with queue(tmp_path) as downloads:
+        id_ = (await downloads.add(wanted(served, sha256=None))).download_id
+        done = await until(downloads, state("done"))
+        assert (done.verified, done.sha256) == (False, (served.sha256,))
+        (tmp_path / "org" / "model-0.gguf").unlink()
+        await downloads.verify(id_)
+        failed = await until(downloads, state("failed"))
+        assert str(failed.problem) == "org/model-0.gguf is no longer there: fetch it again"
 
 
 async def test_forgetting_leaves_whole_files_and_no_partial_ones(

@@ -93,6 +93,8 @@ def test_a_model_is_found_downloaded_and_answers(
     assert (guessed["estimated"], guessed["architecture"]) == (True, None)
     with pytest.raises(InputError, match=r"choice is None; allowed: one of Q8_0, F16"):
         bench.library.download("org/tiny").result()
+    with pytest.raises(InputError, match=r"choice is 'Q2_K'; allowed: one of Q8_0, F16"):
+        bench.library.download("org/tiny:Q2_K").result()
     done = bench.library.download("org/tiny", "Q8_0").result().wait()
     assert done.state == "done"
     cached = {"cache_dir": tmp_path / "cache", "revision": "main"}
@@ -110,8 +112,10 @@ def test_a_model_is_found_downloaded_and_answers(
     with pytest.raises(InputError, match="is loaded: unload it first"):
         bench.library.delete("org/tiny/tiny-Q8_0").result()
     bench.llm.unload("org/tiny/tiny-Q8_0").result()
+    assert [each.verified for each in bench.library.downloads().result()] == [True]
     bench.library.delete("org/tiny/tiny-Q8_0").result()
     assert bench.library.cards().result() == []
+    assert bench.library.downloads().result() == []
     assert try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached) is None
 
 
@@ -122,6 +126,31 @@ def test_a_file_at_an_address_is_judged_by_its_beginning(
         (card,) = bench.library.find(f"{server.url}/some.gguf").result()["cards"]
     assert (card["estimated"], card["architecture"], card["fits"]) == (False, "llama", "memory")
     assert card["chatTemplate"]
+
+
+def test_safetensors_are_seen_and_deleted(bench: Workbench, tmp_path: Path) -> None:
+    place = tmp_path / "data" / "models" / "org" / "weights"
+    place.mkdir(parents=True)
+    (place / "model.safetensors").write_bytes(b"x" * 100)
+    (place / "config.json").write_bytes(b"{}")
+    (card,) = bench.library.cards().result()
+    assert (card["id"], card["sizeBytes"], card["fits"]) == (
+        "org/weights/safetensors",
+        102,
+        "unknown",
+    )
+    bench.library.delete("org/weights/safetensors").result()
+    assert list(place.iterdir()) == []
+    assert bench.library.cards().result() == []
+
+
+def test_a_long_address_is_an_address(bench: Workbench, source: HubWithFiles) -> None:
+    served = source.url.replace("127.0.0.1", "localhost")  # another host, whose files are anybody's
+    signed = f"{served}/none.gguf?X-Signature={'a' * 1500}"
+    with pytest.raises(InputError, match="404"):
+        bench.library.download(signed).result()
+    with pytest.raises(InputError, match=r"length <= 2048"):
+        bench.library.download("x" * 2049).result()
 
 
 def test_words_find_repositories(bench: Workbench) -> None:

@@ -95,6 +95,9 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What mends it: the button to show."""
     kept_partial: bool = False
     """Whether a cancelled one left what it had."""
+    verified: bool = False
+    """Whether it is whole and was compared with the sums that its source declares, by us or by the
+    back end that fetched it. A plain URL declares none."""
     sha256: tuple[str | None, ...] = ()
     """Of each file, once it is verified."""
     created_at: int

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from workbench.core.cards import SOURCE_LIMIT
 from workbench.core.hub_wire import HubMessage, Identifier, Text
 
 Context = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
@@ -29,7 +30,7 @@ class ModelCards(HubMessage, frozen=True):
 
 
 class Source(_Data, frozen=True):
-    source: Text
+    source: Annotated[str, msgspec.Meta(max_length=SOURCE_LIMIT)]
     """`org/name`, an address on the Hugging Face hub, or the URL of a model file."""
 
 

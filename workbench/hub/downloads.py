@@ -10,7 +10,7 @@ from weakref import WeakSet
 import msgspec
 
 from workbench.core import models_wire as wire
-from workbench.core.downloads import Download, Wanted
+from workbench.core.downloads import ENDED, Download, Wanted
 from workbench.core.hub_wire import HubMessage, message
 from workbench.listener import Connection
 
@@ -124,7 +124,12 @@ class DownloadDesk:
 
     async def delete(self, connection: Connection, request: wire.ModelDelete) -> None:
         """Delete a model's files."""
-        await self._library.delete(request.data.model)
+        model = request.data.model
+        await self._library.delete(model)
+        for each in self._downloads.list():
+            if each.model == model and each.state in ENDED:  # it tells of files that are gone
+                await self._downloads.forget(each.download_id)
+        self._changed()
         self._answer(connection, request, "model:deleted", request.data)
 
     def _changed(self, _download: Download | None = None) -> None:

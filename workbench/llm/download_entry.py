@@ -122,7 +122,8 @@ class Entry:
 
     def shown(self, position: int) -> Download:
         done, total = sum(self.done), total_bytes(tuple(self.sizes))
-        moving = self.state == "downloading"
+        moving, wanted = self.state == "downloading", self.kept.wanted
+        declared = all(file.sha256 for file in wanted.files)
         return Download(
             download_id=self.kept.download_id,
             model=self.model,
@@ -137,6 +138,7 @@ class Entry:
             problem=self.problem,
             remedy=self.kept.remedy,
             kept_partial=self.kept.kept_partial,
+            verified=self.state == "done" and (bool(wanted.backend) or declared),
             sha256=self.kept.sha256[: len(self.kept.wanted.files)],
             created_at=self.kept.created_at,
         )
@@ -150,6 +152,12 @@ class OnDisk:
 
     def place(self, name: str) -> Path:
         return self._folder / safe_name(name)
+
+    def unname(self, name: str) -> None:
+        """A file that is not what its name says is nobody's model: it becomes a partial one, of
+        which nothing is right."""
+        path = self.place(name)
+        path.replace(path.with_name(f"{path.name}.part"))
 
     def existed(self, wanted: Wanted) -> tuple[bool, ...]:
         """Of each part, whether it is somebody's already: cancelling leaves that."""

@@ -78,12 +78,16 @@ class Work:
                 what = Told(state="verifying", done_bytes=checked, total_bytes=size)
                 loop.call_soon_threadsafe(self._heard, entry, stop, index, what)
 
+            if not await asyncio.to_thread(path.is_file):
+                entry.damaged(index)
+                raise Damaged("{file} is no longer there: fetch it again", file=file.name)
             found = await self._in_thread(partial(hash_file, path, stop, told))
             entry.done[index] = size
             if found is None:
                 break
             if found != entry.kept.sha256[index]:
                 entry.damaged(index)
+                await asyncio.to_thread(self._disk.unname, file.name)
                 raise Damaged("{file} is damaged on the disk: fetch it again", file=file.name)
         entry.becomes("done")
 

@@ -33,9 +33,9 @@ class AtSource(dict[str, Any]):
 
     @property
     def choices(self) -> list[str]:
-        """What `download` takes as its choice: quantisations, else names."""
-        cards = self.get("cards") or ()
-        return [str(card.get("quantization") or card["title"]) for card in cards]
+        """What `download` takes as its choice: quantisations, else names; none at a URL."""
+        choices = (self.get("repository") or {}).get("choices") or ()
+        return [str(each.get("quantization") or each["name"]) for each in choices]
 
     @property
     def repositories(self) -> list[str]:
@@ -114,6 +114,11 @@ class Library(Part):
         super().__init__(bench)
         self.client = DownloadsClient(bench.client)
         """For code on the workbench's runtime that awaits."""
+
+    def __repr__(self) -> str:
+        return (
+            "Library: cards(), find(source), download(source, choice), downloads(), delete(model)"
+        )
 
     def cards(self, *, context_size: int | None = None, refresh: bool = False) -> Call[Cards]:
         """Every model on this machine, and whether it fits: in the models folder, at back ends,

@@ -89,6 +89,7 @@ export function fill(element, ...children) {
 /** Children of `parent` follow `items` by key: rows keep their element, focus and selection. */
 export function keyed(parent, items, key, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const held = parent.contains(document.activeElement) ? document.activeElement : null;
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = String(key(item));
@@ -99,10 +100,17 @@ export function keyed(parent, items, key, make, update) {
       child.dataset.key = name;
     }
     if (child === place) place = place.nextElementSibling;
-    else parent.insertBefore(child, place);
+    else {
+      parent.insertBefore(child, place);
+      if (child.contains(held) && held !== document.activeElement) held.focus({ preventScroll: true }); // moving takes it away
+    }
     update(child, item);
   }
   for (const gone of known.values()) gone.remove();
+  if (!held || held.isConnected || parent.contains(document.activeElement)) return;
+  const near = parent.childElementCount ? parent : parent.parentElement; // what is empty may be drawn nowhere
+  near.tabIndex = -1;
+  near.focus({ preventScroll: true }); // what had it is gone: it stays in its neighbourhood
 }
 
 export function download(name, text, kind = "text/plain") {

@@ -40,9 +40,9 @@ export class ModelCard {
     this.element = h("article.wb-card.wb-model", {}, head, this.keeper, this.facts, this.fit, this.notes, this.progress, this.measured, this.place, this.deeds);
   }
 
-  update(card, { loading, benchmark, download, here, source }) {
-    Object.assign(this, { card, here, source });
-    const sign = JSON.stringify(card);
+  update(card, { loading, benchmark, download, here, source, name }) {
+    Object.assign(this, { card, here, source, given: name });
+    const sign = JSON.stringify([card, name]);
     if (sign !== this.drawn) this.#draw(card);
     this.drawn = sign;
     const elsewhere = card.loading && !loading; // by another page, or by a question to it
@@ -54,10 +54,11 @@ export class ModelCard {
     deeds(this.deeds, JSON.stringify([card.state, card.backend, card.owner, card.embedding, card.diskLeftBytes < 0, here, busy, known]), () => this.#deeds(busy, download));
   }
 
-  /** Of a repository's choices each has a name of its own; their title is the same. */
+  /** Of a repository's choices each has a name of its own; their title is the same. So may be that
+   * of several models here: then each goes by its file. */
   get name() {
-    const { state, title, repository, id } = this.card;
-    return state === "remote" && repository ? shortName(id) : title || lastPart(id);
+    const { state, repository, id } = this.card;
+    return state === "remote" && repository ? shortName(id) : this.given || lastPart(id);
   }
 
   #draw(card) {
@@ -147,7 +148,7 @@ export class ModelCard {
       talks ? this.#button("chat", "text", t("Chat with it"), () => this.act("chat")) : null,
       talks ? this.#button("benchmark", "clock", t("Benchmark"), () => this.act("benchmark")) : null,
       download?.state === "done" && !download.backend ? this.#button("verify", "check", t("Verify"), () => this.act("verify", { downloadId: download.downloadId })) : null,
-      own ? this.#button("delete", "trash", t("Delete…"), () => this.#delete()) : null,
+      own && card.state !== "loaded" ? this.#button("delete", "trash", t("Delete…"), () => this.#delete()) : null,
     ];
   }
 
@@ -188,7 +189,7 @@ export class ModelCard {
   }
 
   #delete() {
-    const question = t("Delete {name} ({size}) from this machine for good?", { name: this.name, size: space(this.card.sizeBytes) });
+    const question = t("Delete {name} ({size}) from this machine for good?", { name: this.card.id, size: space(this.card.sizeBytes) });
     ask(this.deeds, question, [{ word: t("Delete"), danger: true, done: () => this.act("delete", { model: this.card.id }) }]);
   }
 }

@@ -45,8 +45,9 @@ export class Downloads {
     this.states = new Map();
     this.sum = h("span.wb-quiet.wb-tabular");
     this.list = h("ul.wb-downloads");
+    this.tidy = h("button.wb-quietbutton", { type: "button", hidden: true, onclick: () => this.over.forEach((one) => act("forget", { downloadId: one.downloadId })) }, icon("cross"), t("Take finished ones off the list"));
     this.told = h("p.wb-sr", { role: "status" });
-    this.element = h("section.wb-card.wb-downloading", { "aria-label": t("Downloads") }, h("div.wb-toolbar", {}, h("h3", {}, t("Downloads")), this.sum), this.told, this.list);
+    this.element = h("section.wb-card.wb-downloading", { "aria-label": t("Downloads") }, h("div.wb-toolbar", {}, h("h3", {}, t("Downloads")), this.sum, h("span.wb-grow"), this.tidy), this.told, this.list);
     this.rows = new WeakMap();
   }
 
@@ -55,6 +56,8 @@ export class Downloads {
     show(this.element, downloads.length > 0);
     this.#tell(downloads);
     say(this.sum, sumWords(downloads));
+    this.over = downloads.filter((one) => one.state === "done");
+    show(this.tidy, this.over.length > 1);
     const make = (one) => {
       const row = new Row(one, this.act);
       this.rows.set(row.element, row);
@@ -135,7 +138,7 @@ class Row {
     return [
       stops ? this.#button("pause", "pause", t("Pause"), () => this.act("pause")) : null,
       state === "paused" ? this.#button("resume", "play", one.remedy === "free-space" ? t("There is space now: go on") : t("Go on"), () => this.act("resume")) : null,
-      state === "failed" && one.remedy !== "none" ? this.#button("resume", "again", t("Try again"), () => this.act("resume")) : null,
+      state === "failed" ? this.#button("resume", "again", t("Try again"), () => this.act("resume")) : null,
       state === "cancelled" ? this.#button("resume", "play", keptPartial ? t("Go on after all") : t("Start again"), () => this.act("resume")) : null,
       move("up", "send", t("Earlier"), moves.up, moves.above),
       move("down", "chevron", t("Later"), moves.down, moves.below),

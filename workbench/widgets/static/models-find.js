@@ -110,10 +110,10 @@ export class Find {
     const searched = !repository && !cards.length;
     if (JSON.stringify(hits) !== this.listed) this.#search(hits);
     this.listed = JSON.stringify(hits);
-    const count = searched ? t("{count} repositories with GGUF files, the most downloaded first", { count: hits.length }) : t("{count} choices to download", { count: cards.length });
+    const count = searched && !hits.length ? t("No repository with GGUF files is called so.") : searched ? t("{count} repositories with GGUF files, the most downloaded first", { count: hits.length }) : t("{count} choices to download", { count: cards.length });
     say(this.said, count);
     const page = repository?.page && /^https?:/.test(repository.page) ? h("a", { href: repository.page, target: "_blank", rel: "noopener noreferrer" }, t("its page")) : null;
-    const words = [cards.length || hits.length ? count : searched ? t("No repository with GGUF files is called so.") : t("There is no model file in it that can be downloaded."), repository?.licence ? t("licence {name}", { name: repository.licence }) : null].filter(Boolean).join(" · ");
+    const words = [cards.length || searched ? count : t("There is no model file in it that can be downloaded."), repository?.licence ? t("licence {name}", { name: repository.licence }) : null].filter(Boolean).join(" · ");
     const sign = JSON.stringify([words, repository?.page]);
     if (sign !== this.sign) fill(this.facts, words, page ? [" · ", page] : null);
     this.sign = sign;

@@ -76,7 +76,7 @@ const downloadWords = () => ({
 });
 
 /** A file whose source declares no sum is complete, and nobody can say more. */
-export function downloadState({ state, sha256 = [] }) {
-  const unproved = state === "done" && !sha256.some(Boolean);
-  return { sign: DOWNLOAD_SIGN[state] ?? "question", word: unproved ? t("complete") : (downloadWords()[state] ?? state) };
+export function downloadState({ state, verified }) {
+  const unproved = state === "done" && !verified;
+  return { sign: DOWNLOAD_SIGN[state] ?? "question", word: unproved ? t("complete; its source declares no sum") : (downloadWords()[state] ?? state) };
 }

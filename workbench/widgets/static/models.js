@@ -8,7 +8,7 @@ import { ModelCard } from "./models-card.js";
 import { Downloads } from "./models-downloads.js";
 import { Find } from "./models-find.js";
 import { ContextChoice, Sieve } from "./models-sieve.js";
-import { modelName, space } from "./models-words.js";
+import { lastPart, modelName, space } from "./models-words.js";
 
 const LOOK_MS = 1000;
 
@@ -113,11 +113,14 @@ class ModelPanel {
   #grid(element, cards, source = "") {
     const [downloads, loading, benchmarks] = ["downloads", "loading", "benchmarks"].map((name) => this.model.get(name));
     const known = new Set(this.model.get("cards").map((card) => card.id));
+    const titles = countBy(this.model.get("cards"), (card) => card.title);
+    const ends = countBy(this.model.get("cards"), (card) => lastPart(card.id));
     const of = (card) => ({
       loading: loading[modelName(card)],
       benchmark: benchmarks[modelName(card)],
       download: downloads.find((one) => one.model === card.id),
       here: known.has(card.id),
+      name: titles.get(card.title) === 1 ? card.title : ends.get(lastPart(card.id)) === 1 ? lastPart(card.id) : modelName(card),
       source,
     });
     const make = () => {
@@ -167,6 +170,12 @@ class ModelPanel {
     const words = t("It is busy with a cell, or gone. What you see is from {time}; downloads go on without it.", { time: clockTime(heardAt) });
     fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", words), again);
   }
+}
+
+function countBy(items, key) {
+  const counts = new Map();
+  for (const item of items) counts.set(key(item), (counts.get(key(item)) ?? 0) + 1);
+  return counts;
 }
 
 /** What this machine has for a model now. */
