@@ -165,10 +165,10 @@ async def test_a_long_verification_is_no_stall(ollama: FakeOllama, http: Http) -
     digest = {"digest": "sha256:" + "a" * 64, "total": 100, "completed": 100}
     begun = lines({"status": "pulling aaa", **digest}, {"status": "verifying sha256 digest"})
     ollama.routes[PULL] = hanging(ollama, begun, NDJSON)
-    following = Heard(by_ollama(ollama, http, idle_s=0.4), quiet_s=0.05)
+    following = Heard(by_ollama(ollama, http, idle_s=3.0), quiet_s=1.0)
     with pytest.raises(BackendBroken):
         await following.run()
-    assert following.states == ["downloading", "verifying", "stalled"]  # the last as it broke off
+    assert following.states[-2:] == ["verifying", "stalled"]  # the last as it broke off
     assert "it has not moved" not in str([told.problem for told in following.told])
 
 

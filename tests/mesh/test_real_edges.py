@@ -99,7 +99,7 @@ async def test_open_tasks_are_taken_up_from_the_disk(tmp_path: Path) -> None:
             units = {"units": number + 1}
             await peer.say({**large, "taskId": f"t{number}", "parameters": units})
             await peer.until("taskAccepted")
-        attempt = await first.attempt("t0.1")
+            attempt = await first.attempt("t0.1")  # it has the one slot before others ask
         attempt.log("half of {n}", n=2)
         await peer.until("log")
     second = MemoryEngine(slots=3)
