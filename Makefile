@@ -31,7 +31,7 @@ browser: setup
 
 # More at once than there are cores: much of the time a test waits, for a page or a process.
 test: setup browser static  ## pass every test, browser included
-	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile
+	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: static
 static: setup

@@ -49,3 +49,20 @@ def shared() -> Path:
 
 if sys.platform != "linux":
     collect_ignore_glob = ["faults/*"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of browser tests are spread among the others: each keeps all cores busy, while the
+    others wait, for a process or a socket, much of their time."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    kinds: dict[bool, list[Path]] = {True: [], False: []}
+    for path in files:
+        kinds["browser" in path.parts].append(path)
+    places = {
+        path: (number + 0.5) / len(several)
+        for several in kinds.values()
+        for number, path in enumerate(several)
+    }
+    items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
