@@ -1,6 +1,6 @@
 # Every way into the project. Each target sets up what it needs; run them in any order.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor run lab stop test faults check format bench docs lock browser clean
+.PHONY: help setup doctor run lab stop test thorough faults mutants check format bench docs lock browser clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,8 +30,13 @@ browser: setup
 	@$(PY) tests/browser/chromium.py
 
 # More at once than there are cores: much of the time a test waits, for a page or a process.
-test: setup browser static  ## pass every test, browser included
-	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test: setup browser static  ## pass every test that fits into a quarter of an hour, browser included
+	@$(PYTEST) --part quick
+
+thorough: setup  ## pass the long tests of the Runes analysis, too
+	@$(PYTEST) --part thorough
 
 .PHONY: static
 static: setup
@@ -47,11 +52,14 @@ format: setup
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+mutants: setup  ## what faults in the Runes codec and index no test notices (needs mutmut)
+	@$(PY) -m tests.mutants
+
 stop: setup  ## drain the running hub and stop it
 	@$(VENV)/bin/workbench stop
 
-faults: setup  ## the long form of the fault tests
-	@FAULT_ROUNDS=20 $(PY) -m pytest tests/faults
+faults: setup  ## the long form of the fault tests, 1,000 tasks (FAULT_TASKS=10000)
+	@FAULT_TASKS=$${FAULT_TASKS:-1000} FAULT_ROUNDS=20 $(PY) -m pytest -s -p no:cacheprovider tests/faults
 
 bench: setup  ## measure against limits, in the same run
 	@set -e; for file in benchmarks/[a-z]*.py; do echo; echo "== $$file"; $(PY) $$file; done

@@ -20,7 +20,9 @@ pytest_plugins = ("tests.vectors_report", "tests.collectors.fake_nvml")
 
 # Seeds are fixed, so that a run says the same twice; HYPOTHESIS_PROFILE=search looks for more.
 # Timings never decide a test: there is no deadline.
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "fixed", derandomize=True, deadline=None, print_blob=True, max_examples=50
+)
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
@@ -51,7 +53,7 @@ if sys.platform != "linux":
     collect_ignore_glob = ["faults/*"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files of browser tests are spread among the others: each keeps all cores busy, while the
     others wait, for a process or a socket, much of their time."""
     files: dict[Path, list[pytest.Item]] = {}
@@ -66,3 +68,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for number, path in enumerate(several)
     }
     items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
+    part = config.getoption("--part")
+    if part is not None:
+        wanted = part == "thorough"
+        left_out = [item for item in items if item.nodeid.startswith(THOROUGH) is not wanted]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.nodeid.startswith(THOROUGH) is wanted]
+
+
+THOROUGH = (
+    "tests/boards/test_runes.py",
+    "tests/notebooks/test_notebooks.py::test_an_analysis",
+    "tests/runes/questions/",
+    "tests/runes/sources/",
+    "tests/runes/test_audit.py",
+    "tests/runes/test_classify.py",
+    "tests/runes/test_cypher.py",
+    "tests/runes/test_embed.py",
+    "tests/runes/test_forecast.py",
+    "tests/runes/test_frames.py",
+    "tests/runes/test_report_numbers.py",
+    "tests/runes/test_runegpt.py",
+    "tests/session/test_reproduce.py",
+    "tests/test_docs.py::test_the_examples_run[models.md]",
+    "tests/test_docs.py::test_the_examples_run[reproduce-a-notebook.md]",
+)
+"""What `make thorough` runs and `make test` does not: together they would take too long."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", choices=("quick", "thorough"), help="one half of the suite")

@@ -14,7 +14,10 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from workbench.clients.mesh import EVENTS
 from workbench.core import hub_kinds, mesh_wire
+from workbench.core.mesh_config import MeshConfig
+from workbench.core.mesh_metrics import MeshMetrics
 from workbench.core.metrics import CATALOGUE
 from workbench.hub import handlers
 from workbench.runes.schema import TABLE_SAYS
@@ -129,11 +132,67 @@ def _fields(struct: type[msgspec.Struct]) -> str:
     return ", ".join(named) or "none"
 
 
+EVENT_SAYS = {
+    "connected": "new tasks have a connection: `endpoint`",
+    "disconnected": "and have none now: `endpoint`, `reason`",
+    "reconnecting": "before each attempt: `attempt`, `maxAttempts`, `delayS`, `reason`",
+    "reconnect_failed": "the attempts are spent, or would not help: `attempts`, `reason`",
+    "endpoint_changed": "new tasks go elsewhere from now on: `endpoint`, `before`",
+    "task_sent": "`taskId`, `model`, `endpoint`",
+    "task_accepted": "the node will not lose it: `taskId`, `state`, `duplicate`",
+    "task_progress": "`taskId`, `progress` from 0 to 1, `statusText`",
+    "task_completed": "`taskId`, `result`",
+    "task_error": "it ended otherwise: `taskId`, `code`, `error`",
+    "task_timeout": "nothing was heard of it for `task_timeout`: `taskId`, `silentS`",
+    "batch_processed": "the end of a `process_batch`: `batchId`, `taskId`, `model`, `success`, "
+    "and `result`, or `error` and `code`",
+    "log": "one line: `taskId`, `content`, `level`, `timestamp`",
+    "message": "every message of the node, as it came",
+    "console": "one line of the console: `at`, `level`, `text`",
+}
+"""What each event of a MeshClient says."""
+
+
+def mesh_events() -> str:
+    """Every event of a MeshClient with the name that the existing client has for it."""
+    rows = [(f"`{name}`", f"`{_camel(name)}`", EVENT_SAYS[name]) for name in EVENT_SAYS]
+    assert set(EVENT_SAYS) == set(EVENTS)
+    return table(("event", "alias", "when, and what is in it"), rows)
+
+
+def client_metrics() -> str:
+    """What a MeshClient counts."""
+    says = dict(_field_words(MeshMetrics))
+    return table(("field", "what"), [(f"`{name}`", says[name]) for name in says])
+
+
+def mesh_config() -> str:
+    """What may be set on a MeshClient."""
+    says = dict(_field_words(MeshConfig))
+    rows = [
+        (
+            f"`{field.name}`",
+            f"`{field.default}`" if field.default is not None else "none",
+            says[field.name],
+        )
+        for field in msgspec.structs.fields(MeshConfig)
+    ]
+    return table(("setting", "default", "meaning"), rows)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "batch-tables": batch_tables,
     "settings": settings,
     "mesh-messages": mesh_messages,
     "hub-messages": hub_messages,
+    "mesh-events": mesh_events,
+    "mesh-config": mesh_config,
+    "client-metrics": client_metrics,
     "metrics": metrics,
 }
 

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from workbench.mesh.node import Node
 
 ANSWER_S = 60
 SOURCES = "https:, http:, upload:<sha256>, batch:<alias>, or a file in the data folder"
-MESH_TYPES = "task, cancelTask, heartbeat-response, attach, models, tasks, upload"
+MESH_TYPES = "task, cancelTask, heartbeat-response, attach, models, tasks, upload, define"
 HUGE_BYTES = 200_000_000
+INSTALLED = {found.name for found in entry_points(group="workbench.models")}
+KNOWN = ", ".join(sorted(INSTALLED | {"marked", "marked-once", "once", "steady"}))
 TOO_LARGE = 2**128
 
 Said = dict[str, Any]
@@ -167,7 +170,7 @@ REFUSED_BY_THE_NODE: list[tuple[Said | str | bytes, str, str]] = [
     (
         task(model="nope"),
         "unknown-model",
-        "there is no model nope; known: block-import, cypher-v1, once, steady",
+        f"there is no model nope; known: {KNOWN}",
     ),
     (
         {"type": "cancelTask", "taskId": "never sent"},

@@ -40,7 +40,7 @@ def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     listed = capsys.readouterr().out
-    for command in ("hub", "app", "lab", "doctor", "export", "runes", "stop"):
+    for command in ("hub", "app", "lab", "doctor", "export", "runes", "store", "stop"):
         assert f"\n    {command} " in listed
 
 

@@ -16,7 +16,10 @@ from workbench.store.steps import STEPS
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-WITH_CODE = [page for page in PAGES if FENCE.search(page.read_text())]
+QUESTIONS = ROOT / "docs" / "reference" / "questions"
+HERE = [page for page in PAGES if page.parent == QUESTIONS]
+"""They need neither a hub nor a process of their own."""
+WITH_CODE = [page for page in PAGES if page not in HERE and FENCE.search(page.read_text())]
 AS_A_NOTEBOOK = """
 import ast, asyncio, inspect, sys
 path = sys.argv[1]
@@ -43,6 +46,17 @@ def test_the_examples_run(page: Path, hub_environment: dict[str, str], tmp_path:
         timeout=110,
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", HERE, ids=lambda page: page.name)
+def test_the_examples_of_a_question_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_DATA", str(ROOT / "data"))
+    examples = FENCE.findall(page.read_text())
+    assert examples
+    exec(compile("\n".join(examples), page.name, "exec"), {"__name__": "examples"})
 
 
 def test_every_page_that_a_page_links_to_is_there() -> None:

@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.environment import environment
 
@@ -102,6 +104,22 @@ def test_the_lock_holds_every_declared_dependency() -> None:
 def test_conda_and_pip_install_the_same_packages() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     assert (ROOT / "environment.yml").read_text() == environment(lock)
+
+
+def test_what_conda_installs_is_what_plain_pip_asks_for() -> None:
+    """Every pin of environment.yml is within what the wheel declares, and the Pythons agree."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "environment.yml").read_text()
+    assert f"  - python {project['requires-python']}\n" in text
+    pins = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"^      - ([\w.-]+)==([^ \n]+)", text, re.MULTILINE)
+    }
+    extras = project["optional-dependencies"].values()
+    asked = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    for requirement in map(Requirement, asked):
+        pinned = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pinned), f"{requirement} and =={pinned}"
 
 
 def test_notebooks_carry_no_outputs() -> None:

@@ -22,6 +22,7 @@ class FakeEngine:
         self.failures = 0
         self.restarts = 0
         self.runs: list[str] = []
+        self.lingers_s = 0.0
 
     @property
     def slots(self) -> int:
@@ -96,6 +97,22 @@ async def test_a_retry_waits_until_the_engine_has_looked(
     engine.closed.set()
     assert await retry == DONE
     assert engine.restarts == 1
+
+
+async def test_a_retry_waits_until_nothing_of_an_earlier_life_can_run(
+    engine: FakeEngine,
+) -> None:
+    engine.lingers_s = 0.3
+    keeper = Keeper(engine, retry_s=0.0)
+    started = time.monotonic()
+    await keeper.start()
+    try:
+        assert await keeper.run(job("t.1"), print) == DONE
+        assert time.monotonic() - started < 0.2
+        assert await keeper.run(job("t.2"), print) == DONE
+        assert time.monotonic() - started >= 0.3
+    finally:
+        await keeper.stop()
 
 
 async def test_a_job_that_waits_can_be_cancelled(keeper: Keeper, engine: FakeEngine) -> None:

@@ -197,6 +197,22 @@ async def test_health_is_open_without_a_token_but_not_under_a_foreign_name() -> 
         assert (await asyncio.to_thread(ask, "evil.test"))[0] == 403
 
 
+@pytest.mark.parametrize("method", ["POST", "HEAD", "DELETE"])
+@pytest.mark.parametrize("path", ["/metrics", "/health", "/mesh"])
+async def test_whatever_but_get_is_refused_and_told_so(method: str, path: str) -> None:
+    def ask() -> tuple[int, str | None]:
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        address = f"http://127.0.0.1:{listener.port}{path}"
+        asked = urllib.request.Request(address, headers=right, method=method)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(asked, timeout=5)
+        with refused.value as error:
+            return error.code, error.headers["Allow"]
+
+    async with opened(figures=lambda: ("text/plain", b"1")) as listener:
+        assert await asyncio.to_thread(ask) == (405, "GET")
+
+
 async def test_a_wrong_path_says_the_right_one() -> None:
     async with opened() as listener:
         uri = f"ws://127.0.0.1:{listener.port}/else?token={TOKEN}"

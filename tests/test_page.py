@@ -68,6 +68,17 @@ def test_the_hook_touches_the_cookie_that_the_page_needs() -> None:
     assert touched == [True]
 
 
+@pytest.mark.parametrize(
+    ("notebook", "drawn"), [("workbench.ipynb", []), ("mint-fairness.ipynb", [page.PLOTLY])]
+)
+def test_only_pages_that_draw_with_plotlys_extension_load_it(
+    notebook: str, drawn: list[str]
+) -> None:
+    found = {"baseUrl": "/", "federated_extensions": [{"name": page.PLOTLY}, {"name": "anywidget"}]}
+    told = page.page_config_hook(found, base_url="/", notebook_path=f"some/folder/{notebook}")
+    assert [one["name"] for one in told["federated_extensions"]] == [*drawn, "anywidget"]
+
+
 def test_a_taken_port_is_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -19,9 +19,9 @@ import pytest
 import workbench
 from tests.hub_process import test_environment
 from workbench.clients.discovery import read_hub_file, stop_hub
+from workbench.core.figure import PLOTLY
 from workbench.errors import Fault, InputError, LinkError, TaskError
 from workbench.session import Figure, Run, RunResult, Workbench
-from workbench.session.run import PLOTLY
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -124,6 +124,28 @@ def test_a_run_is_followed_and_remembered(bench: Workbench, batch: Path) -> None
         run.table("x")
 
 
+def test_a_batch_is_processed_by_its_id(bench: Workbench, folder: Path) -> None:
+    (folder / "drops").mkdir()
+    (folder / "drops" / "840000.json").write_text('{"a": 1}')
+    with pytest.raises(TaskError, match="there is no batch '840000': import its block first"):
+        bench.process_batch(840000, model="steady")
+    with pytest.raises(InputError, match=r"batch_id is '\.\./token'; allowed: 1 to 80 letters"):
+        bench.process_batch("../token", model="steady")
+    heard: list[dict[str, Any]] = []
+    bench.mesh.on("batchProcessed", heard.append)
+    bench.mesh.configure(batch_base_url="drops/")
+    try:
+        parameters = {"units": 3, "unit_s": 0}
+        result = bench.process_batch("840000.json", model="steady", parameters=parameters)
+    finally:
+        bench.mesh.configure(batch_base_url=None)
+    assert isinstance(result, RunResult)
+    assert result.data["units"] == 3
+    assert [(each["batchId"], each["success"]) for each in heard] == [("840000.json", True)]
+    with pytest.raises(InputError, match="nonsense"):
+        bench.process_batch("b1", model="nonsense")
+
+
 def test_a_run_of_an_earlier_kernel_is_found_again(bench: Workbench, folder: Path) -> None:
     program = (
         f"import workbench; bench = workbench.connect({str(folder)!r}, start=False)\n"
@@ -146,7 +168,7 @@ def test_an_unknown_task_is_refused_at_once(bench: Workbench) -> None:
 
 
 def test_misspelt_names_are_refused_with_the_nearest_right_one(bench: Workbench) -> None:
-    with pytest.raises(InputError, match=r"no model stedy; did you mean steady\? known: block-"):
+    with pytest.raises(InputError, match=r"no model stedy; did you mean steady\? known: batch-"):
         bench.submit("stedy", {"a": 1})
     with pytest.raises(InputError) as refused:
         bench.submit("steady", {"a": 1}, unitz=2)

@@ -116,6 +116,14 @@ def test_a_port_out_of_range_is_refused_with_variable_value_and_rule(
     )
 
 
+def test_true_is_no_number_of_days() -> None:
+    Path("workbench.toml").write_text("keep_results_d = true\nprivate_addresses = true\n")
+    with pytest.raises(
+        SettingsError, match="KEEP_RESULTS_D is True; allowed: a value, not true or false"
+    ):
+        load_settings()
+
+
 def test_origins_come_as_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_ORIGINS", "https://a.example/, http://localhost:5173")
     assert load_settings().origins == ("https://a.example", "http://localhost:5173")
@@ -130,6 +138,15 @@ def test_a_token_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(refusal.value) == (
         "WORKBENCH_TOKEN is (not shown); allowed: text of 8 characters or more"
     )
+
+
+def test_an_address_shows_none_of_its_secrets() -> None:
+    settings = load_settings(
+        llm_servers="box=http://someone:canary-1@box:1/?api_key=canary-2",
+        dask_address="tls://someone:canary-3@box:2",
+    )
+    assert "canary" not in repr(settings) + str(settings)
+    assert "canary-3" in str(settings.dask_address)
 
 
 def test_settings_are_frozen() -> None:
@@ -148,3 +165,12 @@ def test_every_setting_has_a_sentence_about_it() -> None:
     body = ast.parse(inspect.getsource(Settings)).body[0].body  # type: ignore[attr-defined]
     fields = [i for i, node in enumerate(body) if isinstance(node, ast.AnnAssign)]
     assert all(isinstance(body[i + 1], ast.Expr) for i in fields)
+
+
+def test_an_address_is_no_data_folder_and_its_token_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(data="ws://me:canary@hub.example/ws?token=canary")
+    assert str(refused.value) == (
+        "the data folder is 'ws://***@hub.example/ws?token=***', which is an address; allowed: a "
+        "folder of this machine. To a hub elsewhere go workbench.MeshClient and workbench.HubClient"
+    )

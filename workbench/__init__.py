@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.boards import show_chat, show_gpus, show_mesh, show_models, show_workbench
+    from workbench.boards import (
+        show_chat,
+        show_gpus,
+        show_mesh,
+        show_models,
+        show_runes,
+        show_workbench,
+    )
     from workbench.clients.answer import QueryResult
+    from workbench.clients.endpoints import SettingsFileEndpoints
+    from workbench.clients.http_endpoints import HttpEndpoints
     from workbench.clients.hub import HubClient
     from workbench.clients.mesh import MeshClient
     from workbench.clients.models import ModelClient
+    from workbench.core.endpoint import Endpoint
     from workbench.core.model import Context, DataURL, MeshModel, Result, model
     from workbench.errors import (
         InputError,
@@ -20,20 +30,34 @@ if TYPE_CHECKING:
         TaskError,
         WorkbenchError,
     )
-    from workbench.session import Run, Workbench, connect
+    from workbench.session import Run, Runs, Workbench, connect
+    from workbench.session.reproducing import reproduce
+    from workbench.session.shortcuts import map, run, runs, submit
+    from workbench.session.snapshots import snapshot
 
 _HOMES = {
     "connect": "workbench.session",
     "Run": "workbench.session",
+    "Runs": "workbench.session",
+    "map": "workbench.session.shortcuts",
+    "reproduce": "workbench.session.reproducing",
+    "run": "workbench.session.shortcuts",
+    "runs": "workbench.session.shortcuts",
+    "snapshot": "workbench.session.snapshots",
+    "submit": "workbench.session.shortcuts",
     "Workbench": "workbench.session",
     "QueryResult": "workbench.clients.answer",
     "HubClient": "workbench.clients.hub",
     "MeshClient": "workbench.clients.mesh",
     "ModelClient": "workbench.clients.models",
+    "Endpoint": "workbench.core.endpoint",
+    "HttpEndpoints": "workbench.clients.http_endpoints",
+    "SettingsFileEndpoints": "workbench.clients.endpoints",
     "show_chat": "workbench.boards",
     "show_gpus": "workbench.boards",
     "show_models": "workbench.boards",
     "show_mesh": "workbench.boards",
+    "show_runes": "workbench.boards",
     "show_workbench": "workbench.boards",
     "Context": "workbench.core.model",
     "DataURL": "workbench.core.model",
@@ -52,6 +76,8 @@ _HOMES = {
 __all__ = [
     "Context",
     "DataURL",
+    "Endpoint",
+    "HttpEndpoints",
     "HubClient",
     "InputError",
     "LinkError",
@@ -62,19 +88,28 @@ __all__ = [
     "QueryResult",
     "Result",
     "Run",
+    "Runs",
     "SettingsError",
+    "SettingsFileEndpoints",
     "StoreError",
     "TaskError",
     "Workbench",
     "WorkbenchError",
     "__version__",
     "connect",
+    "map",
     "model",
+    "reproduce",
+    "run",
+    "runs",
     "show_chat",
     "show_gpus",
     "show_mesh",
     "show_models",
+    "show_runes",
     "show_workbench",
+    "snapshot",
+    "submit",
 ]
 
 

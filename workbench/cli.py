@@ -1,4 +1,4 @@
-"""`workbench ...`: the hub, the page, JupyterLab, the doctor, exports and Runes tools.
+"""`workbench ...`: the hub, the page, JupyterLab, the doctor, exports, the store and Runes tools.
 
 Each command imports what it needs, so that `workbench --help` is there at once.
 """
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_export(commands)
     _add_runes(commands)
+    _add_store(commands)
     stop = _command(commands, "stop", stop_hub, "drain the running hub and stop it")
     stop.add_argument("--data", type=Path, help=DATA_HELP)
     return parser
@@ -81,6 +82,8 @@ def _add_doctor(commands: Any) -> None:
     )
     parser.add_argument("--data", type=Path, help=DATA_HELP)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    text = "write all that a bug report needs, without secrets, and say what is inside"
+    parser.add_argument("--bundle", type=Path, metavar="FILE.zip", help=text)
     parser.add_argument(
         "--network", action="store_true", help="also look up a public name, to see the network"
     )
@@ -112,8 +115,61 @@ def _add_runes(commands: Any) -> None:
     decode.add_argument("file", type=Path)
     decode.add_argument("--spent", type=Path, metavar="FILE", help="the outputs that it spends")
     decode.add_argument("--save", type=Path, metavar="FILE", help="write the batch there")
-    for parser in (fetch, decode):
+    check = _command(verbs, "audit", runes_audit, "say where a producer is wrong of a rune")
+    check.add_argument("rune", help="its id, such as 840000:3, or its name")
+    text = "what the producer says: its files"
+    check.add_argument("--against", nargs="+", required=True, metavar="FILE", help=text)
+    text = "our own: a batch, a snapshot, raw blocks, or the alias of a batch of the hub"
+    check.add_argument("--ours", required=True, metavar="WHAT", help=text)
+    check.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
+    check.add_argument("--producer", help="whose the files are, where they do not tell")
+    check.add_argument("--height", type=int, metavar="N", help="the block at which they stood")
+    check.add_argument("--data", type=Path, help=DATA_HELP)
+    for parser in (fetch, decode, check, *_add_snapshot(verbs)):
         parser.add_argument("--network", choices=NETWORKS, default=NETWORKS[0])
+
+
+def _add_snapshot(runes: Any) -> Iterator[argparse.ArgumentParser]:
+    snapshot = runes.add_parser("snapshot", help="keep the state of the Runes, check it, go on")
+    verbs = snapshot.add_subparsers(dest="step", metavar="STEP", required=True)
+    create = _command(verbs, "create", runes_snapshot, "write the state after blocks or of a dump")
+    create.add_argument("file", type=Path, help="the snapshot to write")
+    create.add_argument("--height", type=int, metavar="N", help="the block at which the dump stood")
+    create.add_argument("--producer", help="whose the dump is, where it does not tell")
+    create.add_argument("--window", type=int, default=100, help="blocks that can be taken back")
+    verify = _command(verbs, "verify", runes_snapshot, "check a snapshot, or compute it again")
+    load = _command(verbs, "load", runes_snapshot, "go on from a snapshot, block by block")
+    load.add_argument("--batch", type=Path, metavar="FILE", help="write the new blocks' batch")
+    for parser in (verify, load):
+        parser.add_argument("file", type=Path, help="the snapshot to read")
+        parser.add_argument("--save", type=Path, metavar="FILE", help="write the new snapshot")
+    for parser in (create, verify, load):
+        text = "raw blocks: a node's folder, blk*.dat, or one a file"
+        parser.add_argument("--blocks", type=Path, nargs="+", metavar="PATH", help=text)
+    for parser in (create, verify):
+        text = "a producer's dump: entries and balances"
+        parser.add_argument("--dump", type=Path, nargs="+", metavar="FILE", help=text)
+        text = "nobody held runes before the first of the blocks"
+        parser.add_argument("--from-start", action="store_true", help=text)
+    for parser in (create, load):
+        parser.add_argument("--until", type=int, metavar="N", help="the last block to apply")
+    yield create
+
+
+def _add_store(commands: Any) -> None:
+    store = commands.add_parser("store", help="look at what is kept, back it up, bring it back")
+    verbs = store.add_subparsers(dest="verb", metavar="VERB", required=True)
+    look = _command(verbs, "status", store_verb, "sizes, rows, what is missing")
+    look.add_argument("--json", action="store_true", help="print it as JSON")
+    small = _command(verbs, "compact", store_verb, "free the space of what was deleted")
+    save = _command(verbs, "backup", store_verb, "copy all that is kept, also while a hub runs")
+    save.add_argument("target", type=Path, help="the folder to write, not there yet")
+    back = _command(verbs, "restore", store_verb, "put a backup into the data folder")
+    back.add_argument("source", type=Path, help="the folder that `workbench store backup` wrote")
+    back.add_argument("--force", action="store_true", help="keep a store that is there aside")
+    mend = _command(verbs, "salvage", store_verb, "open a store whose log is damaged")
+    for parser in (look, small, save, back, mend):
+        parser.add_argument("--data", type=Path, help=DATA_HELP)
 
 
 def hub(given: argparse.Namespace) -> int:
@@ -134,8 +190,15 @@ def page(given: argparse.Namespace) -> int:
     settings = _settings(given)
     from workbench import page as pages
     from workbench.clients.discovery import find_or_start
+    from workbench.clients.versions import OtherWire, difference
 
-    asyncio.run(find_or_start(settings.data))
+    try:
+        differs = difference(settings.data, asyncio.run(find_or_start(settings.data)))
+        said = str(differs[1]) if differs is not None else ""
+    except OtherWire as error:  # the page says so too, and offers to restart the hub
+        said = str(error)
+    if said:
+        print(f"workbench: {said}", file=sys.stderr)
 
     name = "the workbench" if given.command == "app" else "JupyterLab"
     already = None if given.port else pages.open_page(given.command, settings.data)
@@ -164,11 +227,24 @@ def page(given: argparse.Namespace) -> int:
 
 def doctor(given: argparse.Namespace) -> int:
     """Print every finding."""
+    if given.bundle is not None:
+        return bundle(given)
     from workbench import doctor as doctors
 
     findings = doctors.examine(_settings(given), network=given.network)
     print(doctors.as_json(findings) if given.json else "\n".join(doctors.lines(findings)))
     return doctors.exit_code(findings)
+
+
+def bundle(given: argparse.Namespace) -> int:
+    """Say what goes into a bug report, then write it."""
+    from workbench import bug_report
+
+    texts = asyncio.run(bug_report.collect(_settings(given)))
+    print("\n".join(bug_report.listing(texts)), flush=True)
+    bug_report.write(texts, given.bundle)
+    print(f"written to {given.bundle}: look through it before you send it")
+    return 0
 
 
 def stop_hub(given: argparse.Namespace) -> int:
@@ -203,6 +279,29 @@ def runes_decode(given: argparse.Namespace) -> int:
     from workbench import runes_cli
 
     return runes_cli.decode(given)
+
+
+def runes_snapshot(given: argparse.Namespace) -> int:
+    """`create`, `verify` or `load`."""
+    from workbench import snapshot_cli
+
+    code: int = getattr(snapshot_cli, given.step)(given)
+    return code
+
+
+def runes_audit(given: argparse.Namespace) -> int:
+    """Say where a producer is wrong, on a page."""
+    from workbench import audit_cli
+
+    return audit_cli.audit(given, _settings(given))
+
+
+def store_verb(given: argparse.Namespace) -> int:
+    """`status`, `compact`, `backup`, `restore` or `salvage`."""
+    from workbench import store_cli
+
+    code: int = getattr(store_cli, given.verb)(given, _settings(given))
+    return code
 
 
 def _settings(given: argparse.Namespace, **more: Any) -> Settings:

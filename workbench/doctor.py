@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from workbench.clients.discovery import hub_process
 from workbench.collectors.gpu import Gpus
 from workbench.core.gpu import Gpu
 from workbench.settings import Settings
@@ -145,9 +146,21 @@ def hub(settings: Settings) -> Finding:
     except (OSError, ValueError, KeyError, TypeError):
         return Finding("hub", "missing", "not running", "`workbench hub`, or just open a notebook")
     if _get(said["ws"].replace("ws://", "http://", 1).removesuffix("/ws") + "/health") is None:
+        return _silent_hub(settings.data)
+    return Finding("hub", "ok", found)
+
+
+def _silent_hub(data: Path) -> Finding:
+    """One that is gone, or one that lives and says nothing."""
+    alive = hub_process(data)
+    if alive is None:
         detail = "hub.json is there, but the hub does not answer"
         return Finding("hub", "weak", detail, "`workbench hub` starts it again")
-    return Finding("hub", "ok", found)
+    detail = (
+        f"process {alive.pid} holds the store but does not answer: it is stopped, or works hard"
+    )
+    remedy = f"`kill -CONT {alive.pid}` lets it go on, `workbench stop` ends it"
+    return Finding("hub", "weak", detail, remedy)
 
 
 def ports(settings: Settings) -> list[Finding]:

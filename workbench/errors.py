@@ -6,6 +6,8 @@ English and a page shows it in the reader's language from the same catalogue.
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,24 +15,171 @@ from typing import Any, ClassVar
 SHOWN_CHARS = 120
 
 
+HIDDEN = "***"
+TELLTALE = (
+    r"pass(?:words?|wd|phrase)|pwd|secrets?|token|credentials?"
+    r"|(?:api|access|account|private|secret|shared|signing|subscription)[_-]?keys?"
+)
+"""What the name of a secret ends with; a regular expression, for lower case."""
+_IN_QUERIES = (
+    r"key|sig|signature|auth|authorization|jwt|session(?:_?id)?|awsaccesskeyid"
+    r"|x-amz-[a-z-]{1,40}|x-goog-[a-z-]{1,40}"
+)
+_HEADERS = (
+    r"(?:set-)?cookie|api-?key|private-token"
+    r"|x-[a-z0-9-]{0,40}?(?:key|token|secret|signature|auth|password)"
+)
+_BARE = r"[^\s&;,'\"<>\\(){}\[\]]+"
+_QUOTED = (
+    r"(?:(?P<e>\\)?(?P<q>['\"]))"
+    r"(?(e)(?:(?!\\?(?P=q))[^\r\n])+|(?:(?!(?P=q))[^\\\r\n]|\\.)+)"
+)
+_FORMS = (
+    r"(?:hf_|sk-|[rs]k_(?:live|test)_|gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|xapp-)[A-Za-z0-9_-]{8,}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}"
+    r"|eyJ[A-Za-z0-9_-]{4,2000}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
+)
+KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+
+Sight = tuple[tuple[str, ...], re.Pattern[str], str]
+"""Texts, in lower case, without any of which it is not looked for; it; what stands in its place.
+Each takes a time in proportion to the text: a hostile one must not hold up a hub."""
+
+_BY_FORM: tuple[Sight, ...] = (
+    (
+        ("private key",),
+        re.compile(rf"{KEY_BEGINS.pattern}[^-]*(?:-(?!----END)[^-]*)*(?:{KEY_ENDS.pattern})?"),
+        HIDDEN,
+    ),
+    (
+        ("bearer", "basic"),
+        re.compile(
+            r"\b((?i:bearer))\s+(?!\*)[A-Za-z0-9._~+/=-]{6,}"
+            r"|\b((?i:basic))\s+(?=[a-z+/]{0,100}[A-Z0-9=])[A-Za-z0-9+/=_-]{6,}"
+        ),
+        rf"\1\2 {HIDDEN}",
+    ),
+    (
+        (
+            "hf_",
+            "sk",
+            "rk_",
+            "gh",
+            "github_pat_",
+            "glpat-",
+            "xox",
+            "xapp-",
+            "akia",
+            "asia",
+            "aiza",
+            "eyj",
+        ),
+        re.compile(rf"(?<![A-Za-z0-9_])(?:{_FORMS})"),
+        HIDDEN,
+    ),
+    (
+        ("hooks.slack",),
+        re.compile(r"(?i)(?<=hooks\.slack\.com/services/)[A-Za-z0-9_/]+"),
+        HIDDEN,
+    ),
+)
+_SIGHTS: tuple[Sight, ...] = (
+    (("://",), re.compile(r"(?<=://)[^\s/?#'\"<>]+@"), f"{HIDDEN}@"),
+    (
+        ("%3a%2f%2f",),
+        re.compile(r"(?i)(?<=%3a%2f%2f)(?:[^\s/?#&'\"<>%]|%(?!2f|3f|23)[0-9a-f]{2}){1,500}%40"),
+        f"{HIDDEN}%40",
+    ),
+    (
+        ("authorization",),
+        re.compile(
+            r"(?i)(authorization\\?['\"]?\s{0,3}[:=]\s{0,3}(?:b(?=\\?['\"]))?\\?['\"]?"
+            r"(?:(?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s+)?)[^\r\n'\"\\]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        ("cookie", "key", "x-", "private-token"),
+        re.compile(
+            rf"(?i)(\b(?:{_HEADERS})(?:\\?['\"]?\s{{0,3}}:\s{{0,3}}|\\?['\"]\s{{0,3}},\s{{0,3}})"
+            r"(?:b(?=\\?['\"]))?\\?['\"]?)[^\r\n'\"\\]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (("=",), re.compile(rf"(?i)([?&;#](?:{_IN_QUERIES})=){_BARE}"), rf"\1{HIDDEN}"),
+    (
+        ("=", "%3d"),
+        re.compile(rf"(?i)((?:{TELLTALE})(?:\]|%5d)?(?:=(?!=)|%3d)){_BARE}"),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        ("pass", "pwd", "secret", "token", "credential", "key"),
+        re.compile(
+            rf"(?i)((?:{TELLTALE})(?:\\?['\"]\s{{0,3}}[:,]|\s?=|\\?['\"]\]\s?=)\s{{0,3}}b?)"
+            rf"{_QUOTED}"
+        ),
+        rf"\1\g<e>\g<q>{HIDDEN}",
+    ),
+    (
+        ("pass", "pwd", "secret", "token", "credential", "key"),
+        re.compile(
+            rf"(?i)((?:{TELLTALE})(?P<quote>\\?['\"])\s{{0,3}}:\s{{0,3}})"
+            rf"(?!null|none|true|false){_BARE}"
+        ),
+        rf"\1\g<quote>{HIDDEN}\g<quote>",
+    ),
+    *_BY_FORM,
+)
+
+
+def without_secrets(text: str) -> str:
+    """Text without what looks like a secret: docs/how-to/watch-the-hub.md lists the forms."""
+    return _without(text, _SIGHTS)
+
+
+def holds_secret(text: str) -> bool:
+    """Whether something in a text is a secret by its form alone, wherever it stands."""
+    return _without(text, _BY_FORM) != text
+
+
+def _without(text: str, sights: tuple[Sight, ...]) -> str:
+    lower = text.lower()
+    for hints, sight, instead in sights:
+        if any(hint in lower for hint in hints):
+            text = sight.sub(instead, text)
+    return text
+
+
 def shown(value: Any) -> str:
-    """A value as an error may show it: its repr, cut short."""
-    text = repr(value)
+    """A value as an error may show it: its repr without secrets, cut short."""
+    text = without_secrets(repr(value))
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
+def _safe(value: Any) -> Any:
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 class WorkbenchError(Exception):
-    """The base. `template` is the English sentence with {names}; `values` fill it."""
+    """The base. `template` is the English sentence with {names}; `values` fill it, the texts
+    among them without secrets: what a server, a database or a system said is told on."""
 
     code: ClassVar[str] = "failed"
 
     def __init__(self, template: str, /, **values: Any) -> None:
         self.template = template
-        self.values = values
+        self.values = {name: _safe(value) for name, value in values.items()}
         super().__init__(template)
 
     def __str__(self) -> str:
         return self.template.format(**self.values)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows, in each of its modes: the lines that led here, without the values
+        in them. Its verbose mode would show every argument on the way, a token or an address
+        with a password among them."""
+        return "".join(traceback.format_exception(self)).rstrip("\n").split("\n")
 
 
 @dataclass(frozen=True, slots=True)

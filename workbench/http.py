@@ -148,6 +148,7 @@ class Answer:
         self.status, self.good = response.status_code, response.is_success
         self.media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self.server = response.headers.get("server", "")  # what it calls itself
+        self.etag = _etag(response.headers.get("etag"))
 
     async def body(self, limit_bytes: int = JSON_LIMIT_BYTES) -> bytes:
         """All of it; InputError where it is larger."""
@@ -459,6 +460,11 @@ def _json(body: bytes, url: httpx2.URL) -> Any:
         raise ProtocolError(
             "{host} does not answer in JSON: {reason}", host=url.host, reason=str(error)
         ) from None
+
+
+def _etag(said: str | None) -> str | None:
+    """A tag as it may be sent back in a header; another kind is none."""
+    return said if said and len(said) <= 200 and said.isascii() and said.isprintable() else None
 
 
 def _sync(file: Any) -> None:

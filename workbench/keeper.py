@@ -23,9 +23,11 @@ log = logging.getLogger("workbench.keeper")
 
 
 class Engine(Protocol):
-    """What is kept. `closed` is set when its cluster is gone for good."""
+    """What is kept. `closed` is set when its cluster is gone for good. What ran before a start
+    may run for `lingers_s` after it."""
 
     closed: asyncio.Event
+    lingers_s: float
 
     @property
     def slots(self) -> int: ...
@@ -48,6 +50,7 @@ class Keeper:
         self._back = asyncio.Event()
         self._waiting: dict[str, asyncio.Event] = {}
         self._watch: asyncio.Task[None] | None = None
+        self._clear_at = 0.0
 
     @property
     def slots(self) -> int:
@@ -57,7 +60,7 @@ class Keeper:
     async def start(self) -> None:
         """Start the engine, and watch it."""
         await self._engine.start()
-        self._back.set()
+        self._came_back()
         self._watch = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -72,7 +75,8 @@ class Keeper:
 
     async def run(self, job: Job, on_event: Callable[[Event], None]) -> Outcome:
         """Run a job; a retry first waits until the engine has noticed what ended the last one."""
-        if is_retry(job.key) and await self._cancelled_within(job.key, self._retry_s):
+        wait_s = max(self._retry_s, self._clear_at - asyncio.get_running_loop().time())
+        if is_retry(job.key) and await self._cancelled_within(job.key, wait_s):
             return Cancelled()
         while not self._back.is_set():
             if await self._cancelled_within(job.key, 0.2):
@@ -104,13 +108,17 @@ class Keeper:
             del self._waiting[key]
         return True
 
+    def _came_back(self) -> None:
+        self._clear_at = asyncio.get_running_loop().time() + self._engine.lingers_s
+        self._back.set()
+
     async def _keep(self) -> None:
         while True:
             await self._engine.closed.wait()
             self._back.clear()
             log.warning("engine.dead: the Dask cluster is gone and is started again")
             await self._bring_back()
-            self._back.set()
+            self._came_back()
 
     async def _bring_back(self) -> None:
         attempt = 0

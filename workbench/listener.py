@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = [
     "Gate",
     "Listener",
     "Scope",
+    "Traffic",
     "allows",
     "listen",
 ]
@@ -42,6 +44,8 @@ log = logging.getLogger("workbench.listener")
 
 Handler = Callable[["Connection"], Awaitable[None]]
 Health = Callable[[], Mapping[str, Any]]
+Figures = Callable[[], tuple[str, bytes]]
+"""What a program that watches us reads: its content type, and the page."""
 
 
 class ConnectionGone(LinkError):
@@ -56,7 +60,7 @@ class Bounds:
 
     frame_bytes: int = 2 << 20
     """Largest message; a larger one closes the connection with 1009."""
-    connections: int = 256
+    connections: int = 2048
     """Open connections on this listener."""
     messages_per_s: float = 20_000.0
     """Sustained rate of one connection; beyond it we read more slowly, and TCP tells the peer."""
@@ -66,6 +70,23 @@ class Bounds:
     """A connection with more than this waiting to be read is aborted."""
     ping_interval_s: float = 15.0
     ping_timeout_s: float = 20.0
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What came and went on one port since it was opened."""
+
+    opened: int = 0
+    """Connections that came in."""
+    received: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+    replaced: int = 0
+    """Messages that a newer one of their key replaced before there was room for them."""
+    aborted: int = 0
+    """Connections cut off because they did not read."""
+    refused: Counter[int] = field(default_factory=Counter)
+    """Handshakes by the status with which they were refused."""
 
 
 class _Bucket:
@@ -102,12 +123,14 @@ class _Socket(ServerConnection):
 class Connection:
     """One peer that came in. Sending is from the listener's event loop only."""
 
-    def __init__(self, raw: _Socket, number: int, scope: Scope, bounds: Bounds) -> None:
+    def __init__(
+        self, raw: _Socket, number: int, scope: Scope, bounds: Bounds, traffic: Traffic
+    ) -> None:
         self.id = number
         self.scope: Scope = scope
         peer = raw.remote_address
         self.local = bool(peer) and is_loopback(str(peer[0]))
-        self._raw, self._bounds = raw, bounds
+        self._raw, self._bounds, self._traffic = raw, bounds, traffic
         self._loop = asyncio.get_running_loop()
         self._bucket = _Bucket(bounds.messages_per_s, bounds.burst, self._loop.time())
         self._offers: dict[str, str] = {}
@@ -133,6 +156,7 @@ class Connection:
             message = await self._raw.recv()
         except ConnectionClosed as closed:
             raise _gone(closed) from None
+        self._traffic.received += 1
         wait_s = self._bucket.take(self._loop.time())
         if wait_s > 0.001:
             await asyncio.sleep(wait_s)
@@ -151,6 +175,8 @@ class Connection:
         else:
             self._raw.protocol.send_binary(data)
         self._pending_bytes += len(data)
+        self._traffic.sent += 1
+        self._traffic.sent_bytes += len(data)
         if not self._flush_due:  # one write for all messages of this turn of the loop
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -161,7 +187,8 @@ class Connection:
         None withdraws what still waits under `key`: after a terminal message no older
         progress may follow.
         """
-        self._offers.pop(key, None)
+        waited = self._offers.pop(key, None) is not None
+        self._traffic.replaced += waited and frame is not None
         if frame is None or not self.open:
             return
         if self._has_room():
@@ -187,6 +214,7 @@ class Connection:
     def abort(self) -> None:
         """Cut the peer off at once; what it did not take is lost to it."""
         log.warning("connection.aborted id=%d waiting_bytes=%d", self.id, self.waiting_bytes)
+        self._traffic.aborted += 1
         self._offers.clear()
         self._raw.transport.abort()
 
@@ -235,8 +263,10 @@ class Listener:
     """An open port. `close` tells every peer why."""
 
     port: int
+    path: str
     servers: list[Server] = field(default_factory=list)
     connections: dict[int, Connection] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     async def close(self, code: int = 1012, reason: str = "", limit_s: float = 10.0) -> None:
         """Take no more peers, close those there are, wait until their handlers have ended.
@@ -265,16 +295,18 @@ async def listen(
     gate: Gate,
     bounds: Bounds | None = None,
     health: Health = dict,
+    figures: Figures | None = None,
 ) -> Listener:
     """Open one port on every one of `hosts` and hand each admitted peer to `handler`.
 
     Port 0 takes the same free port on all hosts. Raises SettingsError for a taken one.
-    `sockets` that are bound already stand in for hosts and port.
+    `sockets` that are bound already stand in for hosts and port. `/health` answers anybody
+    on this machine, `/metrics` with `figures` whoever has a token.
     """
     bounds = bounds or Bounds()
     sockets = list(sockets) or bind(hosts, port)
-    listener = Listener(port=sockets[0].getsockname()[1])
-    admission = _Admission(handler, path, gate, bounds, health, listener)
+    listener = Listener(port=sockets[0].getsockname()[1], path=path)
+    admission = _Admission(handler, path, gate, bounds, health, figures, listener)
     try:
         for each in sockets:
             listener.servers.append(await admission.serve(each))
@@ -295,10 +327,12 @@ class _Admission:
         gate: Gate,
         bounds: Bounds,
         health: Health,
+        figures: Figures | None,
         listener: Listener,
     ) -> None:
         self._handler, self._path, self._gate = handler, path, gate
         self._bounds, self._health, self._listener = bounds, health, listener
+        self._figures = figures
         self._numbers = itertools.count(1)
         self._scopes: dict[int, Scope] = {}
 
@@ -330,27 +364,46 @@ class _Admission:
 
     def _check(self, raw: ServerConnection, request: Request) -> Response | None:
         path = urlsplit(request.path).path
+        if request.method != "GET":
+            template = "{method} is not taken at {path}: only GET is"
+            method = shown(request.method)
+            return self._refused(raw, refuse(405, template, method=method, path=shown(path)))
         if path == "/health":
             refusal = self._gate.check_host(request)
-            return _respond(raw, refusal) if refusal else _healthy(raw, self._health())
-        if path != self._path:
+            return self._refused(raw, refusal) if refusal else _healthy(raw, self._health())
+        figures = self._figures if path == "/metrics" else None
+        if path != self._path and figures is None:
             template = "there is nothing at {path}: connect to {right}, or ask /health"
-            return _respond(raw, refuse(404, template, path=shown(path), right=self._path))
+            return self._refused(raw, refuse(404, template, path=shown(path), right=self._path))
         found = self._gate.check(request)
         if isinstance(found, Refusal):
-            return _respond(raw, found)
+            return self._refused(raw, found)
+        return self._admit(raw, found) if figures is None else _page(raw, *figures())
+
+    def _admit(self, raw: ServerConnection, scope: Scope) -> Response | None:
         if len(self._listener.connections) + len(self._scopes) >= self._bounds.connections:
             template = "all {limit} connections are taken: close one and try again"
-            return _respond(raw, refuse(503, template, limit=self._bounds.connections))
-        self._scopes[id(raw)] = found
+            return self._refused(raw, refuse(503, template, limit=self._bounds.connections))
+        self._scopes[id(raw)] = scope
         raw.connection_lost_waiter.add_done_callback(lambda _: self._scopes.pop(id(raw), None))
         return None
+
+    def _refused(self, raw: ServerConnection, refusal: Refusal) -> Response:
+        self._listener.traffic.refused[int(refusal.status)] += 1
+        response = raw.respond(refusal.status, f"{refusal.error}\n")
+        if refusal.status == http.HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if refusal.status == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = "GET"
+        return response
 
     async def _run(self, raw: ServerConnection) -> None:
         if not isinstance(raw, _Socket):
             raise TypeError("a listener's connection is made by its own type")
         scope = self._scopes.pop(id(raw))
-        connection = Connection(raw, next(self._numbers), scope, self._bounds)
+        traffic = self._listener.traffic
+        connection = Connection(raw, next(self._numbers), scope, self._bounds, traffic)
+        traffic.opened += 1
         self._listener.connections[connection.id] = connection
         try:
             await self._handler(connection)
@@ -363,17 +416,16 @@ class _Admission:
             del self._listener.connections[connection.id]
 
 
-def _respond(raw: ServerConnection, refusal: Refusal) -> Response:
-    response = raw.respond(refusal.status, f"{refusal.error}\n")
-    if refusal.status == http.HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
 def _healthy(raw: ServerConnection, report: Mapping[str, Any]) -> Response:
-    response = raw.respond(http.HTTPStatus.OK, json.dumps(dict(report)) + "\n")
-    del response.headers["Content-Type"]
-    response.headers["Content-Type"] = "application/json"
+    return _page(raw, "application/json", (json.dumps(dict(report)) + "\n").encode())
+
+
+def _page(raw: ServerConnection, kind: str, body: bytes) -> Response:
+    response = raw.respond(http.HTTPStatus.OK, "")
+    response.body = body
+    for name, value in (("Content-Type", kind), ("Content-Length", str(len(body)))):
+        del response.headers[name]
+        response.headers[name] = value
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -88,11 +88,10 @@ class Library:
         machine = await self._machine()
         local = {model.backend for model in listed if runs_here(self._service, model.backend)}
         options = LoadOptions(context_size=context_size)
+        kept = await asyncio.to_thread(tensors.cards, self._folder, OWN)
         cards = await asyncio.to_thread(
-            cards_here, self._own, self._others, listed, machine, options, local=local
+            cards_here, self._own, self._others, listed, machine, options, local=local, kept=kept
         )
-        others = await asyncio.to_thread(tensors.found, self._folder)
-        cards = [*cards, *await asyncio.to_thread(tensors.cards, others, OWN)]
         now = self._service.loading
         cards = [
             msgspec.structs.replace(card, loading=f"{card.id}@{card.backend}" in now)

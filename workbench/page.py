@@ -38,10 +38,10 @@ EXTENSIONS = (
     "@jupyter-widgets/jupyterlab-manager",
     "anywidget",
 )
-"""Of all installed JupyterLab extensions, those that widgets need: others only cost time.
-
-Plotly's own (4.8 MB on each page) is among the others: a plot panel fetches plotly.min.js itself.
-"""
+"""Of all installed JupyterLab extensions, those that widgets need: others only cost time."""
+PLOTLY = "jupyterlab-plotly"
+"""Draws the figures of answers, for 4.8 MB on each page: the plot panels of the app's own notebook
+fetch plotly.min.js themselves, and when they need it."""
 
 # Nothing is fetched from elsewhere, whatever a notebook's output asks for.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -79,10 +79,18 @@ def xsrf_hook(req: Any, notebook: Any, cwd: Any) -> None:
     _ = req.xsrf_token
 
 
-def page_config_hook(page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Voilà would load MathJax from a CDN; the page's own stand-in leaves formulas as typed."""
+def page_config_hook(
+    page_config: dict[str, Any], notebook_path: str = "", **_: Any
+) -> dict[str, Any]:
+    """Voilà would load MathJax from a CDN; the page's own stand-in leaves formulas as typed.
+    The app's notebook does without Plotly's extension."""
     url = page_config["baseUrl"] + "voila/templates/workbench/static/no-mathjax.js"
-    return {**page_config, "fullMathjaxUrl": url}
+    extensions = [
+        one
+        for one in page_config.get("federated_extensions", ())
+        if one["name"] != PLOTLY or Path(notebook_path).name != NOTEBOOK
+    ]
+    return {**page_config, "fullMathjaxUrl": url, "federated_extensions": extensions}
 
 
 def configuration(
@@ -131,7 +139,7 @@ def _configure_voila(config: Any) -> None:
     voila.prelaunch_hook = xsrf_hook
     voila.page_config_hook = page_config_hook
     voila.show_tracebacks = True
-    voila.extension_allowlist = list(EXTENSIONS)
+    voila.extension_allowlist = [*EXTENSIONS, PLOTLY]
     voila.extra_labextensions_path = [str(plotly_folder())]
     voila.file_allowlist = [r".*\.(png|jpg|gif|svg)"]
 

@@ -13,16 +13,20 @@ import importlib.metadata
 import json
 import logging
 import os
+import platform
 import secrets
 import signal
 import socket
 import stat
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from workbench.batches import fetch_with
+from workbench.clients.discovery import LOG_FILE, TOKEN_FILE
+from workbench.core.masking import secret_values
 from workbench.core.wire import WIRE_VERSION
 from workbench.engines.dask import DaskEngine
 from workbench.errors import SettingsError, WorkbenchError
@@ -30,19 +34,21 @@ from workbench.gate import Gate, Scope, is_loopback
 from workbench.gpu_readings import Readings, monitoring_of
 from workbench.hub.connections import Dashboard
 from workbench.hub.ledger import Ledger
+from workbench.hub.retiring import Retiring
 from workbench.hub.sampling import Sampler
 from workbench.keeper import Keeper
 from workbench.language_models import rates_of, runs_here, service_of
 from workbench.listener import Bounds, Listener, listen
+from workbench.logs import configure_logging
 from workbench.mesh.models import discover
 from workbench.mesh.node import Limits, Node
 from workbench.model_library import library_of, places_of
-from workbench.ports import LOOPBACK, PortTaken, bind
+from workbench.ports import LOOPBACK, PortTaken, allow_files, bind
 from workbench.settings import Settings
-from workbench.store import Store
+from workbench.store import Keep, Store
+from workbench.watching import Metrics, Watched
 
 HUB_FILE = "hub.json"
-TOKEN_FILE = "token"  # noqa: S105  # the name of a file, not a token
 log = logging.getLogger("workbench.serve")
 
 
@@ -57,6 +63,7 @@ class Hub:
         self._free_ports = free_ports
         self._stack = contextlib.AsyncExitStack()
         self._listeners: list[Listener] = []
+        self._metrics: Metrics | None = None
         self.engine: DaskEngine | None = None
         self._node: Node | None = None
 
@@ -95,6 +102,9 @@ class Hub:
             query_limit_s=settings.query_limit_s,
         )
         self._stack.push_async_callback(store.close)
+        retiring = Retiring(partial(store.retire, keep_of(settings)))
+        self._stack.push_async_callback(retiring.close)
+        await retiring.start()
         self.token = _token(settings)
         ws_sockets = self._bind(settings.ws_port)
         mesh_sockets = self._bind(settings.mesh_port)
@@ -136,6 +146,19 @@ class Hub:
         )
         self._stack.push_async_callback(dashboard.close)
         await dashboard.start()
+        self._metrics = Metrics(
+            Watched(
+                build=self._build(),
+                draining=lambda: self.draining,
+                node=node,
+                slots=lambda: keeper.slots,
+                store=store.figures,
+                models=service,
+                downloads=downloads.list,
+                sampler=sampler,
+                listeners=lambda: self._listeners,
+            )
+        )
         await self._listen(dashboard.serve, "/ws", ws_sockets)
         await self._listen(node.serve, "/mesh", mesh_sockets)
         self.started_at = int(time.time() * 1000)
@@ -170,6 +193,10 @@ class Hub:
             "pid": os.getpid(),
         }
 
+    def _build(self) -> Mapping[str, str]:
+        python = platform.python_version()
+        return {"version": version(), "wire": str(WIRE_VERSION), "python": python}
+
     def urls(self) -> tuple[str, str]:
         """Both addresses with the token, for clients that take nothing but an address."""
         return f"{self.ws_url}?token={self.token}", f"{self.mesh_url}?token={self.token}"
@@ -186,6 +213,8 @@ class Hub:
                 input_bytes=settings.input_limit_mb * 1_000_000, runes=settings.rune_limit
             ),
             lender=lender,
+            tokens=_tokens(settings, self.token),
+            own_functions=None if settings.own_functions == "off" else settings.own_functions,
         )
 
     def _bind(self, port: int) -> list[socket.socket]:
@@ -207,7 +236,13 @@ class Hub:
         own = (settings.host,) if settings.host else ()
         gate = Gate(_tokens(settings, self.token), settings.origins, (*settings.hosts, *own))
         listener = await listen(
-            handler, path=path, sockets=sockets, gate=gate, bounds=Bounds(), health=self.health
+            handler,
+            path=path,
+            sockets=sockets,
+            gate=gate,
+            bounds=Bounds(),
+            health=self.health,
+            figures=self._metrics.page if self._metrics is not None else None,
         )
         self._listeners.append(listener)
         self._stack.push_async_callback(listener.close, 1012, "the hub is stopping: try again soon")
@@ -225,6 +260,15 @@ class Hub:
         }
         write_private(path, json.dumps(document, indent=1) + "\n")
         self._stack.callback(path.unlink, missing_ok=True)
+
+
+def keep_of(settings: Settings) -> Keep:
+    """How long tasks' logs, results and steps are kept."""
+    return Keep(
+        logs_d=settings.keep_logs_d,
+        results_d=settings.keep_results_d,
+        events_d=settings.keep_events_d,
+    )
 
 
 def version() -> str:
@@ -295,23 +339,19 @@ async def run(settings: Settings, *, free_ports: bool = False, print_urls: bool 
         await stop.wait()
 
 
-def configure_logging(level: str) -> None:
-    """A line for each event on the standard error. Libraries speak from warnings up."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("workbench").setLevel(level.upper())
-    for noisy in ("websockets", "websockets.server", "websockets.client"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-
-
 def main(settings: Settings, *, free_ports: bool, print_urls: bool) -> None:
     """Run a hub in this process."""
-    configure_logging(settings.log_level)
+    configure_logging(
+        settings.log_level,
+        style=settings.log_format,
+        secrets=(*settings.secrets(), *secret_values(os.environ)),
+        path=settings.data / LOG_FILE,
+    )
     # A waiting task is some twenty objects that live long: with the default of 700 the collector
     # walks all of them again and again, a tenth of the time under load.
     gc.set_threshold(50_000, 20, 20)
+    allow_files()
     asyncio.run(run(settings, free_ports=free_ports, print_urls=print_urls))
 
 
-__all__ = ["Hub", "WorkbenchError", "configure_logging", "main", "run", "version"]
+__all__ = ["Hub", "WorkbenchError", "main", "run", "version"]

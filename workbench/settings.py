@@ -14,15 +14,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from workbench.errors import SettingsError, shown
+from workbench.core.batch_address import BASES, check_base
+from workbench.core.job import TASK_MARK
+from workbench.errors import InputError, SettingsError, shown, without_secrets
 
 PREFIX = "WORKBENCH_"
 FILE_NAME = "workbench.toml"
-NOT_SETTINGS = frozenset({"WORKBENCH_SHARED", "WORKBENCH_CHROMIUM"})
-"""Variables of the test suite that share the prefix."""
+NOT_SETTINGS = frozenset({TASK_MARK, "WORKBENCH_SHARED", "WORKBENCH_CHROMIUM"})
+"""Variables that share the prefix: the mark of a task's process, and those of the test suite."""
+
+NO_FOLDER = (
+    "the data folder is {value}, which is an address; allowed: a folder of this machine. To a hub "
+    "elsewhere go workbench.MeshClient and workbench.HubClient"
+)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -69,8 +76,12 @@ class Settings(BaseSettings):
     """Largest input of a task, in MB of 1,000,000 bytes."""
     rune_limit: Annotated[int, Field(ge=1)] = 5000
     """Most runes in one batch."""
+    own_functions: Literal["admin", "submit", "off"] = "admin"
+    """The scope of a token that may send functions of its own to be run here; `off` refuses all."""
     private_addresses: bool = False
     """Whether `inputDataURL` and the URL of a model may name this machine or a private network."""
+    batch_base_url: str | None = None
+    """What a batch's id is put after, such as `https://host/batches/`: see `process_batch`."""
     query_limit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Longest run of a user's query."""
     query_memory_mb: Annotated[int, Field(ge=256)] = 2048
@@ -101,6 +112,12 @@ class Settings(BaseSettings):
     """How long their minutes are kept, in days."""
     metrics_hours_d: Annotated[float, Field(gt=0, le=36_500)] | None = None
     """How long their hours are kept, in days; without a number, for ever."""
+    keep_logs_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
+    """How long the log of an ended task is kept, in days; without a number, for ever."""
+    keep_results_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
+    """How long the result of an ended task is kept, in days; batches and the task itself stay."""
+    keep_events_d: Annotated[float, Field(ge=1, le=36_500)] | None = None
+    """How long the steps of ended tasks, past alerts and loans of GPUs are kept, in days."""
     alert_utilization_pct: Annotated[float, Field(gt=0, le=100)] = 90.0
     """A GPU that is busier raises an alert."""
     alert_memory_pct: Annotated[float, Field(gt=0, le=100)] = 90.0
@@ -115,6 +132,13 @@ class Settings(BaseSettings):
     """The currency of that price, such as `EUR` or `R$`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What the hub writes to its log."""
+    log_format: Literal["text", "json"] = "text"
+    """How: lines for people, or one JSON object a line for programs."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Addresses without the user, the password and the token that may stand in them."""
+        for name, value in super().__repr_args__():
+            yield name, _shown(value)
 
     @field_validator("origins", "hosts", "llm_servers", mode="before")
     @classmethod
@@ -125,7 +149,23 @@ class Settings(BaseSettings):
             return parts
         return tuple(str(part).strip().rstrip("/") for part in parts if str(part).strip())
 
-    @field_validator("log_level", mode="before")
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among them, so that it can be kept out of what is written."""
+        held = [getattr(self, name) for name in type(self).model_fields]
+        values = [each.get_secret_value() for each in held if isinstance(each, SecretStr)]
+        parts = [part.partition("=")[2].strip() for each in values for part in each.split(",")]
+        return tuple(filter(None, (*values, *parts)))
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`keep_results_d = true` would be one day, and all older results be gone."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise ValueError("a value, not true or false")
+        return value
+
+    @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -134,6 +174,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("batch_base_url", mode="after")
+    @classmethod
+    def _base(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else check_base(value)
+        except InputError:
+            raise ValueError(BASES) from None
 
     @field_validator("token", "submit_token", "view_token", mode="after")
     @classmethod
@@ -155,11 +203,19 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(value)
+    return tuple(map(_shown, value)) if isinstance(value, tuple) else value
+
+
 def load_settings(**overrides: Any) -> Settings:
     """All settings; overrides that are None count as not given. Raises SettingsError."""
     given = {name: value for name, value in overrides.items() if value is not None}
     _refuse_unknown(given, "setting")
     strong = {**_read_file(Path.cwd() / FILE_NAME), **_read_environment(), **given}
+    if "://" in str(strong.get("data") or ""):  # a Path would make a folder of it
+        raise SettingsError(NO_FOLDER, value=shown(str(strong["data"])))
     data = Path(strong.get("data") or default_data()).expanduser().absolute()
     weak = {} if data == Path.cwd() else _read_file(data / FILE_NAME)
     try:
@@ -233,7 +289,7 @@ def _sentence(error: ValidationError) -> SettingsError:
     name = str(first["loc"][0])
     reason = first["msg"].removeprefix("Value error, ")
     allowed = reason.removeprefix("Input should be ")
-    secret = "token" in name or "keys" in name
+    secret = any(word in name for word in ("token", "keys", "url"))
     return SettingsError(
         "{variable} is {value}; allowed: {allowed}",
         variable=PREFIX + name.upper(),

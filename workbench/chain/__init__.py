@@ -1,9 +1,10 @@
-"""Where blocks come from: an Esplora server, or a Bitcoin node's RPC."""
+"""Where blocks come from: an Esplora server, or a Bitcoin node's RPC, and its bell."""
 
 from __future__ import annotations
 
 from workbench.chain.esplora import Esplora as Esplora
 from workbench.chain.node_rpc import NodeRpc as NodeRpc
+from workbench.chain.node_zmq import NodeZmq as NodeZmq
 from workbench.http import Http
 
 PUBLIC_ESPLORA = "https://mempool.space/api"

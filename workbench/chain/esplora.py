@@ -20,6 +20,7 @@ from workbench.http import Http
 PAGE = 25  # transactions that the server gives in one answer
 AT_ONCE = 4
 _HASH = re.compile(rb"[0-9a-f]{64}")
+_HEIGHT = re.compile(rb"[0-9]{1,9}")
 _MAX_BLOCK_BYTES = 4_100_000
 
 
@@ -46,6 +47,13 @@ class Esplora:
     def __init__(self, http: Http, url: str) -> None:
         self._http = http
         self._url = url.rstrip("/")
+
+    async def tip(self) -> int:
+        """The height of the server's best chain."""
+        found = (await self._bytes("/blocks/tip/height", 1024)).strip()
+        if not _HEIGHT.fullmatch(found):
+            raise ProtocolError("the server names no height but {found}", found=shown(found))
+        return int(found)
 
     async def block_hash(self, height: int) -> str:
         """The hash of the block at `height` in the server's best chain."""

@@ -62,6 +62,10 @@ class NodeRpc:
         self._http = http
         self._url = url
 
+    async def tip(self) -> int:
+        """The height of the node's best chain."""
+        return await self._call(int, 1024, "getblockcount")
+
     async def block_hash(self, height: int) -> str:
         """The hash of the block at `height` in the node's best chain."""
         return await self._call(str, 1024 * 1024, "getblockhash", height)

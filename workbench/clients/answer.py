@@ -18,6 +18,12 @@ SHOWN_ROWS = 20
 SHOWN_COLUMNS = 40
 TEXT_ROWS, TEXT_COLUMNS, TEXT_CHARS = 10, 8, 24
 """What a terminal shows of it."""
+_NULLABLE = {
+    f"{arrows}{bits}": f"{pandas_}{bits}"
+    for arrows, pandas_ in (("int", "Int"), ("uint", "UInt"))
+    for bits in (8, 16, 32, 64)
+}
+"""Arrow's integers as pandas names those that may be missing."""
 
 
 class QueryResult:
@@ -45,9 +51,11 @@ class QueryResult:
         return self._table
 
     def df(self) -> pandas.DataFrame:
-        """As pandas. Sums of integers, which SQL makes 128 bits wide, are int64 where they fit."""
-        frame: pandas.DataFrame = _narrowed(self._table).to_pandas()
-        return frame
+        """As pandas. Sums of integers, which SQL makes 128 bits wide, are int64 where they fit;
+        integers some of which are missing are pandas' nullable ones (Int64), so exact."""
+        table = _narrowed(self._table)
+        frame: pandas.DataFrame = table.to_pandas()
+        return _with_exact_integers(frame, table)
 
     def pl(self) -> polars.DataFrame:
         import polars
@@ -122,6 +130,19 @@ def _narrowed(table: pyarrow.Table) -> pyarrow.Table:
             with contextlib.suppress(pyarrow.ArrowInvalid):  # a value beyond 64 bits stays exact
                 table = table.set_column(index, field.name, column.cast(pyarrow.int64()))
     return table
+
+
+def _with_exact_integers(frame: pandas.DataFrame, table: pyarrow.Table) -> pandas.DataFrame:
+    """Integers with gaps as pandas' nullable ones: as floats they would end at 2**53."""
+    import pandas
+    import pyarrow
+
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pyarrow.types.is_integer(field.type) and column.null_count:
+            kind = pandas.api.types.pandas_dtype(_NULLABLE[str(field.type)])
+            frame.isetitem(index, column.to_pandas(types_mapper=lambda _, kind=kind: kind))
+    return frame
 
 
 def read_stream(content: bytes) -> pyarrow.Table:

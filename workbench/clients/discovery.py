@@ -16,17 +16,24 @@ import msgspec
 import psutil
 
 from workbench.clients.hub import HubClient
-from workbench.core.wire import WIRE_VERSION
-from workbench.errors import LinkError, ProtocolError
+from workbench.clients.versions import check_wire
+from workbench.errors import LinkError
 
 HUB_FILE = "hub.json"
 LOG_FILE = "hub.log"
+TOKEN_FILE = "token"  # noqa: S105  # the name of a file, not a token
 LOG_BYTES = 5_000_000
 LOG_SHOWN = 3
 ANSWER_S = 2.0
 START_S = 60.0
 DRAIN_S = 60.0
 POLL_S = 0.05
+
+SILENT = (
+    "the hub of {folder} (PID {pid}) lives and holds its store, but does not answer: it works hard "
+    "or is stopped; try again, let it go on with `kill -CONT {pid}`, or end it with `workbench "
+    "stop --data {folder}`"
+)
 
 log = logging.getLogger("workbench.clients")
 
@@ -67,22 +74,13 @@ def hub_process(folder: Path) -> HubFile | None:
 async def find_hub(folder: Path, *, answer_s: float = ANSWER_S) -> HubFile | None:
     """The hub of this folder when it is alive, answers, and speaks our wire version.
 
-    A file left behind by a dead hub counts as none. Raises ProtocolError for another
-    wire version.
+    A file left behind by a dead hub counts as none. Raises OtherWire, a ProtocolError, for
+    another wire version.
     """
     found = read_hub_file(folder)
     if found is None or not _alive(found.pid):
         return None
-    if found.wire != WIRE_VERSION:
-        raise ProtocolError(
-            "the hub of {folder} (PID {pid}, version {version}) speaks wire version {theirs} and "
-            "this kernel speaks {ours}: drain and restart it with workbench.connect(restart=True)",
-            folder=str(folder),
-            pid=found.pid,
-            version=found.version,
-            theirs=found.wire,
-            ours=WIRE_VERSION,
-        )
+    check_wire(folder, found)
     return found if await _answers(found, answer_s) else None
 
 
@@ -120,6 +118,7 @@ async def stop_hub(folder: Path, *, wait_s: float = DRAIN_S) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
+        os.kill(found.pid, signal.SIGCONT)  # one that was stopped hears nothing before
     deadline = time.monotonic() + wait_s
     while _alive(found.pid):
         if time.monotonic() > deadline:
@@ -146,6 +145,9 @@ async def _start(folder: Path, free_ports: bool, wait_s: float) -> HubFile:
             found = await _other(folder, min(deadline, time.monotonic() + ANSWER_S))
             if found is not None:
                 return found
+            silent = hub_process(folder)
+            if silent is not None:
+                raise LinkError(SILENT, folder=str(folder), pid=silent.pid)
             break
         await asyncio.sleep(POLL_S)
     raise _did_not_start(folder, process, wait_s)

@@ -17,11 +17,19 @@ from workbench.errors import (
     WorkbenchError,
 )
 
+
+class NotUploaded(InputError):
+    """The node lacks the bytes that a message names: upload them and say it again."""
+
+    code = "unknown-upload"
+
+
 _BY_CODE: dict[str, type[WorkbenchError]] = {
     "invalid": InputError,
     "conflict": InputError,
     "unknown-model": InputError,
     "unknown-task": InputError,
+    "unknown-upload": NotUploaded,
     "busy": LinkError,
     "link": LinkError,
     "forbidden": ProtocolError,
@@ -39,9 +47,10 @@ _PLAIN = re.compile(r"(?:[^{}]|\{[A-Za-z_]\w*\}|\{\{|\}\})*")
 def fault(message: Mapping[str, Any], key: str = "error") -> WorkbenchError:
     """The error of an error message; its sentence stands under `key`."""
     template, values = sentence(message, key)
-    kind = _BY_CODE.get(str(message.get("code")), WorkbenchError)
-    if kind is InputError:
-        return InputError(template, faults=_faults(values), **values)
+    code = "store" if message.get("cause") == "store" else str(message.get("code"))
+    kind = _BY_CODE.get(code, WorkbenchError)
+    if issubclass(kind, InputError):
+        return kind(template, faults=_faults(values), **values)
     return kind(template, **values)
 
 

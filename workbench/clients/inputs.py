@@ -1,4 +1,4 @@
-"""What a person gives as a batch (path, URL, bytes, dictionary) as a node takes it."""
+"""What a person gives as a batch (path, URL, bytes, dictionary, table) as a node takes it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.clients.plain import plain
 from workbench.core.model import DATA_URL_FORMAT
+from workbench.core.wide_integers import TOO_WIDE, wide_column
 from workbench.core.wire import encode
-from workbench.errors import InputError
+from workbench.errors import InputError, without_secrets
 
 INLINE_LIMIT = 1 << 20
-_URL = re.compile(r"^(?:https?|upload|file):", re.IGNORECASE)
+BATCHES = "a path, an address, bytes, a dictionary, a list, an array, or a data frame"
+_URL = re.compile(r"^(?:https?|upload|file|batch):", re.IGNORECASE)
 
-Batch = str | Path | bytes | Mapping[str, Any]
+
+class Tabular(Protocol):
+    """A table: a pandas or polars DataFrame, a pyarrow.Table, whatever speaks Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Batch = str | Path | bytes | Mapping[str, Any] | list[Any] | Tabular
 
 
 class Carrier(Protocol):
@@ -33,11 +43,17 @@ class Inputs:
 
     async def batch(self, given: Batch) -> tuple[str | None, Any]:
         """The URL of a batch, or None and its inline JSON."""
-        if isinstance(given, Mapping):
-            document = encode(dict(given)).encode()
+        if isinstance(given, Mapping | list):
+            whole = plain("batch", dict(given) if isinstance(given, Mapping) else given)
+            document = encode(whole).encode()
             if len(document) <= INLINE_LIMIT:
-                return None, dict(given)
+                return None, whole
             return await self._carrier.upload(document, name="batch.json"), None
+        given = _table_of_array(given)
+        if hasattr(given, "__arrow_c_stream__"):
+            return await self._carrier.upload(_arrow(given), name="batch.arrow"), None
+        if not isinstance(given, str | Path | bytes):
+            raise InputError.field("batch", given, BATCHES)
         return await self.url(given), None
 
     async def url(self, given: str | Path | bytes) -> str:
@@ -57,15 +73,22 @@ class Inputs:
                 return path.as_posix()
             raise InputError(
                 "{path} is no file here: give a path, an http(s) address, bytes or a dictionary",
-                path=str(given),
+                path=without_secrets(str(given)),
             )
         whole, data = path.resolve(), self._data.resolve()
         return whole.relative_to(data).as_posix() if whole.is_relative_to(data) else path
 
     async def parameters(self, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters, with files in place of second inputs made into URLs."""
+        """The parameters, with files in place of second inputs made into URLs.
+
+        Raises InputError with the name of one that cannot travel.
+        """
+        given = {
+            name: value if isinstance(value, Path | bytes) else plain(name, value)
+            for name, value in given.items()
+        }
         if not any(isinstance(value, str | Path | bytes) for value in given.values()):
-            return dict(given)
+            return given
         urls = await self._inputs_of(model)
         return {
             name: await self.url(value)
@@ -82,6 +105,41 @@ class Inputs:
                 for each in await self._carrier.models()
             }
         return self._url_parameters.get(model, frozenset())
+
+
+def _table_of_array(given: Any) -> Any:
+    """A NumPy array of one or two dimensions as a table, as a function's result becomes one."""
+    if not hasattr(given, "__array__") or getattr(given, "ndim", 0) not in (1, 2):
+        return given
+    if hasattr(given, "__arrow_c_stream__"):
+        return given
+    import pandas
+
+    if given.ndim == 1 and given.dtype.names is None:
+        return pandas.DataFrame({"value": given})
+    frame = pandas.DataFrame(given)
+    return frame.set_axis([str(each) for each in frame.columns], axis=1)
+
+
+def _arrow(table: Tabular) -> bytes:
+    """A table as a compressed Arrow IPC stream: equal tables give equal bytes."""
+    import pyarrow  # heavy; whoever has a table has it in memory already
+
+    try:
+        whole = pyarrow.table(table)
+    except (pyarrow.ArrowException, OverflowError) as error:
+        wide = wide_column(table.items()) if hasattr(table, "items") else None
+        if wide is not None:
+            raise InputError(TOO_WIDE, column=wide) from None
+        raise InputError(
+            "the table cannot be written as Arrow: {reason}", reason=str(error).partition("\n")[0]
+        ) from None
+    sink = pyarrow.BufferOutputStream()
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with pyarrow.ipc.new_stream(sink, whole.schema, options=options) as writer:
+        writer.write_table(whole)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
 
 
 def _urls(schema: Mapping[str, Any]) -> frozenset[str]:

@@ -71,6 +71,12 @@ class Link:
         self._waiters: list[asyncio.Future[None]] = []
         self._open = False
         self._failure: LinkError | None = None
+        self._connection: ClientConnection | None = None
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """The newest ping of this connection, in seconds; None before it came back."""
+        return (self._connection.latency or None) if self._connection is not None else None
 
     @property
     def running(self) -> bool:
@@ -115,6 +121,10 @@ class Link:
                 "no connection within {limit_s} s; the attempts go on", limit_s=wait_s
             ) from None
 
+    def release(self, error: LinkError) -> None:
+        """Whoever waits for this connection need wait no longer: it is not the wanted one."""
+        self._tell(error)
+
     def flush(self) -> None:
         """Something may lie in the session's outbox."""
         self._wake.set()
@@ -152,7 +162,7 @@ class Link:
             return LinkError("the client failed at a message of {url}: see the log", url=shown)
 
     async def _live(self, connection: ClientConnection, name: str, shown: str) -> LinkError:
-        self._open = True
+        self._open, self._connection = True, connection
         self._react(self._session.opened(name, time.monotonic()))
         self._tell(None)
         writer = asyncio.create_task(self._write(connection), name="link-write")

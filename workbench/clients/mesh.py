@@ -6,22 +6,28 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from workbench.clients.answers import ANSWER_S, Answers, Queue, next_answer
+from workbench.clients.answers import ANSWER_S
+from workbench.clients.asking import Asking
+from workbench.clients.branches import Branch, Branches
 from workbench.clients.console import Console, ConsoleLine, Sink, note
+from workbench.clients.defining import define
 from workbench.clients.events import Handler, Handlers
-from workbench.clients.faults import fault, sentence
-from workbench.clients.link import Link, settle
+from workbench.clients.roaming import EndpointSource, Roaming
 from workbench.clients.upload import Progress, upload
-from workbench.core.link import Event
+from workbench.clients.waiting import ENDS, HEARD, Waiting, failure
+from workbench.core.batch_address import batch_url
+from workbench.core.endpoint import LinkState
+from workbench.core.link import BY_THE_USER, Event
 from workbench.core.mesh_config import ENDPOINTS, Address, MeshConfig, address
+from workbench.core.mesh_metrics import MeshMetrics, Meter
 from workbench.core.mesh_record import TaskRecord
-from workbench.core.mesh_session import MeshSession
+from workbench.core.own_function import Defined, Definition
+from workbench.core.own_tokens import refuse_tokens
 from workbench.core.wire import encode
-from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
+from workbench.errors import InputError, LinkError, WorkbenchError
 
 EVENTS = (
     "connected",
@@ -37,7 +43,10 @@ EVENTS = (
     "log",
     "message",
     "console",
+    "batch_processed",
+    "endpoint_changed",
 )
+LINK_EVENTS = frozenset({"connected", "disconnected", "reconnecting", "reconnect_failed"})
 INLINE_LIMIT = 1 << 20
 ID_CHARS = 200
 
@@ -48,7 +57,8 @@ class MeshClient:
     """A client of mesh nodes. Async; all of it on one event loop.
 
     Events (`on`, `off`) hand over one dictionary with keys as on the wire. `locate` may
-    give the (url, token) of an endpoint before each attempt, for a hub that moves.
+    give the (url, token) of an endpoint before each attempt, for a hub that moves. With
+    `endpoints` new tasks go where that source prefers; those that run stay where they are.
     """
 
     def __init__(
@@ -57,18 +67,24 @@ class MeshClient:
         tokens: Mapping[str, str] | None = None,
         endpoint: str = "local",
         locate: Locate | None = None,
+        endpoints: EndpointSource | None = None,
         **config: Any,
     ) -> None:
-        self._session = MeshSession(MeshConfig().changed(**config))
+        given = {"keep_trying": True, **config} if endpoints is not None else config
+        self._config = MeshConfig().changed(**given)
         self._tokens: dict[str, str] = {}
-        self._endpoint = _endpoint(endpoint)
+        self._used: dict[str, str] = {}
         self._locate = locate
         self._handlers = Handlers(EVENTS)
         self._console = Console(self.config.console_max_lines)
-        self._link: Link | None = None
-        self._ends: dict[str, list[asyncio.Future[None]]] = {}
-        self._accepts: dict[str, list[asyncio.Future[None]]] = {}
-        self._answers = Answers()
+        self._meter = Meter()
+        self._branches = Branches(_endpoint(endpoint), self._config, self._address, self._heard)
+        self._asking = Asking(self._branches)
+        self._roaming: Roaming | None = None
+        if endpoints is not None:
+            self._roaming = Roaming(endpoints, self._branches, self._move, self._warn)
+        self._batches: dict[str, str] = {}
+        self._waiting = Waiting()
         self._uploading = asyncio.Lock()
         for name, token in (tokens or {}).items():
             self.set_token(name, token)
@@ -77,20 +93,35 @@ class MeshClient:
 
     @property
     def config(self) -> MeshConfig:
-        return self._session.config
+        return self._config
 
     @property
     def endpoint(self) -> str:
-        """The endpoint that is chosen: `local`, `remote` or `custom`."""
-        return self._endpoint
+        """Where new tasks go: `local`, `remote`, `custom`, or a name of the source's."""
+        return self._branches.current.name
 
     @property
     def connected(self) -> bool:
-        return self._session.endpoint is not None
+        """Whether new tasks have a connection."""
+        return self._branches.current.connected
+
+    @property
+    def links(self) -> list[LinkState]:
+        """Every connection: that of new tasks first, then those of tasks that stay elsewhere."""
+        current = self._branches.current
+        others = [each for each in self._branches if each is not current]
+        return [self._link_state(each) for each in (current, *others)]
+
+    @property
+    def metrics(self) -> MeshMetrics:
+        """What this client counted and measured since it was made."""
+        pending = sum(each.pending for each in self._branches)
+        return self._meter.read(pending=pending, round_trip_s=self._branches.current.round_trip_s)
 
     def configure(self, **changes: Any) -> MeshConfig:
         """Change settings while running; addresses and delays count from the next attempt."""
-        config = self._session.config = self.config.changed(**changes)
+        config = self._config = self.config.changed(**changes)
+        self._branches.configure(config)
         self._console.keep(config.console_max_lines)
         return config
 
@@ -106,30 +137,31 @@ class MeshClient:
         await self.connect(wait_s=wait_s)
 
     async def connect(self, endpoint: str | None = None, *, wait_s: float = 10.0) -> None:
-        """Connect, or try again now; `endpoint` chooses another one first.
+        """Connect, or try again now; `endpoint` chooses another one first, for new tasks: those
+        that the former has accepted stay there, and are followed there until they end.
 
         Raises LinkError when there is no connection within `wait_s` (0 does not wait and
         never raises); the attempts go on in the background until they are spent.
         """
-        if endpoint is not None and _endpoint(endpoint) != self._endpoint:
-            await self.disconnect()
-            self._endpoint = endpoint
-        self._address()  # a wrong address is refused here, not in the background
-        if self.connected:
-            return
-        self._session.asked_anew()
-        self._link = self._link or Link(self._session, self._target, self._emit)
-        self._link.start()
+        if self._roaming is not None:
+            if endpoint is not None:
+                raise InputError("this client's source chooses the endpoint: connect() takes none")
+            await self._roaming.begin(wait_s)
+        elif endpoint is not None and _endpoint(endpoint) != self.endpoint:
+            if self.connected:
+                former = {"endpoint": self.endpoint, **BY_THE_USER}
+                self._heard(self._branches.current, Event("disconnected", former))
+            self._move(endpoint)
+        self._address(self.endpoint)  # a wrong address is refused here, not in the background
+        self._branches.start()
         if wait_s > 0:
-            await self.until_connected(wait_s)
+            await self._asking.until_connected(wait_s)
 
     async def disconnect(self) -> None:
         """Close the connection. Nothing is cancelled: tasks go on at their node."""
-        link, self._link = self._link, None
-        if link is not None:
-            await link.stop()
-        for event in self._session.disconnected():
-            self._emit(event)
+        if self._roaming is not None:
+            self._roaming.end()
+        await self._branches.stop()
 
     # Tasks
 
@@ -145,17 +177,21 @@ class MeshClient:
         timeout_ms: int | None = None,
         priority: int | None = None,
         use_cache: bool | None = None,
+        model_version: str | None = None,
     ) -> str:
         """Send a task to the chosen endpoint and return its id; the node's word comes as events.
 
         Give `input_data_url`, or `input_data` as JSON of at most 1 MiB. The id is an
-        idempotency key: the same id with the same content is the same task.
+        idempotency key: the same id with the same content is the same task. `model_version`
+        is for own functions only (see `define`): without it the newest version runs.
         """
-        if self._link is None or not (self.connected or self._link.running):
+        branch = self._branches.current
+        if not (branch.connected or branch.running):
             raise LinkError("not connected to a mesh node: call connect() and try again")
         task_id = uuid.uuid4().hex if task_id is None else task_id
         if not 0 < len(task_id) <= ID_CHARS:
             raise InputError.field("task_id", task_id, f"a text of 1 to {ID_CHARS} characters")
+        _refuse_tokens(parameters or {}, input_data, self._secrets())
         message = {
             "type": "task",
             "taskId": task_id,
@@ -168,29 +204,69 @@ class MeshClient:
             "timeoutMs": timeout_ms,
             "priority": priority,
             "useCache": use_cache,
+            "modelVersion": model_version,
         }
         given = {name: value for name, value in message.items() if value is not None}
-        self._apply(self._session.submit(given, self._endpoint, time.monotonic()))
+        for event in branch.session.submit(given, branch.name, time.monotonic()):
+            self._heard(branch, event)
+        branch.flush()
         return task_id
+
+    async def process_batch(
+        self,
+        batch_id: str | int,
+        *,
+        model: str,
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+        model_version: str | None = None,
+    ) -> Any:
+        """Send a task over the batch of that id and wait for its end: the result.
+
+        The batch lies below `batch_base_url`, without that setting at the hub (`batch:<id>`).
+        The end is also the event `batch_processed`, whoever still waits: `batchId`, `taskId`,
+        `model`, `success`, and `result`, or `error` and `code`. Raises InputError for an id that
+        could lead elsewhere and for what the node refuses, else as `result`.
+        """
+        url, task_id = batch_url(self.config.batch_base_url, batch_id), uuid.uuid4().hex
+        self._batches[task_id] = str(batch_id)
+        try:
+            await self.send_task(
+                model, url, parameters, task_id=task_id, model_version=model_version
+            )
+        except WorkbenchError:
+            del self._batches[task_id]
+            raise
+        record = await self._ended(task_id, timeout_s)
+        if record.state == "done":
+            return record.result
+        raise failure(record)
 
     async def cancel_task(self, task_id: str) -> bool:
         """Ask the task's node to stop it; False when it is not pending here.
 
         The word goes out again after a lost connection, until the task has ended.
         """
-        asked = self._session.cancel(task_id)
-        self._flush()
+        branch = self._branches.of_task(task_id)
+        asked = branch.session.cancel(task_id)
+        branch.flush()
         return asked
 
     async def attach(self, task_id: str, *, after: int = 0, model: str = "") -> None:
-        """Follow a task of another client, or of an earlier life of this one."""
-        self._session.attach(task_id, self._endpoint, time.monotonic(), after=after, model=model)
-        self._flush()
+        """Follow a task of another client, or of an earlier life of this one. One that this
+        client knows is followed at its own endpoint."""
+        branch = self._branches.of_task(task_id)
+        branch.session.attach(task_id, branch.name, time.monotonic(), after=after, model=model)
+        if branch is not self._branches.current and not branch.running:
+            branch.start()
+        branch.flush()
 
     async def resend_elsewhere(self, task_id: str) -> bool:
         """At the user's word: send a task that no node ever accepted to the chosen endpoint."""
-        moved = self._session.move(task_id, self._endpoint)
-        self._flush()
+        branch = self._branches.current
+        moved = branch.session.move(task_id, branch.name)
+        branch.flush()
+        self._branches.tidy()
         return moved
 
     async def accepted(self, task_id: str, timeout_s: float = ANSWER_S) -> TaskRecord:
@@ -200,42 +276,38 @@ class MeshClient:
         """
         record = self._known(task_id)
         if not record.accepted:
-            await _within(timeout_s, self._accepts, task_id)
-            record = self._known(task_id)
+            record = await self._waiting.acceptance(task_id, timeout_s)
         if record.state == "refused":
-            raise _failure(record)
+            raise failure(record)
         return record
 
     async def result(self, task_id: str, timeout_s: float | None = None) -> Any:
         """Wait for the end: the result, or TaskError with the terminal code as `outcome`."""
-        record = self._known(task_id)
-        if record.pending:
-            await _within(timeout_s, self._ends, task_id)
-            record = self._known(task_id)
+        record = await self._ended(task_id, timeout_s)
         if record.state != "done":
-            raise _failure(record)
+            raise failure(record)
         return record.result
 
     def is_task_pending(self, task_id: str) -> bool:
-        return self._session.is_pending(task_id)
+        return self._branches.current.session.is_pending(task_id)
 
     def get_task(self, task_id: str) -> TaskRecord | None:
         """What is known of one task, as a copy; None when this client never had it."""
-        return self._session.record(task_id, time.monotonic())
+        return self._branches.current.session.record(task_id, time.monotonic())
 
     def get_task_history(self) -> list[TaskRecord]:
         """Copies of what is known, newest first: all pending tasks, the last 500 ended ones."""
-        return self._session.history(time.monotonic())
+        return self._branches.current.session.history(time.monotonic())
 
     def get_task_logs(self, task_id: str) -> list[dict[str, Any]]:
         """The log messages of a task so far, in order."""
-        return self._session.logs(task_id)
+        return self._branches.current.session.logs(task_id)
 
     # What else a node answers
 
     async def models(self) -> list[dict[str, Any]]:
         """`[{name, version, title, parametersSchema}]`"""
-        return list((await self._ask({"type": "models"})).get("models") or [])
+        return list((await self._asking.ask({"type": "models"})).get("models") or [])
 
     async def tasks(
         self, *, before: Any = None, limit: int | None = None, state: str | None = None
@@ -243,7 +315,7 @@ class MeshClient:
         """The node's own history, newest first; `before` pages on."""
         wanted = {"before": before, "limit": limit, "state": state}
         given = {name: value for name, value in wanted.items() if value is not None}
-        return list((await self._ask({"type": "tasks", **given})).get("tasks") or [])
+        return list((await self._asking.ask({"type": "tasks", **given})).get("tasks") or [])
 
     async def upload(
         self, source: Path | str | bytes, *, name: str = "", progress: Progress | None = None
@@ -253,7 +325,15 @@ class MeshClient:
         One at a time. After a lost connection it goes on where the node has got to.
         """
         async with self._uploading:
-            return await upload(self, source, name=name, progress=progress)
+            return await upload(self._asking, source, name=name, progress=progress)
+
+    async def define(self, definition: Definition) -> Defined:
+        """Make the node keep an own function; tasks name it by the name and version it answers.
+
+        The same one again changes nothing, and its bytes travel only where the node lacks them.
+        Raises ProtocolError where the node does not allow it, InputError for what is wrong.
+        """
+        return await define(self._asking.ask, self.upload, definition, self._secrets())
 
     # Events and console
 
@@ -282,75 +362,95 @@ class MeshClient:
 
     # Inside
 
-    def _address(self) -> Address:
-        found = self._locate(self._endpoint) if self._locate is not None else None
-        url, token = found or (self.config.url(self._endpoint), None)
-        return address(url, self._tokens.get(self._endpoint) or token)
+    def _address(self, name: str) -> Address:
+        found = self._found(name)
+        if found.token:
+            self._used[name] = found.token
+        return found
 
-    def _target(self) -> tuple[str, Address]:
-        return self._endpoint, self._address()
+    def _found(self, name: str) -> Address:
+        named = self._roaming.address(name) if self._roaming is not None else None
+        if named is not None:
+            return named
+        found = self._locate(name) if self._locate is not None else None
+        url, token = found or (self.config.url(name), None)
+        return address(url, self._tokens.get(name) or token)
 
-    def _apply(self, events: list[Event]) -> None:
-        for event in events:
-            self._emit(event)
-        self._flush()
+    def _link_state(self, branch: Branch) -> LinkState:
+        return LinkState(
+            endpoint=branch.name,
+            current=branch is self._branches.current,
+            connected=branch.connected,
+            pending=branch.pending,
+        )
 
-    def _flush(self) -> None:
-        if self._link is not None:
-            self._link.flush()
+    def _move(self, name: str) -> None:
+        """New tasks go to another endpoint from now on."""
+        before = self.endpoint
+        self._asking.give_back(LinkError("new tasks go to another endpoint now: ask again"))
+        self._branches.choose(name)
+        branch = self._branches.current
+        self._heard(branch, Event("endpoint_changed", {"endpoint": name, "before": before}))
+        if branch.connected:
+            self._heard(branch, Event("connected", {"endpoint": name}))
+        elif self._roaming is not None:
+            branch.start()
 
-    def _emit(self, event: Event) -> None:
+    def _warn(self, error: WorkbenchError) -> None:
+        self._write("error", error.template, error.values)
+
+    def _heard(self, branch: Branch, event: Event) -> None:
+        """One event of one branch. Only the connection of new tasks is `connected` or not."""
         name, data = event
         if name == "answer":
-            self._answers.route(data)
+            self._asking.heard(data)
             return
-        if name in ("task_accepted", "task_progress", "task_completed", "task_error"):
-            self._tell_waiters(name, str(data["taskId"]))
-        elif name == "disconnected":
-            self._answers.give_back(LinkError(data["template"], **data["values"]))
-        line = note(name, data, endpoint=self._endpoint, debug=self.config.debug)
+        beside = name in LINK_EVENTS and branch is not self._branches.current
+        self._measure(branch, name, data)
+        if name in HEARD and self._waiting.of(str(data["taskId"])):
+            self._waiting.tell(name, self._known(str(data["taskId"])))
+        if name == "disconnected" and not beside:
+            self._asking.give_back(LinkError(data["template"], **data["values"]))
+        line = note(name, data, endpoint=branch.name, debug=self.config.debug)
         if line is not None:
             self._write(*line)
-        self._handlers.emit(name, data)
+        if not beside:
+            self._handlers.emit(name, data)
+        if self._roaming is not None and name in LINK_EVENTS:
+            self._roaming.heard(branch, event)
+        if name in ENDS:
+            self._end_batch(str(data["taskId"]))
+            self._branches.tidy()
 
-    def _tell_waiters(self, name: str, task_id: str) -> None:
-        for waiting in self._accepts.pop(task_id, ()):
-            settle(waiting)
-        if name in ("task_completed", "task_error"):
-            for waiting in self._ends.pop(task_id, ()):
-                settle(waiting)
+    def _measure(self, branch: Branch, name: str, data: dict[str, Any]) -> None:
+        ended = self.get_task(str(data["taskId"])) if name == "task_error" else None
+        refused = ended is not None and ended.state == "refused"
+        latency_s = self._meter.heard(name, data, time.monotonic(), refused=refused)
+        if latency_s is not None and self._roaming is not None:
+            self._roaming.accepted(branch, latency_s)
+
+    def _end_batch(self, task_id: str) -> None:
+        batch_id = self._batches.pop(task_id, None)
+        record = None if batch_id is None else self.get_task(task_id)
+        if record is None:
+            return
+        success = record.state == "done"
+        became = {"result": record.result} if success else {"error": record.error}
+        told = {"batchId": batch_id, "taskId": task_id, "model": record.model, "success": success}
+        code = {} if success else {"code": record.code}
+        self._handlers.emit("batch_processed", {**told, **became, **code})
 
     def _write(self, level: str, template: str, values: dict[str, Any]) -> None:
         line = self._console.write(_wall_ms(), level, template, values)
         self._handlers.emit("console", line._asdict())
 
-    async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        request_id = uuid.uuid4().hex
-        with self.answers(request_id) as answers:
-            self.say({**message, "requestId": request_id})
-            return await next_answer(answers, message["type"])
+    def _secrets(self) -> list[str]:
+        """Every token that this client knows. It asks nobody: each task is held against them."""
+        return [*{*self._tokens.values(), *self._used.values()}]
 
-    # What an upload needs
-
-    def answers(self, key: str) -> AbstractContextManager[Queue]:
-        """Everything that the node says with this requestId or uploadId."""
-        return self._answers.of(key)
-
-    def say(self, message: dict[str, Any]) -> None:
-        """Send a message that belongs to no task. Raises LinkError when not connected."""
-        self._session.ask(message)
-        self._flush()
-
-    def say_slice(self, part: bytes) -> None:
-        """Send one binary frame."""
-        self._session.send_slice(part)
-        self._flush()
-
-    async def until_connected(self, wait_s: float) -> None:
-        """Return when connected. Raises LinkError when the attempts or the time are spent."""
-        if self._link is None:
-            raise LinkError("not connected to a mesh node: call connect() and try again")
-        await self._link.until_open(wait_s)
+    async def _ended(self, task_id: str, timeout_s: float | None) -> TaskRecord:
+        record = self._known(task_id)
+        return await self._waiting.end(task_id, timeout_s) if record.pending else record
 
     def _known(self, task_id: str) -> TaskRecord:
         record = self.get_task(task_id)
@@ -360,35 +460,16 @@ class MeshClient:
         return record
 
 
-async def _within(
-    timeout_s: float | None, waiters: dict[str, list[asyncio.Future[None]]], task_id: str
-) -> None:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    waiters.setdefault(task_id, []).append(future)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await future
-    except TimeoutError:
-        raise LinkError(
-            "no word about task {task} within {limit_s} s; it goes on at its node",
-            task=task_id,
-            limit_s=timeout_s,
-        ) from None
-
-
-def _failure(record: TaskRecord) -> WorkbenchError:
-    """Why a task has no result: the node's refusal, or the way it ended."""
-    message = {"template": record.template, "values": record.values, "error": record.error}
-    if record.state == "refused":
-        return fault({**message, "code": record.code})
-    template, values = sentence(message)
-    return TaskError(template, outcome=record.state, **values)
-
-
 def _endpoint(name: str) -> str:
     if name not in ENDPOINTS:
         raise InputError.field("endpoint", name, ", ".join(ENDPOINTS))
     return name
+
+
+def _refuse_tokens(parameters: Mapping[str, Any], data: Any, tokens: list[str]) -> None:
+    """Before anything leaves: the node would keep it for everyone who may read its tasks."""
+    named = {f"parameters.{name}": value for name, value in parameters.items()}
+    refuse_tokens({**named, "inputData": data}, tokens)
 
 
 def _inline(data: Any) -> Any:

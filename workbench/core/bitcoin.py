@@ -22,7 +22,9 @@ COIN = 100_000_000
 _HALVING = {"regtest": 150}
 _WITNESS_COMMITMENT = bytes.fromhex("6a24aa21a9ed")
 _HEADER = Struct("<i32s32sIII")
-_U16, _U32, _U64 = Struct("<H"), Struct("<I"), Struct("<Q")
+_I32, _U16, _U32, _U64 = Struct("<i"), Struct("<H"), Struct("<I"), Struct("<Q")
+_WIDER = {0xFD: 2, 0xFE: 4, 0xFF: 8}
+"""Further bytes of a compact size, by its first one."""
 _OUTPOINT = Struct("<32sI")
 _Input = tuple[str, int, bytes, int]  # txid, vout, script, sequence
 
@@ -287,6 +289,20 @@ def _stated_height(script: bytes) -> int | None:
     if not 0 < first <= 5 or len(number) < first or number[-1] & 0x80:
         return None
     return int.from_bytes(number, "little")
+
+
+def opening_height(opening: bytes) -> int | None:
+    """What `Block.height` says, from the first 400 bytes of a raw block alone."""
+    try:
+        (version,) = _I32.unpack_from(opening)
+        first = opening[_HEADER.size]
+        marker = _HEADER.size + 1 + _WIDER.get(first, 0) + 4
+        puts = marker + (2 if opening[marker] == 0 else 0)
+        length = opening[puts + 37]
+        script = opening[puts + 38 : puts + 38 + length]
+    except (error, IndexError):
+        return None
+    return _stated_height(script) if version > 1 and len(script) == length else None
 
 
 def check_block(block: Block) -> None:

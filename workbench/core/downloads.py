@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from workbench.core.sentence import Sentence
-from workbench.errors import InputError, shown
+from workbench.errors import InputError, shown, without_secrets
 
 State = Literal[
     "queued",
@@ -28,6 +28,7 @@ ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 
 SUFFIXES = (".gguf", ".safetensors", ".json", ".txt", ".model", ".jinja")
 """What is fetched: weights that hold no code, and the small files beside them."""
+OPEN_ADDRESS = "an address without a user, a password or a token, since it is kept and shown"
 NAME_LIMIT = 200
 FILE_LIMIT = 600
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
@@ -153,5 +154,7 @@ def check_wanted(wanted: Wanted) -> None:
 def check_file(file: RemoteFile) -> None:
     """Raises InputError for a file that must not be fetched."""
     safe_name(file.name)
+    if without_secrets(file.url) != file.url:
+        raise InputError.field("url", file.url, OPEN_ADDRESS)
     if file.sha256 is not None and not _SHA256.match(file.sha256):
         raise InputError.field("sha256", file.sha256, "64 hexadecimal digits in lower case")

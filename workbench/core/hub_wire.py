@@ -22,8 +22,9 @@ Number = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 TaskId = Identifier | Number
 RequestId = Text | Number | None
 Scalar = Annotated[str, msgspec.Meta(max_length=SQL_LIMIT)] | int | float | bool | None
+Listed = Annotated[list[Scalar], msgspec.Meta(max_length=10_000)]
 Parameters = (
-    Annotated[dict[str, Scalar], msgspec.Meta(max_length=200)]
+    Annotated[dict[str, Scalar | Listed], msgspec.Meta(max_length=200)]
     | Annotated[list[Scalar], msgspec.Meta(max_length=200)]
     | None
 )

@@ -8,6 +8,11 @@ import msgspec
 
 from workbench.core.gpu import Vendor
 
+FUNCTION = "own function"
+"""The name, no parameter's, under which the bytes of an own function travel beside its inputs."""
+TASK_MARK = "WORKBENCH_TASK"
+"""The environment variable that is set inside a task's process and in all that this starts."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine needs to run one attempt. `key` is `<taskId>.<attempt>`."""

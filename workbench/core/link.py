@@ -9,6 +9,7 @@ from workbench.errors import LinkError, ProtocolError
 GROWTH = 1.5
 STABLE_S = 60.0
 SLOW_RETRY_S = 60.0
+"""Where the waits stop growing, and how long they are after the attempts are spent."""
 SPREAD = 0.2
 
 
@@ -85,7 +86,8 @@ class Reconnects:
     def _next(
         self, error: LinkError, now: float, delay_s: float, max_attempts: int, jitter: float
     ) -> Event:
-        wait_s = delay_s * GROWTH**self._attempts * (1 - SPREAD + 2 * SPREAD * jitter)
+        grown_s = min(delay_s * GROWTH**self._attempts, max(delay_s, SLOW_RETRY_S))
+        wait_s = grown_s * (1 - SPREAD + 2 * SPREAD * jitter)
         self._attempts += 1
         self.retry_at = now + wait_s
         told = {"attempt": self._attempts, "delayS": wait_s, "maxAttempts": max_attempts}

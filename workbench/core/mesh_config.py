@@ -9,25 +9,36 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from workbench.core.batch_address import check_base
 from workbench.core.wire import convert
-from workbench.errors import InputError
+from workbench.errors import InputError, without_secrets
 
 ENDPOINTS = ("local", "remote", "custom")
 
 
 class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`reconnect_delay` and `task_timeout` in seconds; `keep_trying` retries each minute
-    after the attempts are spent."""
+    """The settings of one client; camel case is understood."""
 
     reconnect_delay: Annotated[float, msgspec.Meta(gt=0, le=600)] = 2.0
+    """Seconds before it connects again; each further attempt waits 1.5 times longer."""
     reconnect_max_attempts: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
+    """Attempts after a lost connection; the count starts anew after a stable minute."""
     keep_trying: bool = False
+    """Whether to try each minute once they are spent."""
     task_timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 30.0
+    """Seconds of silence about a task before the event `task_timeout`; cancels nothing."""
     console_max_lines: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    """Lines that the console keeps."""
     local_endpoint: str = "ws://localhost:8081/mesh"
+    """The address of `local`: `ws:` on this machine only."""
     remote_endpoint: str = "wss://mesh.runes.pro/node"
+    """The address of `remote`."""
     custom_endpoint: str | None = None
+    """The address of `custom`."""
+    batch_base_url: str | None = None
+    """What the id of a batch is put after; without it batches are those that the hub keeps."""
     debug: bool = False
+    """Whether the console tells of each message."""
 
     def changed(self, **changes: Any) -> MeshConfig:
         """The same with some values changed; camel-case names are understood.
@@ -35,7 +46,14 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Raises InputError naming the faulty value.
         """
         new = {snake(name): value for name, value in changes.items()}
-        return convert({**msgspec.structs.asdict(self), **new}, MeshConfig)
+        config = convert({**msgspec.structs.asdict(self), **new}, MeshConfig)
+        if config.batch_base_url is not None:
+            check_base(config.batch_base_url)
+        return config
+
+    def __repr__(self) -> str:
+        values = msgspec.structs.asdict(self).items()
+        return without_secrets(f"MeshConfig({', '.join(f'{name}={v!r}' for name, v in values)})")
 
     def url(self, endpoint: str) -> str:
         """The address of `local`, `remote` or `custom`."""
@@ -70,7 +88,7 @@ def address(url: str, token: str | None = None) -> Address:
         parts, host = urlsplit(""), ""
     allowed = "ws://localhost:PORT/PATH, or wss://HOST/PATH"
     if parts.scheme not in ("ws", "wss") or not host or parts.username or parts.fragment:
-        raise InputError.field("endpoint", _without_secrets(url), allowed)
+        raise InputError.field("endpoint", url, allowed)
     loopback = is_loopback(host)
     if parts.scheme == "ws" and not loopback:
         raise InputError(
@@ -95,9 +113,5 @@ def is_loopback(host: str) -> bool:
 
 
 def snake(name: str) -> str:
-    """`taskProgress` as `task_progress`; a snake-case name stays as it is."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-def _without_secrets(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//…@", re.sub(r"token=[^&#]*", "token=…", str(url)))
+    """`taskProgress` and `task-progress` as `task_progress`, which stays as it is."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).replace("-", "_").lower()

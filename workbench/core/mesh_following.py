@@ -37,21 +37,24 @@ class Following:
 
 
 class Tasks:
-    """Every pending task, and the newest ended ones; in the order in which they came."""
+    """Every pending task, and those that ended last; in the order in which they came."""
 
     def __init__(self) -> None:
         self.known: dict[str, Following] = {}
         self.pending: dict[str, Following] = {}
+        self._ended: dict[str, None] = {}
 
     def keep(self, following: Following) -> None:
         """A new task, or one of the same name as an ended one."""
         task_id = following.record.task_id
         self.known.pop(task_id, None)
+        self._ended.pop(task_id, None)
         self.known[task_id] = self.pending[task_id] = following
 
     def end(self, task_id: str) -> None:
-        """No longer pending; the oldest of too many ended ones is forgotten."""
+        """No longer pending; of too many ended ones that which ended first is forgotten."""
         del self.pending[task_id]
-        while len(self.known) - len(self.pending) > HISTORY_KEPT:
-            oldest = next(task for task in self.known if task not in self.pending)
-            del self.known[oldest]
+        self._ended[task_id] = None
+        while len(self._ended) > HISTORY_KEPT:
+            first = next(iter(self._ended))
+            del self._ended[first], self.known[first]

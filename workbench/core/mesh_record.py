@@ -14,7 +14,8 @@ class TaskRecord(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Fal
     """A task as its client knows it. Instants in milliseconds since the Unix epoch.
 
     `state` is `sent` until the node answers, then a state of the protocol, or `refused`
-    when the node would not have it. `seq` is the last numbered message seen.
+    when the node would not have it; `cause` is then `store` where its disk was at fault. `seq`
+    is the last numbered message seen.
     """
 
     task_id: str
@@ -31,6 +32,7 @@ class TaskRecord(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=Fal
     result: Any = None
     error: str | None = None
     code: str | None = None
+    cause: str | None = None
     submitted_at: int = 0
     elapsed_s: float = 0.0
     silent_s: float = 0.0

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from workbench.core.link import BY_THE_USER, Event, Reconnects, reason_of
+from workbench.core.masking import as_kept
 from workbench.core.mesh_config import MeshConfig
 from workbench.core.mesh_following import Following, Tasks
 from workbench.core.mesh_record import (
@@ -38,12 +39,13 @@ BUSY_MOST_S = 8.0
 class MeshSession:
     """The client's decisions. One thread only; `now` is any clock that never goes back."""
 
-    def __init__(self, config: MeshConfig | None = None) -> None:
+    def __init__(self, config: MeshConfig | None = None, tasks: Tasks | None = None) -> None:
         self.config = config or MeshConfig()
         self.endpoint: str | None = None
         """The endpoint that the open connection leads to; None while there is none."""
         self._schedule = Reconnects()
-        self._tasks = Tasks()
+        self._tasks = Tasks() if tasks is None else tasks
+        """Perhaps those of a client with several sessions, each connected elsewhere."""
         self._outbox: list[str | bytes] = []
         self._handlers: dict[str, Callable[..., list[Event]]] = {
             "taskAccepted": self._accepted,
@@ -87,10 +89,9 @@ class MeshSession:
         """To be called about twice a second: silence noticed, refused-for-busy sent again."""
         events: list[Event] = []
         for task_id, following in self._tasks.pending.items():
-            if following.resend_at is not None and now >= following.resend_at:
-                following.resend_at = None
-                if self.endpoint == following.record.endpoint:
-                    self._take_up(following)
+            due = following.resend_at is not None and now >= following.resend_at
+            if due and self.endpoint == following.record.endpoint:
+                self._take_up(following)
             silent_s = now - following.heard_at
             if silent_s >= self.config.task_timeout and not following.silence_told:
                 following.silence_told = True
@@ -142,8 +143,8 @@ class MeshSession:
             model=message["model"],
             endpoint=endpoint,
             submitted_at=message.get("timestamp", 0),
-            parameters=message.get("parameters") or {},
-            input_data_url=message.get("inputDataURL"),
+            parameters=as_kept(message.get("parameters") or {}),
+            input_data_url=as_kept(message.get("inputDataURL")),
         )
         following = Following(record, message, now)
         self._tasks.keep(following)
@@ -256,7 +257,7 @@ class MeshSession:
     ) -> list[Event]:
         if isinstance(message, ErrorMessage) and message.taskId is None:
             if message.code == "busy":
-                self._busy([task for task in self._tasks.pending.values() if task.unanswered], now)
+                self._busy(self._unanswered_here(), now)
             return [Event("log", {**document, "level": "error", "content": str(message.error)})]
         if isinstance(message, LogMessage) and message.taskId not in self._tasks.known:
             return [Event("log", document)]
@@ -337,8 +338,16 @@ class MeshSession:
             return [Event("task_completed", document)]
         code = str(document.get("code") or state)
         record.error, record.code = str(document.get("error") or state), code
+        record.cause = "store" if document.get("cause") == "store" else None
         record.template, record.values = document.get("template"), document.get("values") or {}
         return [Event("task_error", {**document, "error": record.error, "code": code})]
+
+    def _unanswered_here(self) -> list[Following]:
+        """The tasks that a word of this connection's node without a task may be about."""
+        pending = self._tasks.pending.values()
+        return [
+            each for each in pending if each.unanswered and each.record.endpoint == self.endpoint
+        ]
 
     def _busy(self, tasks: Iterable[Following], now: float) -> None:
         for following in tasks:
@@ -349,7 +358,7 @@ class MeshSession:
     def _take_up(self, following: Following) -> None:
         """Send what lets this connection speak about a task: the task itself, or an attach."""
         record = following.record
-        following.unanswered = True
+        following.unanswered, following.resend_at = True, None
         if following.message is not None and not record.accepted and not following.cancel_wanted:
             self._send(following.message)
             return

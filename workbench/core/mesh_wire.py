@@ -7,12 +7,19 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from workbench.core.signature import BatchKind
 from workbench.core.wire import decode
 from workbench.errors import InputError
 
 FRAME_BYTES = 1 << 20
 """Largest binary frame of an upload, and largest inline input."""
 PARAMETERS_BYTES = 64 << 10
+SCHEMA_BYTES = 64 << 10
+"""Largest JSON Schema of an own function's parameters."""
+SOURCE_CHARS = 256 << 10
+DESCRIPTION_CHARS = 4000
+FUNCTION_BYTES = 16 << 20
+"""Largest own function, with all that it uses."""
 TIMEOUT_MOST_MS = 600_000
 
 State = Literal[
@@ -34,6 +41,13 @@ _NAMES = {
     "timeout_ms": "timeoutMs",
     "use_cache": "useCache",
     "upload_id": "uploadId",
+    "model_version": "modelVersion",
+    "function_url": "functionURL",
+    "gpu_memory_mb": "gpuMemoryMB",
+    "parameters_schema": "parametersSchema",
+    "source_sha256": "sourceSha256",
+    "batch_kind": "batchKind",
+    "needs_batch": "needsBatch",
 }
 
 
@@ -44,7 +58,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename=_NAMES):
 
 
 class TaskMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
-    """`task`: run this model over this input. `priority`: higher goes first."""
+    """`task`: run this model over this input. `priority`: higher goes first.
+
+    `model_version` names one version of an own function; without it the newest one runs.
+    """
 
     task_id: TaskId
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -55,6 +72,7 @@ class TaskMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_MOST_MS)] = TIMEOUT_MOST_MS
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     use_cache: bool = True
+    model_version: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
 
 
 class CancelMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
@@ -95,6 +113,28 @@ class UploadMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
+class DefineMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
+    """`define`: keep this own function. Its bytes were uploaded before; the node never loads them.
+
+    `version` is its author's word for it; the node adds what its content says.
+    """
+
+    function_url: Annotated[str, msgspec.Meta(pattern="^upload:[0-9a-f]{64}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]{0,99}$")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,40}$")] = "own"
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    description: Annotated[str, msgspec.Meta(max_length=DESCRIPTION_CHARS)] = ""
+    pure: bool = True
+    gpu_memory_mb: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    parameters_schema: dict[str, Any]
+    batch_kind: BatchKind | None = None
+    needs_batch: bool = False
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=SOURCE_CHARS)]
+    source_sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    python: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,2}\.[0-9]{1,3}$")]
+    cloudpickle: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,50}$")]
+
+
 KINDS: dict[str, type[Message]] = {
     "task": TaskMessage,
     "cancelTask": CancelMessage,
@@ -103,6 +143,7 @@ KINDS: dict[str, type[Message]] = {
     "models": ModelsMessage,
     "tasks": TasksMessage,
     "upload": UploadMessage,
+    "define": DefineMessage,
 }
 
 
@@ -115,15 +156,7 @@ def read(frame: str) -> Message:
 
 
 def _check_input(message: TaskMessage) -> None:
-    given = (message.input_url is not None) + (message.input_data is not msgspec.UNSET)
-    if given == 0:
-        raise InputError(
-            "{field} is {value}; allowed: {allowed}",
-            field="inputDataURL",
-            value="missing",
-            allowed="a URL, or inline JSON as inputData",
-        )
-    if given == 2:
+    if message.input_url is not None and message.input_data is not msgspec.UNSET:
         raise InputError("inputDataURL and inputData are both given; allowed: one of them")
 
 
@@ -213,6 +246,11 @@ def uploaded(upload_id: str, sha256: str, **echo: Any) -> dict[str, Any]:
     """All bytes are here and are those that were promised."""
     fields = {"uploadId": upload_id, "inputDataURL": f"upload:{sha256}"}
     return {"type": "uploaded", **fields, **echo}
+
+
+def defined(name: str, version: str, known: bool, **echo: Any) -> dict[str, Any]:
+    """An own function is kept, as this version; `known`: it was kept before."""
+    return {"type": "defined", "name": name, "version": version, "known": known, **echo}
 
 
 HEARTBEAT = '{"type":"heartbeat"}'

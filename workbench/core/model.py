@@ -1,4 +1,4 @@
-"""A mesh model: a typed function that a node runs over one batch.
+"""A mesh model: a function that a node runs over one batch.
 
 Everything a person or a wire needs to know of a model (its parameters, their types,
 bounds, defaults and titles) is read from the function's signature, once.
@@ -6,18 +6,25 @@ bounds, defaults and titles) is read from the function's signature, once.
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, overload
 
 import msgspec
 
+from workbench.core import model_card
+from workbench.core.signature import BatchKind, hints_of, signature_of
 from workbench.core.wire import fault_of
 from workbench.errors import Fault, InputError, WorkbenchError, shown
 
 DATA_URL_FORMAT = "data-url"
+_TEXT_BOUNDS = frozenset(("minLength", "maxLength", "pattern", "format"))
+OWN_VERSION = "own"
+"""The version of a model whose author gave none: whoever keeps it tells its states apart."""
 
 DataURL = Annotated[
     Annotated[str, msgspec.Meta(max_length=4096)] | None,
@@ -69,11 +76,22 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
     pure: bool
     gpu_memory_mb: int | None = None
     """What it needs of one GPU's memory; None: it runs on the CPU."""
-    function: Callable[..., Result]
+    function: Callable[..., Any]
     parameters: type[msgspec.Struct]
+    context: str | None
+    """The name of the function's parameter that gets the Context; None: it has none."""
+    batch: BatchKind | None
+    """As what its parameter `batch` gets the batch; None: it has none."""
+    needs_batch: bool
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Result:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return model_card.text(self)
+
+    def _repr_html_(self) -> str:
+        return model_card.html(self)
 
     @property
     def target(self) -> str:
@@ -81,18 +99,22 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.function.__module__}:{self.function.__qualname__}"
 
     @property
+    def files(self) -> dict[str, str]:
+        """What has to lie beside its inputs: nothing, its module is installed."""
+        return {}
+
+    @property
     def extra_inputs(self) -> tuple[str, ...]:
         """Names of the parameters that are DataURLs."""
-        properties = self.parameters_schema()["properties"]
-        return tuple(
-            name for name, schema in properties.items() if schema.get("format") == DATA_URL_FORMAT
-        )
+        return data_urls(self.parameters_schema())
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        return self.parameters.__struct_fields__
 
     def parameters_schema(self) -> dict[str, Any]:
-        """The parameters as one self-contained JSON Schema object."""
-        definitions = msgspec.json.schema(self.parameters)["$defs"]
-        schema: dict[str, Any] = definitions.pop("Parameters")
-        return {**schema, "$defs": definitions} if definitions else schema
+        """The parameters as one self-contained JSON Schema object, the caller's own."""
+        return copy.deepcopy(_schema(self.parameters))
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, defaults filled in. Raises InputError naming each faulty one."""
@@ -110,7 +132,7 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
                     msgspec.convert(given[name], hints[name])
                 except msgspec.ValidationError as error:
                     fault = fault_of(str(error), given[name])
-                    allowed = _allowed(properties[name]) or fault.allowed
+                    allowed = allowed_words(properties[name]) or fault.allowed
                     faults.append(Fault(f"parameters.{name}", shown(given[name]), allowed))
         if faults:
             raise InputError.of(faults)
@@ -120,10 +142,40 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError.of([fault_of(str(error), given)]) from None
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def first_paragraph(function: Callable[..., Any]) -> str:
+    """The first paragraph of its docstring, on one line."""
+    return " ".join(inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].split())
+
+
+@functools.lru_cache(maxsize=256)
+def _schema(parameters: type[msgspec.Struct]) -> dict[str, Any]:
+    """Kept, because making one takes a third of a millisecond and every list of models has all."""
+    definitions = msgspec.json.schema(parameters)["$defs"]
+    schema: dict[str, Any] = definitions.pop("Parameters")
+    for field in msgspec.structs.fields(parameters):
+        if field.default_factory is not msgspec.NODEFAULT:  # a list's, which has no constant
+            made = msgspec.to_builtins(field.default_factory(), order="deterministic")
+            schema["properties"][field.name]["default"] = made
+    return {**schema, "$defs": definitions} if definitions else schema
+
+
+def data_urls(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the parameters that name inputs of their own, from a model's schema."""
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    return tuple(
+        name
+        for name, each in properties.items()
+        if isinstance(each, Mapping) and each.get("format") == DATA_URL_FORMAT
+    )
+
+
+def allowed_words(schema: Mapping[str, Any]) -> str:
     """What a parameter's schema allows, in words; empty where words would not be exact."""
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
+    if "anyOf" in schema:
+        options = [allowed_words(each) for each in schema["anyOf"]]
+        return " or ".join(options) if all(options) else ""
     bounds = [
         f"{words} {schema[key]}"
         for key, words in (
@@ -135,23 +187,49 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         if key in schema
     ]
     kind = schema.get("type")
-    return " ".join([str(kind), *bounds]) if kind in ("integer", "number", "boolean") else ""
+    if kind in ("integer", "number", "boolean", "null"):
+        return " ".join([str(kind), *bounds])
+    return "text" if kind == "string" and not schema.keys() & _TEXT_BOUNDS else ""
+
+
+@overload
+def model(function: Callable[..., Any], /) -> MeshModel: ...
+
+
+@overload
+def model(
+    *,
+    name: str = ...,
+    version: str = ...,
+    title: str = ...,
+    pure: bool = ...,
+    gpu_memory_mb: int | None = ...,
+) -> Callable[[Callable[..., Any]], MeshModel]: ...
 
 
 def model(
+    function: Callable[..., Any] | None = None,
+    /,
     *,
-    name: str,
-    version: str,
+    name: str = "",
+    version: str = OWN_VERSION,
     title: str = "",
     pure: bool = True,
     gpu_memory_mb: int | None = None,
-) -> Callable[[Callable[..., Result]], MeshModel]:
-    """Make a mesh model of a typed function `f(context, *, parameter: type = default, ...)`.
+) -> MeshModel | Callable[[Callable[..., Any]], MeshModel]:
+    """Make a mesh model of a function: bare, `@model`, or `@model(name=..., ...)`.
 
-    `pure` says that it may be run again after a lost worker; `gpu_memory_mb` (MB of 1,000,000
-    bytes) that it waits until so much of one GPU is lent to it: its context then names the
-    device. Bounds, titles and
-    descriptions of parameters stand in their annotations, as `msgspec.Meta`.
+    Its parameter `context` gets the Context and its parameter `batch` the batch: as Path, bytes,
+    dict, list, pandas.DataFrame, pyarrow.Table or polars.DataFrame, as it is annotated. Both may
+    be left out. Every other one is a parameter of its form; it needs no type where its default
+    is a number, a text, True or False. Bounds, titles and descriptions of parameters stand in
+    their annotations, as `msgspec.Meta`.
+
+    It returns a Result, or a plain value: what JSON holds, a table, a Plotly figure, or a
+    dictionary or tuple of these. `name` is the function's own where none is given, with `-` for
+    `_`. `pure` says that it may be run again after a lost worker, and answered with an earlier
+    result; `gpu_memory_mb` (MB of 1,000,000 bytes) that it waits until so much of one GPU is lent
+    to it: its context then names the device.
     """
 
     if gpu_memory_mb is not None and gpu_memory_mb <= 0:
@@ -161,33 +239,23 @@ def model(
             value=gpu_memory_mb,
         )
 
-    def make(function: Callable[..., Result]) -> MeshModel:
-        hints = typing.get_type_hints(function, include_extras=True)
-        fields: list[Any] = []
-        for parameter in list(inspect.signature(function).parameters.values())[1:]:
-            if parameter.name not in hints:
-                raise WorkbenchError(
-                    "{model}: parameter {name} has no type: annotate it",
-                    model=name,
-                    name=parameter.name,
-                )
-            kind = hints[parameter.name]
-            if parameter.default is inspect.Parameter.empty:
-                fields.append((parameter.name, kind))
-            else:
-                fields.append((parameter.name, kind, parameter.default))
-        struct = msgspec.defstruct(
-            "Parameters", fields, kw_only=True, frozen=True, forbid_unknown_fields=True
-        )
+    def make(function: Callable[..., Any]) -> MeshModel:
+        if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+            raise WorkbenchError(
+                "{value} is no plain function: write def above it, without async",
+                value=shown(function),
+            )
+        own = name or function.__name__.strip("_").replace("_", "-")
+        signature = signature_of(own, function, hints_of(own, function), Context)
         return MeshModel(
-            name=name,
+            name=own,
             version=version,
-            title=title or name,
-            description=inspect.cleandoc(function.__doc__ or "").split("\n\n")[0],
+            title=title or own,
+            description=first_paragraph(function),
             pure=pure,
             gpu_memory_mb=gpu_memory_mb,
             function=function,
-            parameters=struct,
+            **msgspec.structs.asdict(signature),
         )
 
-    return make
+    return make if function is None else make(function)

@@ -39,6 +39,12 @@ class TaskState:
         """How many attempts hold a slot."""
         return len(self._running)
 
+    def standing(self) -> dict[str, int]:
+        """How many open tasks there are in each state. Looks at those under way alone."""
+        busy = [self._open[each].state for each in (*self._running, *self._fetching)]
+        found = {state: busy.count(state) for state in ("fetching", "running", "cancelling")}
+        return {"queued": len(self._open) - len(busy), **found}
+
     @property
     def busy(self) -> bool:
         """Whether anything runs, is being fetched or stopped."""

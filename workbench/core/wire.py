@@ -118,7 +118,7 @@ def _at(document: Any, field: str) -> Any:
     return document
 
 
-def encode(message: dict[str, Any] | msgspec.Struct) -> str:
+def encode(message: dict[str, Any] | list[Any] | msgspec.Struct) -> str:
     """A message as one JSON text frame. Integers beyond 64 bits stay exact."""
     try:
         return msgspec.json.encode(message).decode()

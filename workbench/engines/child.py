@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workbench.core.job import Log, Progress
+from workbench.core.job import FUNCTION, Log, Progress
 from workbench.engines.frames import (
     LINE_CHARS,
     Frame,
@@ -114,7 +114,9 @@ class RunningContext:
     """What the running model gets as its context (core.model.Context)."""
 
     def __init__(self, order: Order, outlet: Outlet) -> None:
-        self.inputs: Mapping[str, Path] = {k: Path(v) for k, v in order.inputs.items()}
+        self.inputs: Mapping[str, Path] = {
+            name: Path(path) for name, path in order.inputs.items() if name != FUNCTION
+        }
         self.device = order.device
         self.seed = order.seed
         self.rune_limit = order.rune_limit

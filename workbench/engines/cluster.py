@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import time
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,9 @@ from urllib.parse import urlsplit
 import dask
 import distributed
 from dask.system import CPU_COUNT
+from distributed import batched
 from distributed.core import Status
+from tornado.ioloop import IOLoop
 
 from workbench.errors import LinkError, SettingsError
 
@@ -124,6 +127,7 @@ class Cluster:
 async def open_embedded(slots: int, scratch: str) -> Cluster:
     """Scheduler and one worker of `slots` threads on this event loop. Neither listens."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _keep_time()
     with dask.config.set(QUIET):
         scheduler = await _Scheduler(protocol="inproc", dashboard=False)
         worker = await _Worker(
@@ -149,7 +153,22 @@ async def open_remote(address: str, limit_s: float = CONNECT_S) -> Cluster:
         ) from None
 
 
+def _keep_time() -> None:
+    """Let Dask gather its messages by a clock that never goes back.
+
+    It takes the time of day for it: when that was set back by an hour, whatever it had to say
+    waited for an hour. Tornado, whose timer it uses there, has to mean the same clock.
+    """
+    ahead_s = time.time() - time.monotonic()
+
+    def steady() -> float:
+        return time.monotonic() + ahead_s
+
+    vars(batched)["time"] = vars(IOLoop.current()).setdefault("time", steady)
+
+
 async def _client(address: str, limit_s: float) -> Any:
+    _keep_time()
     async with asyncio.timeout(limit_s + 1):
         client = await _Base.Client(
             address, asynchronous=True, set_as_default=False, timeout=limit_s

@@ -40,6 +40,7 @@ GONE_S = 10.0  # how long a cancelled task may take to be gone before it counts 
 EVENTS_S = 5.0  # how long events may lag behind their outcome
 CLOSE_S = 1.0  # for each part of the cluster
 BEATS = 6  # so many missed, and the worker counts as lost
+LEASE_S = 10.0  # a process is ended so long after its worker froze: before it counts as lost
 NO_WORKER = (
     "GPU {gpu} is the hub's own, and tasks run on the Dask cluster: start a worker of it on the "
     "hub's machine"
@@ -91,11 +92,14 @@ class DaskEngine:
         slots: int | None = None,
         scratch: Path,
         heartbeat_s: float = 5.0,
+        lease_s: float = LEASE_S,
         connect_s: float = CONNECT_S,
     ) -> None:
         self._address = None if address is None else check_address(address)
         self._wanted_slots = slots or default_slots()
         self._scratch, self._beat_s, self._connect_s = scratch, heartbeat_s, connect_s
+        self.lingers_s = 0.0 if address is None else lease_s
+        """How long what an earlier life of the hub began may run on, on a worker that is frozen."""
         self._name = ""
         self._cluster: Cluster | None = None
         self._threads: dict[str, int] = {}
@@ -238,14 +242,15 @@ class DaskEngine:
             pure=False,
             workers=[flight.job.worker] if flight.job.worker else None,
         )
-        landing = asyncio.ensure_future(self._land(flight, future))
+        # Never cancelled: Dask gathers the results of several jobs in one task, for all of them.
+        landing = self._spawn(self._land(flight, future))
         doomed = asyncio.ensure_future(flight.doomed.wait())
         try:
             await asyncio.wait({landing, doomed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             doomed.cancel()
-            landed = landing.done() or not landing.cancel()
             future.release()
+        landed = landing.done() and not landing.cancelled()
         return landing.result() if landed else Cancelled()
 
     async def _land(self, flight: Flight, future: Any) -> Outcome:
@@ -282,17 +287,19 @@ class DaskEngine:
             run=flight.run,
             scratch=str(self._scratch.absolute()) if self._address is None else "",
             beat_s=self._beat_s,
+            lease_s=self.lingers_s,
         )
 
     async def _load(self, client: Any, job: Job) -> dict[str, Any] | None:
-        """Inputs on their way to a cluster that shares no disk with us; None if embedded."""
+        """Inputs on their way to a cluster that shares no disk with us; None if embedded.
+
+        As a list: of a dictionary Dask takes the names for its own keys, and every task has a
+        `batch`.
+        """
         if self._address is None or not job.inputs:
             return None
-        bodies = {
-            name: await asyncio.to_thread(Path(path).read_bytes)
-            for name, path in job.inputs.items()
-        }
-        return dict(await client.scatter(bodies, hash=False))
+        bodies = [await asyncio.to_thread(Path(path).read_bytes) for path in job.inputs.values()]
+        return dict(zip(job.inputs, await client.scatter(bodies, hash=False), strict=True))
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         """One batch of events, straight from Dask."""

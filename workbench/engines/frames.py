@@ -27,7 +27,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """One attempt as the supervisor and its process get it. `parameters` is JSON.
 
     `house` names the engine that gave the order, `run` this one submission of it;
-    `scratch` is empty where the Dask worker's own folder is to be used.
+    `scratch` is empty where the Dask worker's own folder is to be used. After `lease_s` in
+    which its supervisor cannot run, the process is ended; 0: it has no lease.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     run: str = ""
     scratch: str = ""
     beat_s: float = 5.0
+    lease_s: float = 0.0
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):

@@ -1,18 +1,23 @@
-"""Kills the task processes of an engine that died: one tiny process beside each engine.
+"""Kills the task processes of an engine that died, or froze: one tiny process beside each engine.
 
-It reads `+<group>` and `-<group>` lines on standard input and, when that closes, kills
-every group still listed. The kernel's parent-death signal reaches a task process only,
-not what that one started; a thread in it cannot run while C code holds the interpreter's
-lock. This process is never busy. It imports nothing of ours, so that it starts in 20 ms.
+It reads lines on standard input: `+<group>`, `-<group>`, and `=<group> <moment>`, a lease that
+ends at that moment of the monotonic clock. It kills a group whose lease has ended and, when its
+input closes, every group still listed. The kernel's parent-death signal reaches a task process
+only, not what that one started, and not while its parent is frozen; a thread in it cannot run
+while C code holds the interpreter's lock. This process is never busy. It imports nothing of
+ours, so that it starts in 20 ms.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import IO, cast
 
@@ -30,6 +35,11 @@ class Guard:
         with self._lock:
             self._groups.add(group)
             self._tell(f"+{group}\n")
+
+    def lease(self, group: int, seconds: float) -> None:
+        """`group` is killed unless another lease comes within `seconds`."""
+        with self._lock:
+            self._tell(f"={group} {time.monotonic() + seconds}\n")
 
     def remove(self, group: int) -> None:
         """`group` is gone, or no business of ours any more."""
@@ -67,15 +77,43 @@ class Guard:
         )
 
 
-def watch(lines: IO[bytes]) -> None:
-    """Keep the list until `lines` ends, then kill what is on it."""
-    groups: set[int] = set()
-    for line in lines:
-        (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+def watch(lines: int) -> None:
+    """Keep the list until `lines` ends, then kill what is on it.
+
+    What stands in the pipe is read before anything is judged: this process may have been
+    frozen, too.
+    """
+    leases: dict[int, float] = {}
+    rest = b""
+    while True:
+        wait_s = min(leases.values(), default=math.inf) - time.monotonic()
+        if select.select([lines], [], [], None if wait_s == math.inf else max(0.0, wait_s))[0]:
+            if not (data := os.read(lines, 1 << 16)):
+                break
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                note(leases, line)
+            continue
+        for group in [group for group, end in leases.items() if end <= time.monotonic()]:
+            kill(group)
+            leases[group] = math.inf
+    for group in leases:
+        kill(group)
+
+
+def note(leases: dict[int, float], line: bytes) -> None:
+    """Take one line into the list: when the lease of each group ends."""
+    group, _, moment = line[1:].partition(b" ")
+    if line[:1] == b"-":
+        leases.pop(int(group), None)
+    else:
+        leases[int(group)] = float(moment or "inf")
+
+
+def kill(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    watch(sys.stdin.buffer)
+    watch(0)

@@ -52,6 +52,10 @@ class Nursery:
         self._wanted.put(((gpu, vendor), born))
         return born.result()
 
+    def lease(self, process: TaskProcess, seconds: float) -> None:
+        """From here on the process is ended unless another lease comes within `seconds`."""
+        self._guard.lease(process.pid, seconds)
+
     def keep(self, process: TaskProcess) -> None:
         """Take back a process that may serve again; a worn one is ended."""
         if process.worn():

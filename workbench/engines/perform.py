@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from workbench.core.model import Context, MeshModel, Result
+from workbench.core.signature import BATCH
+from workbench.core.wire import convert
+from workbench.engines import batch, cell, own
 from workbench.engines.frames import Frame, Order, Raised, Returned, Table, speakable, to_json
+from workbench.engines.returned import result_of
 from workbench.errors import InputError, WorkbenchError
 
 TRACEBACK_CHARS = 20_000
 REASON_CHARS = 2_000
+HOME = Path(__file__).parents[1]
+OURS = (f"{HOME / 'engines'}{os.sep}", f"{HOME / 'core'}{os.sep}")
 DOCUMENT_LIMIT = 512 * 10**6  # bytes of JSON, figures included
 
 End = Callable[[bool], Returned | Raised]
@@ -30,7 +39,7 @@ def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> En
     """
     began = time.perf_counter()
     try:
-        result = _call(find(order.target), context, json.loads(order.parameters))
+        result = _call(find(order), context, json.loads(order.parameters))
         document, figures = _json(result.data), _json(result.figures)
         if len(document) + len(figures) > DOCUMENT_LIMIT:
             raise WorkbenchError(
@@ -54,27 +63,31 @@ def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> En
     )
 
 
-def find(target: str) -> Callable[..., Any]:
-    """What `module:function` names. Importing the module is part of the task's time."""
-    module, _, path = target.partition(":")
+def find(order: Order) -> Callable[..., Any]:
+    """The own function of an order, or what its `module:function` names. Importing is part of the
+    task's time."""
+    if own.is_own(order.target):
+        return own.load(order.target, order.inputs)
+    module, _, path = order.target.partition(":")
     found: Any = importlib.import_module(module)
     for name in path.split("."):
         found = getattr(found, name)
     if not callable(found):
-        raise WorkbenchError("{target} is no function", target=target)
+        raise WorkbenchError("{target} is no function", target=order.target)
     return found  # type: ignore[no-any-return]
 
 
 def _call(function: Callable[..., Any], context: Context, parameters: dict[str, Any]) -> Result:
-    if isinstance(function, MeshModel):
-        typed = msgspec.convert(parameters, function.parameters)
-        parameters = {name: getattr(typed, name) for name in typed.__struct_fields__}
-    result = function(context, **parameters)
-    if not isinstance(result, Result):
-        raise WorkbenchError(
-            "the model returned a {kind}; allowed: a Result", kind=type(result).__name__
-        )
-    return result
+    if not isinstance(function, MeshModel):
+        return result_of(function(context, **parameters))
+    typed = convert(parameters, function.parameters)
+    given = {name: getattr(typed, name) for name in typed.__struct_fields__}
+    if function.context is not None:
+        given[function.context] = context
+    if function.batch is not None and BATCH in context.inputs:
+        given[BATCH] = batch.read(context.inputs[BATCH], function.batch)
+    called = inspect.BoundArguments(inspect.signature(function.function), given)
+    return result_of(function(*called.args, **called.kwargs))
 
 
 def _json(value: Any) -> bytes:
@@ -129,9 +142,15 @@ def _words(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """The traceback from the model's first line on: our own frames help nobody."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
+    """The traceback from the first line of the model, or of the cell, on: our own frames help
+    nobody."""
+    begin = each = error.__traceback__
+    above = True
+    while each is not None:
+        file = each.tb_frame.f_code.co_filename
+        above = above and file.startswith(OURS)
+        if above or file == cell.__file__:
+            begin = each.tb_next
+        each = each.tb_next
+    lines = traceback.format_exception(type(error), error, begin)
     return "".join(lines)[-TRACEBACK_CHARS:]

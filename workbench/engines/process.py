@@ -14,6 +14,7 @@ from typing import IO, cast
 import psutil
 
 from workbench.core.gpu import Vendor
+from workbench.core.job import TASK_MARK
 from workbench.engines.frames import Order, pack
 
 TERM_S = 1.0  # from SIGTERM to SIGKILL
@@ -238,6 +239,7 @@ def environment(
         **{pool + suffix.get(pool, "_NUM_THREADS"): str(threads) for pool in pools},
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONHASHSEED": "0",
+        TASK_MARK: "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # numbers mean the same as the driver's own
         **visible(gpu, vendor),
     }

@@ -6,6 +6,8 @@ watch, and the work is done by a process that can be ended.
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -32,12 +34,14 @@ from workbench.engines.frames import (
     Table,
     line_event,
 )
+from workbench.engines.hiding import Hiding
 from workbench.engines.nursery import Nursery
 from workbench.engines.process import TaskProcess
 
 START_S = 60.0  # from the order to the child's word that it took it
 CLOSING_S = 0.5  # from the end of its pipe to its own
 TICK_S = 0.5  # how often a silent child is looked at
+RENEW_S = 0.2  # how often a lease is renewed, at most
 WINDOW = 32  # batches of events under way before the child has to wait
 BATCH_EVENTS = 1000
 
@@ -58,6 +62,7 @@ class Supervision:
         self._granted = WINDOW
         self.sent = 0
         self._reader = Reader()
+        self._hiding = Hiding(order.parameters, os.environ)
         self._texts = {"stdout": ("info", Lines()), "stderr": ("warning", Lines())}
         self._tables: dict[str, bytes] = {}
         self._end: Returned | Raised | None = None
@@ -108,6 +113,8 @@ class Supervision:
         with self._lock:
             self._process = None
         if reusable:
+            if self._order.lease_s:
+                self._nursery.lease(process, math.inf)
             self._nursery.keep(process)
         else:
             # A model that ended by itself gets no grace: what it left running is litter.
@@ -115,10 +122,13 @@ class Supervision:
 
     def _watch(self, process: TaskProcess) -> Outcome:
         self._deadline = time.monotonic() + START_S
-        beat = time.monotonic()
+        beat, renewed = time.monotonic(), -math.inf
         process.order(self._order)
         while True:
             now = time.monotonic()
+            if self._order.lease_s and now - renewed >= RENEW_S:
+                self._nursery.lease(process, self._order.lease_s)
+                renewed = now
             if (outcome := self._verdict(process, now)) is not None:
                 return outcome
             if now - beat >= self._order.beat_s:
@@ -209,7 +219,7 @@ class Supervision:
         elif isinstance(frame, Table):
             self._tables[frame.name] = frame.body
         elif isinstance(frame, Returned | Raised):
-            self._end = frame
+            self._end = self._hiding.raised(frame) if isinstance(frame, Raised) else frame
 
     def _rest(self) -> list[Event]:
         return [line_event(level, x) for level, lines in self._texts.values() for x in lines.rest()]
@@ -217,4 +227,5 @@ class Supervision:
     def _send(self, events: list[Event]) -> None:
         for start in range(0, len(events), BATCH_EVENTS):
             self.sent += 1
-            self._post(self.sent, events[start : start + BATCH_EVENTS])
+            batch = events[start : start + BATCH_EVENTS]
+            self._post(self.sent, [self._hiding.event(each) for each in batch])

@@ -141,7 +141,7 @@ class TaskFollowers:
         """Send a task's present state, if it has one yet."""
         now = self._feed.snapshot(str(task_id))
         if now is not None:
-            _offer(connection, task_id, now)
+            connection.offer(f"task:{task_id}", _frame(task_id, now))
 
     def remove(self, connection: Connection, task_id: int | str) -> None:
         """Follow one task no longer."""
@@ -166,11 +166,14 @@ class TaskFollowers:
         self._leave_feed()
 
     def _changed(self, task: Mapping[str, Any]) -> None:
+        """Who gave the same id shares one frame."""
+        frames: dict[int | str, str] = {}
         for connection, given in list(self._by_task.get(str(task["id"]), {}).values()):
-            _offer(connection, given, task)
+            if given not in frames:
+                frames[given] = _frame(given, task)
+            connection.offer(f"task:{given}", frames[given])
 
 
-def _offer(connection: Connection, given: int | str, task: Mapping[str, Any]) -> None:
-    """The task under the id that this follower gave, so that `5` stays an integer for it."""
-    frame = message("task:update", {"task": {**task, "id": given}})
-    connection.offer(f"task:{given}", frame)
+def _frame(given: int | str, task: Mapping[str, Any]) -> str:
+    """The task under the id that a follower gave, so that `5` stays an integer for it."""
+    return message("task:update", {"task": {**task, "id": given}})

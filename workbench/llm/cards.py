@@ -58,11 +58,13 @@ def cards_here(
     options: LoadOptions = AS_IT_COMES,
     *,
     local: Collection[str] = (),
+    kept: Sequence[Card] = (),
 ) -> list[Card]:
     """A card for each model of this machine and of the back ends, in the order of their titles.
 
-    `listed` is what the back ends say; the embedded one's tells what is loaded. `local` names
-    those of them that run on this machine: how much of another one a model takes is not judged.
+    `kept` are those of files that no back end of ours loads. `listed` is what the back ends say;
+    the embedded one's tells what is loaded. `local` names those of them that run on this machine:
+    how much of another one a model takes is not judged.
     """
     loaded = {model.id: model for model in listed if model.backend == EMBEDDED and model.loaded}
     cards = {card.id: card for card in _of_shelf(others, loaded, options, others)}
@@ -72,7 +74,7 @@ def cards_here(
         for model in listed
         if model.backend != EMBEDDED
     ]
-    every = [judged(card, machine) for card in (*cards.values(), *elsewhere)]
+    every = [judged(card, machine) for card in (*cards.values(), *elsewhere, *kept)]
     return sorted(every, key=lambda card: (card.title.lower(), card.id, card.backend))
 
 

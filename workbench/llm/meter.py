@@ -175,6 +175,8 @@ class Line:
 
     def __init__(self) -> None:
         self.in_flight = self.queued = 0
+        self.tokens = 0.0
+        """All that were ever written."""
         self._requests = self._errors = 0
         self._speaking = 0
         self._marked_at = 0.0
@@ -190,11 +192,13 @@ class Line:
         """One more answer is being written: its first token came."""
         self._mark(now)
         self._speaking += 1
+        self.tokens += 1
         self._first_tokens.append((now, ttft_ms))
 
     def wrote(self, tokens: int, since: float, now: float) -> None:
         """So many tokens, evenly between the two."""
         self._mark(now)
+        self.tokens += tokens
         for second, part_s in self._between(since, now):
             second.tokens += tokens * part_s / (now - since)
 

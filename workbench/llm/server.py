@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from workbench.core.llm import BackendBroken
+from workbench.core.masking import Mask
 from workbench.errors import InputError, LinkError, WorkbenchError
 from workbench.http import Answer, Http, Silent
 from workbench.llm.refusals import fault_of, refusal
@@ -37,6 +38,18 @@ class Key:
     def headers(self) -> dict[str, str]:
         """What carries it."""
         return {"authorization": f"Bearer {self._text}"} if self._text else {}
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Errors of what is done under it do not show the key: some servers say it again."""
+        try:
+            yield
+        except WorkbenchError as error:
+            mask = Mask([self._text or ""])
+            for name, value in error.values.items():
+                if isinstance(value, str):
+                    error.values[name] = mask(value)
+            raise
 
 
 class Server:
@@ -140,7 +153,8 @@ class Server:
         try:
             return decoded(body, decoder, self.name)
         except BackendBroken:
-            self._refuse_fault(body, model)
+            with self._key.hidden():
+                self._refuse_fault(body, model)
             raise
 
     def _refuse_fault(self, body: bytes, model: str) -> None:
@@ -153,15 +167,17 @@ class Server:
         headers: Mapping[str, str] = {"accept": "*/*", **self._key.headers()}
         if body is not None:
             headers = {**headers, "content-type": "application/json", "connection": "close"}
-        async with self._http.ask(
+        asking = self._http.ask(
             method,
             self._base + path,
             body=body,
             headers=headers,
             first_s=self._first_token_s,
             idle_s=self._idle_s,
-        ) as answer:
-            yield answer
+        )
+        with self._key.hidden():
+            async with asking as answer:
+                yield answer
 
     async def _chunks(self, answer: Answer, model: str, limit_bytes: int) -> AsyncGenerator[bytes]:
         if not answer.good:

@@ -113,6 +113,11 @@ class Service:
         return self._meter.readings()
 
     @property
+    def tokens_written(self) -> int:
+        """Tokens of all answers since the hub's start, up to the last reading."""
+        return round(self._meter.total.tokens)
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """What the last switch tried, in order, and why each failed that did."""
         return tuple(self._switching.attempts)

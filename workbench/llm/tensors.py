@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.core.cards import Card
@@ -35,7 +35,7 @@ def _files(place: Path, names: Sequence[str]) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def cards(models: Mapping[str, Sequence[Path]], owner: str) -> list[Card]:
+def cards(folder: Path, owner: str) -> list[Card]:
     """A card for each, of its size and its place."""
     return [
         Card(
@@ -47,6 +47,6 @@ def cards(models: Mapping[str, Sequence[Path]], owner: str) -> list[Card]:
             size_bytes=sum(file.stat().st_size for file in files),
             files=tuple(file.name for file in files),
         )
-        for id_, files in models.items()
+        for id_, files in found(folder).items()
         if files
     ]

@@ -17,6 +17,7 @@ from workbench.core.mesh_wire import HEARTBEAT
 from workbench.core.task_nouns import Note
 from workbench.core.wire import encode
 from workbench.errors import LinkError, WorkbenchError
+from workbench.gate import Scope
 
 PAGE = 500
 """Messages that are read from the journal at once."""
@@ -37,7 +38,7 @@ class Connection(Protocol):
     @property
     def id(self) -> int: ...
     @property
-    def scope(self) -> str: ...
+    def scope(self) -> Scope: ...
     @property
     def waiting_bytes(self) -> int: ...
     async def receive(self) -> str | bytes: ...
@@ -96,6 +97,8 @@ class Connections:
         self._links: dict[int, Link] = {}
         self._followers: dict[str, dict[int, Link]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.slow_readers = 0
+        """How many were closed because they read too slowly."""
 
     def open(self, connection: Connection, now: float) -> Link:
         """A connection came in."""
@@ -138,6 +141,11 @@ class Connections:
     def followed(self, task_id: str) -> bool:
         """Whether anybody listens."""
         return task_id in self._followers
+
+    def follows(self, number: int, task_id: str) -> bool:
+        """Whether this connection still waits for what comes of the task."""
+        link = self._links.get(number)
+        return link is not None and task_id in link.following
 
     def show(self, task_id: str, notes: list[Note], at_ms: int) -> None:
         """Numbered notes have become durable: send them to everybody who follows."""
@@ -200,6 +208,7 @@ class Connections:
                 if following is not None and following.behind:
                     await self._replay(link, task_id, following)
         except TimeoutError:
+            self.slow_readers += 1
             log.warning("mesh.slow_reader connection=%d", link.connection.id)
             await link.connection.close(1008, "this connection reads too slowly")
         except LinkError:

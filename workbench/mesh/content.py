@@ -18,12 +18,21 @@ def canonical(value: Any) -> bytes:
         return text.encode()
 
 
+def digest_of(value: Any) -> str:
+    """32 digits that tell one value from another."""
+    return hashlib.blake2b(canonical(value), digest_size=16).hexdigest()
+
+
 def content_hash(
-    model: str, parameters: dict[str, Any], input_url: str | None, input_data: Any
+    model: str,
+    parameters: dict[str, Any],
+    input_url: str | None,
+    input_data: Any,
+    version: str | None = None,
 ) -> str:
     """What a client asks for, as it said it: the same `taskId` must always mean the same."""
-    whole = canonical([model, parameters, input_url, input_data])
-    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+    asked = [model, parameters, input_url, input_data]
+    return digest_of(asked if version is None else [*asked, version])
 
 
 def result_key(model: str, version: str, parameters: dict[str, Any], inputs: dict[str, str]) -> str:
@@ -32,8 +41,7 @@ def result_key(model: str, version: str, parameters: dict[str, Any], inputs: dic
     `inputs` maps a name to a SHA-256; a parameter that names an input counts by content.
     """
     own = {name: value for name, value in parameters.items() if name not in inputs}
-    whole = canonical([model, version, own, inputs])
-    return hashlib.blake2b(whole, digest_size=16).hexdigest()
+    return digest_of([model, version, own, inputs])
 
 
 def seed_of(key: str) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.core.mesh_wire import sentence
-from workbench.core.model import MeshModel
 from workbench.core.task import TaskBook
+from workbench.mesh.models import AnyModel
 
 log = logging.getLogger("workbench.mesh")
 
@@ -18,7 +18,7 @@ Told = Callable[[dict[str, Any]], None]
 class TaskFeed:
     """`snapshot` gives a task's present state; `follow` hears of every change of any task."""
 
-    def __init__(self, book: TaskBook, models: Mapping[str, MeshModel]) -> None:
+    def __init__(self, book: TaskBook, models: Mapping[str, AnyModel]) -> None:
         self._book, self._models = book, models
         self._followers: dict[int, Told] = {}
         self._numbers = 0

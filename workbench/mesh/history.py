@@ -88,7 +88,8 @@ class History:
             if row["attempt"] > 1:
                 events = await self._journal.read("task_events", task_id=row["task_id"], after=0)
                 lost = lost_of(events)
-            found.append(recovered_of(row, lost, self._models.gpu_memory_mb(row["model"])))
+            gpu_memory_mb = self._models.gpu_memory_mb(row["model"], row["model_version"])
+            found.append(recovered_of(row, lost, gpu_memory_mb))
         return found
 
     async def listing(self, message: TasksMessage, wall_ms: int) -> tuple[list[Any], bool]:
@@ -121,6 +122,7 @@ class History:
     ) -> dict[str, Any]:
         task_id, state = row["task_id"], row["state"]
         ending = msgspec.json.decode(row["ending"]) if row.get("ending") else {}
+        removed = msgspec.json.decode(row["removed"]) if row.get("removed") else {}
         started, finished = _ms(row["started_at"]), _ms(row["finished_at"])
         listed: dict[str, Any] = {
             "taskId": task_id,
@@ -136,6 +138,9 @@ class History:
             "error": row["error"],
             "errorTemplate": ending.get("template"),
             "errorValues": ending.get("values"),
+            "removed": removed.get("text"),
+            "removedTemplate": removed.get("template"),
+            "removedValues": removed.get("values"),
             "parameters": msgspec.json.decode(row["parameters"]),
             "inputDataURL": row["input_url"],
             "alias": row["alias"],

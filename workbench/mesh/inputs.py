@@ -19,14 +19,15 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from workbench.core.job import Progress
-from workbench.errors import InputError, LinkError, shown
+from workbench.errors import HIDDEN, InputError, LinkError, shown
 
 ALLOWED = "https:, http:, upload:<sha256>, batch:<alias>, or a file in the data folder"
 UPLOAD = re.compile(r"^upload:([0-9a-f]{64})$")
 BATCH = re.compile(r"^batch:[A-Za-z0-9_]{1,80}$")
-PRIVATE = frozenset({"query", "uploads", "scratch", "hub.json", "token"})
+PRIVATE = frozenset({"query", "uploads", "functions", "scratch", "addresses", "hub.json", "token"})
 """Names at the top of the data folder that no task may read."""
 
+MASKED = "{field} is {value}: its secret was not kept, so give the whole address again"
 NOT_UPLOADED = "{url} is not on this node: upload it first"
 NO_FILE = "{field} is {value}: there is no such file in the data folder"
 OUTSIDE = "{field} is {value}, which leads out of the data folder; allowed: {allowed}"
@@ -82,7 +83,7 @@ class Inputs:
 
     def prepare(self) -> None:
         """Make the folder; remove what an earlier process fetched by half."""
-        self._inputs.mkdir(parents=True, exist_ok=True)
+        self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._inputs.glob(".fetching-*"):
             left.unlink(missing_ok=True)
 
@@ -103,6 +104,8 @@ class Inputs:
         }.get(scheme)
         if good is None or not good():
             raise InputError.field(field, url, ALLOWED)
+        if HIDDEN in url:
+            raise InputError(MASKED, field=field, value=shown(url))
 
     async def gather(
         self, urls: Mapping[str, str], inline: str | None, fields: Mapping[str, str], told: Told

@@ -1,8 +1,10 @@
-"""Which mesh models there are: every entry point of the group `workbench.models`."""
+"""Which mesh models there are: entry points of the group `workbench.models`, and own functions."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
+import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -10,13 +12,15 @@ from typing import Any
 
 import msgspec
 
-from workbench.core.model import MeshModel
+from workbench.core.model import OWN_VERSION, MeshModel
 from workbench.errors import InputError
+from workbench.mesh.own import OwnModel
 
 GROUP = "workbench.models"
 BROKEN = "model {model} could not be loaded: {reason}"
 UNKNOWN = "there is no model {model}; known: {known}"
 MISSPELT = "there is no model {model}; did you mean {nearest}? known: {known}"
+NO_VERSION = "version {version} of {model} is not here any more: define it again"
 NO_MODEL = "its entry point {target} is no function made with @model"
 
 log = logging.getLogger("workbench.mesh")
@@ -28,44 +32,102 @@ class UnknownModel(InputError):
     code = "unknown-model"
 
 
-class Models(Mapping[str, MeshModel]):
-    """Models by name, and why some could not be loaded."""
+AnyModel = MeshModel | OwnModel
+
+
+class Models(Mapping[str, AnyModel]):
+    """Models by name, and why some could not be loaded. Of an own function the version that was
+    defined last; the others by their version. An installed model goes before an own function."""
 
     def __init__(
         self, found: Mapping[str, MeshModel], problems: Mapping[str, InputError] | None = None
     ) -> None:
-        self._found, self.problems = dict(found), dict(problems or {})
-        self._extra = {name: model.extra_inputs for name, model in self._found.items()}
+        self._installed, self.problems = dict(found), dict(problems or {})
+        self._own: dict[str, OwnModel] = {}
+        self._versions: dict[tuple[str, str], OwnModel] = {}
+        self._extra = {name: model.extra_inputs for name, model in self._installed.items()}
 
-    def __getitem__(self, name: str) -> MeshModel:
-        return self._found[name]
+    def __getitem__(self, name: str) -> AnyModel:
+        found = self._installed.get(name)
+        return self._own[name] if found is None else found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        yield from self._installed
+        yield from (name for name in self._own if name not in self._installed)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._installed.keys() | self._own.keys())
 
-    def named(self, name: str) -> MeshModel:
-        """The model, or UnknownModel with the names that there are."""
-        model = self._found.get(name)
+    def add(self, model: OwnModel) -> None:
+        """From now on this is the newest version of an own function."""
+        self._versions.pop((model.name, model.version), None)  # the newest stands last
+        self._own[model.name] = self._versions[model.name, model.version] = model
+
+    def superseded(self) -> list[OwnModel]:
+        """Versions of own functions whose bytes no newest version has, oldest first."""
+        newest = {model.sha256 for model in self._own.values()}
+        return [model for model in self._versions.values() if model.sha256 not in newest]
+
+    def forget(self, sha256: str) -> None:
+        """These bytes are gone, and with them the older versions that had them."""
+        self._versions = {
+            key: model for key, model in self._versions.items() if model.sha256 != sha256
+        }
+
+    def own(self, name: str, version: str) -> OwnModel | None:
+        """One version of an own function."""
+        return self._versions.get((name, version))
+
+    def installed(self, name: str) -> bool:
+        """Whether the name is that of an installed model, be it a broken one."""
+        return name in self._installed or name in self.problems
+
+    def named(self, name: str, version: str | None = None) -> AnyModel:
+        """The model, or UnknownModel with the names that there are.
+
+        `version` is a client's wish for one version of an own function.
+        """
+        model = self.get(name)
+        if model is not None and version not in (None, model.version):
+            model = self.own(name, str(version))
+            if model is None:
+                raise InputError.field("modelVersion", version, self._known_versions(name))
         if model is not None:
             return model
         if name in self.problems:
             problem = self.problems[name]
             raise UnknownModel(problem.template, **problem.values)
-        known = ", ".join(sorted(self._found)) or "none"
-        for nearest in difflib.get_close_matches(name, self._found, n=1, cutoff=0.7):
-            raise UnknownModel(MISSPELT, model=name, nearest=nearest, known=known)
-        raise UnknownModel(UNKNOWN, model=name, known=known)
+        known_names = ", ".join(sorted(self)) or "none"
+        for nearest in difflib.get_close_matches(name, list(self), n=1, cutoff=0.7):
+            raise UnknownModel(MISSPELT, model=name, nearest=nearest, known=known_names)
+        raise UnknownModel(UNKNOWN, model=name, known=known_names)
 
-    def extra_inputs(self, name: str) -> tuple[str, ...]:
+    def _known_versions(self, name: str) -> str:
+        if name in self._installed:
+            return self._installed[name].version
+        return ", ".join([version for own, version in self._versions if own == name][-10:])
+
+    def accepted(self, name: str, version: str) -> AnyModel:
+        """The model of a task that was accepted for this version. Raises UnknownModel.
+
+        Of an installed model there is one version, whichever it was then; of an own function it
+        is that very one.
+        """
+        own = self.own(name, version)
+        if own is not None:
+            return own
+        if name in self._installed or name not in self._own:
+            return self.named(name)
+        raise UnknownModel(NO_VERSION, model=name, version=version)
+
+    def extra_inputs(self, name: str, version: str) -> tuple[str, ...]:
         """The parameters of a model that name an input of their own."""
-        return self._extra.get(name, ())
+        own = self.own(name, version)
+        return self._extra.get(name, ()) if own is None else own.extra_inputs
 
-    def gpu_memory_mb(self, name: str) -> int | None:
+    def gpu_memory_mb(self, name: str, version: str) -> int | None:
         """What a model needs of one GPU's memory."""
-        model = self._found.get(name)
+        model = self.own(name, version) or self._installed.get(name)
         return model.gpu_memory_mb if model is not None else None
 
     def listing(self) -> list[dict[str, Any]]:
@@ -78,8 +140,11 @@ class Models(Mapping[str, MeshModel]):
                 "description": model.description,
                 "parametersSchema": model.parameters_schema(),
                 "gpuMemoryMB": model.gpu_memory_mb,
+                "own": isinstance(model, OwnModel),
+                "needsBatch": needs_batch(model),
+                "takesBatch": model.batch is not None or isinstance(model, MeshModel),
             }
-            for model in sorted(self._found.values(), key=lambda model: model.name)
+            for model in sorted(self.values(), key=lambda model: model.name)
         ]
 
     def complaints(self) -> list[dict[str, Any]]:
@@ -90,8 +155,16 @@ class Models(Mapping[str, MeshModel]):
         ]
 
 
-def validated(model: MeshModel, given: Mapping[str, Any]) -> dict[str, Any]:
+def needs_batch(model: AnyModel) -> bool:
+    """Whether a task of it must have an input. An installed model without a parameter for it
+    looks for one in its context."""
+    return model.needs_batch or (isinstance(model, MeshModel) and model.batch is None)
+
+
+def validated(model: AnyModel, given: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters, defaults filled in; the slow way only where there is a fault to name."""
+    if isinstance(model, OwnModel):
+        return model.validate(given)
     try:
         full = msgspec.convert(dict(given), model.parameters)
     except msgspec.ValidationError:
@@ -112,8 +185,20 @@ def discover(entries: Iterable[EntryPoint] | None = None) -> Models:
             problems[entry.name] = InputError(BROKEN, model=entry.name, reason=reason)
             continue
         if isinstance(model, MeshModel):
-            found[model.name] = model
+            found[model.name] = _with_version(model, entry)
         else:
             reason = NO_MODEL.format(target=entry.value)
             problems[entry.name] = InputError(BROKEN, model=entry.name, reason=reason)
     return Models(found, problems)
+
+
+def _with_version(model: MeshModel, entry: EntryPoint) -> MeshModel:
+    """A model without a version gets one that changes with its text, for kept results follow it."""
+    if model.version != OWN_VERSION:
+        return model
+    try:
+        text = inspect.getsource(model.function)
+    except (OSError, TypeError):
+        text = entry.dist.version if entry.dist is not None else ""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return msgspec.structs.replace(model, version=f"{OWN_VERSION}-{digest}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from workbench.core.mesh_wire import (
     TERMINAL,
     AttachMessage,
     CancelMessage,
+    DefineMessage,
     HeartbeatMessage,
     Message,
     ModelsMessage,
@@ -28,6 +30,7 @@ from workbench.core.mesh_wire import (
     sentence,
 )
 from workbench.core.model import MeshModel
+from workbench.core.tally import Tally
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import (
     Again,
@@ -57,16 +60,19 @@ from workbench.core.task_nouns import (
 from workbench.core.task_sentences import DRAINING
 from workbench.core.wire import encode, error_message
 from workbench.errors import StoreError, WorkbenchError
+from workbench.gate import Scope
+from workbench.mesh.addresses import Addresses
 from workbench.mesh.asking import Asking
 from workbench.mesh.carrier import Carrier
 from workbench.mesh.connections import Connection, Connections, Link
 from workbench.mesh.feed import TaskFeed
+from workbench.mesh.functions import Forbidden, Functions
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Fetch as FetchUrl
 from workbench.mesh.inputs import Inputs
 from workbench.mesh.loans import Lender
 from workbench.mesh.models import Models
-from workbench.mesh.rows import Journal, rows_of
+from workbench.mesh.rows import Journal
 from workbench.mesh.uploads import Uploads
 from workbench.mesh.work import Engine, Work
 
@@ -76,12 +82,6 @@ SUBMITTING = (TaskMessage, CancelMessage, UploadMessage)
 KIND_OF = {struct: kind for kind, struct in mesh_wire.KINDS.items()}
 
 log = logging.getLogger("workbench.mesh")
-
-
-class Forbidden(WorkbenchError):
-    """The connection's token does not allow it."""
-
-    code = "forbidden"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,12 +98,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     runes: int = 5000
     kept_inputs_bytes: int = 8 << 30
     upload_disk_bytes: int = 16 << 30
+    functions_disk_bytes: int = 4 << 30
 
 
 class Node:
     """One mesh node. `start`, then `serve` each connection; `drain` and `stop` at the end.
 
-    Without a `lender` a task whose model needs a GPU fails, and says so.
+    Without a `lender` a task whose model needs a GPU fails, and says so. `own_functions` is the
+    scope that `define` needs; None refuses it, and what was defined before.
     """
 
     def __init__(
@@ -112,10 +114,12 @@ class Node:
         journal: Journal,
         engine: Engine,
         fetch: FetchUrl,
-        models: Mapping[str, MeshModel],
+        models: Models | Mapping[str, MeshModel],
         folder: Path,
         limits: Limits | None = None,
         lender: Lender | None = None,
+        own_functions: Scope | None = "admin",
+        tokens: Collection[str] = (),
         book: TaskBook | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -136,7 +140,18 @@ class Node:
             limit_bytes=limits.input_bytes,
             disk_bytes=limits.upload_disk_bytes,
         )
-        self._asking = Asking(self._models, self._inputs, self._book)
+        self._functions = Functions(
+            folder,
+            journal,
+            self._inputs,
+            self._models,
+            allowed=own_functions,
+            wall_ms=self._wall_ms,
+            wanted=lambda: {(task.model, task.model_version) for task in self._book.tasks()},
+            disk_bytes=limits.functions_disk_bytes,
+        )
+        self._asking = Asking(self._models, self._inputs, self._book, tokens)
+        self._addresses = Addresses(folder)
         self._connections = Connections(
             self._history.messages,
             self._last_seq,
@@ -156,9 +171,15 @@ class Node:
             lender=lender,
         )
         self._carrier = Carrier(
-            self._append, self._shown, self._do, self._lost_acceptance, self._wall_ms
+            partial(self._addresses.append, journal),
+            self._shown,
+            self._do,
+            self._lost_acceptance,
+            self._wall_ms,
         )
         self._accepted_at: dict[str, float] = {}
+        self.ended = Tally()
+        """The tasks that ended since the start, and how long each took from its acceptance."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -174,7 +195,7 @@ class Node:
             Follow: self._follow,
             Again: self._again,
             Greet: self._greet,
-            Remind: lambda order: self._spawn(self._remind(order)),
+            Remind: self._remind,
             Refuse: self._refuse,
         }
         self._answers: dict[type, Callable[[Link, Any], Any]] = {
@@ -186,6 +207,7 @@ class Node:
             ModelsMessage: self._list_models,
             TasksMessage: self._list_tasks,
             UploadMessage: self._begin_upload,
+            DefineMessage: self._define,
         }
 
     # Life -----------------------------------------------------------------------------
@@ -194,10 +216,12 @@ class Node:
         """Take up what the journal says is owed, then begin to work."""
         await asyncio.to_thread(self._inputs.prepare)
         await asyncio.to_thread(self._uploads.prepare)
+        await self._functions.start()
         for known in await self._history.ended():
             self._work.old_contents.add(known.content_hash)
             self._tell(known)
-        for recovered in await self._history.open():
+        owed = await self._history.open()
+        for recovered in await asyncio.to_thread(self._addresses.recovered, owed):
             self._tell(recovered)
         self._tell(Capacity(self._engine.slots))
         self._ticker = asyncio.create_task(self._tick_forever())
@@ -244,6 +268,15 @@ class Node:
             self._uploads.gone(connection.id)
             self._connections.gone(link)
 
+    def standing(self) -> dict[str, int]:
+        """How many open tasks there are in each state."""
+        return self._book.standing()
+
+    @property
+    def slow_readers(self) -> int:
+        """How many connections were closed because they read too slowly."""
+        return self._connections.slow_readers
+
     def tick(self) -> None:
         """Time has passed: limits, heartbeats, and the engine's present capacity."""
         self._connections.tick(self._now())
@@ -268,7 +301,9 @@ class Node:
         return self._work.in_use() | {
             url.removeprefix("upload:")
             for task in self._book.tasks()
-            for url in urls_of(task, self._models.extra_inputs(task.model)).values()
+            for url in urls_of(
+                task, self._models.extra_inputs(task.model, task.model_version)
+            ).values()
         }
 
     # What clients say -------------------------------------------------------------------
@@ -318,6 +353,10 @@ class Node:
     async def _begin_upload(self, link: Link, message: UploadMessage) -> None:
         link.say(await self._uploads.begin(link.connection.id, message))
 
+    async def _define(self, link: Link, message: DefineMessage) -> None:
+        model, known = await self._functions.define(message, link.connection.scope)
+        link.say(mesh_wire.defined(model.name, model.version, known, **_echo(message)))
+
     # What the book says -----------------------------------------------------------------
 
     def _tell(self, event: Event) -> None:
@@ -326,9 +365,6 @@ class Node:
             self._idle.clear()
         else:
             self._idle.set()
-
-    def _append(self, record: Record, at_ms: int) -> asyncio.Future[None]:
-        return self._journal.append(rows_of(record, at_ms))
 
     def _do(self, instruction: Instruction) -> None:
         self._verbs[type(instruction)](instruction)
@@ -343,10 +379,11 @@ class Node:
             self._accepted_at[task_id] = self._now()
             log.info("task.accepted task=%r model=%s", task_id, record.task.model)
         if last.kind in TERMINAL:
+            self._addresses.forget(task_id)
             self._log_end(task_id, last.kind)
             self._work.over(task_id)
-            if last.kind == "done":
-                self._work.cache.add(last.body["cacheKey"], task_id, last.seq, at_ms)
+            if last.kind == "done" and (key := last.body["cacheKey"]) is not None:
+                self._work.cache.add(key, task_id, last.seq, at_ms)
         if last.kind != "log":
             self.tasks.changed(task_id)
 
@@ -354,15 +391,18 @@ class Node:
         """Never what went in or came out: logs are shown around."""
         past, began = self._book.past(task_id), self._accepted_at.pop(task_id, None)
         model = past.model if past is not None else ""
-        took = f"{self._now() - began:.1f}" if began is not None else "unknown"
+        took = "unknown"
+        if began is not None:
+            self.ended.add(state, self._now() - began)
+            took = f"{self._now() - began:.1f}"
         log.info("task.ended task=%r model=%s state=%s duration_s=%s", task_id, model, state, took)
 
     def _lost_acceptance(self, record: Record, error: BaseException) -> None:
         """Not durable, so not accepted: the client is told, and may send it again."""
+        self._addresses.forget(record.task_id)
         log.error("mesh.not_accepted task=%s reason=%s", record.task_id, error)
-        fault = WorkbenchError(NOT_DURABLE, reason=str(error))
-        message = error_message(fault, taskId=record.task_id) | {"code": "unavailable"}
-        self._connections.refuse(record.task_id, {"type": "error", **message})
+        fault = StoreError(NOT_DURABLE, reason=str(error))
+        self._connections.refuse(record.task_id, _refusal(fault, {"taskId": record.task_id}))
         self._tell(Unrecorded(record.task_id))
 
     def _show_progress(self, task_id: str) -> None:
@@ -398,7 +438,12 @@ class Node:
         if message is not None:
             self._say(order.by, message, order.request_id)
 
-    async def _remind(self, order: Remind) -> None:
+    def _remind(self, order: Remind) -> None:
+        """Who is being sent what was missed gets the end in its turn, after that."""
+        if order.request_id is not None or not self._connections.follows(order.by, order.task_id):
+            self._spawn(self._say_end(order))
+
+    async def _say_end(self, order: Remind) -> None:
         message = await self._history.ending(order.task_id)
         if message is not None:
             self._say(order.by, message, order.request_id)
@@ -434,7 +479,8 @@ class Node:
 def _refusal(error: WorkbenchError, about: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a message that was refused. A store's own fault is not the client's."""
     message = {"type": "error", **error_message(error, **about)}
-    return message | {"code": "unavailable"} if type(error) is StoreError else message
+    its_own = {"code": "unavailable", "cause": StoreError.code}
+    return message | its_own if type(error) is StoreError else message
 
 
 def _numbered(kind: str, logs: bool) -> bool:

@@ -37,8 +37,9 @@ async def save(
 ) -> Saved:
     """Write what belongs into a side file; give the entries for journal and wire.
 
-    `gpu_id` is the GPU that it ran on.
+    `gpu_id` is the GPU that it ran on. What an impure model made is kept for no other task.
     """
+    cache_key = key if task.pure else None
     result: dict[str, Any] = {
         "model": task.model,
         "version": task.model_version,
@@ -52,13 +53,13 @@ async def save(
     }
     whole = Document(msgspec.Raw(done.document), msgspec.Raw(done.figures))
     if not done.tables and len(done.document) + len(done.figures) <= DOCUMENT_BYTES:
-        return Saved(body={"result": _with(result, whole), "cacheKey": key, "kept": False})
+        return Saved(body={"result": _with(result, whole), "cacheKey": cache_key, "kept": False})
     folder, alias = _place(task, done)
     document = msgspec.json.encode(whole)
     side = await journal.write_side_file(folder, alias, done.tables, document)
     result |= {"alias": side.alias, "file": side.path, "tables": _tables(side, done.tables)}
     return Saved(
-        body={"result": result, "cacheKey": key, "kept": True},
+        body={"result": result, "cacheKey": cache_key, "kept": True},
         shown={"result": _with(result, whole)},
         side=_side_row(folder, side, task, done.batch),
     )

@@ -62,7 +62,7 @@ class Uploads:
 
     def prepare(self) -> None:
         """Make the folder; remove partial uploads of more than a day ago."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in self._folder.glob("*.part"):
             if part.stat().st_mtime < time.time() - STALE_S:
                 part.unlink(missing_ok=True)
@@ -126,7 +126,7 @@ class Uploads:
             raise InputError(
                 WRONG_CONTENT, name=message.name, found=found, announced=message.sha256
             )
-        await asyncio.to_thread(_keep, upload.part, self._inputs.path_of(found))
+        await asyncio.to_thread(durable, upload.part, self._inputs.path_of(found))
         self.gone(connection)
         return mesh_wire.uploaded(message.upload_id, found, **echo(message))
 
@@ -188,7 +188,7 @@ def _append(upload: Upload, part: bytes) -> None:
     upload.received += len(part)
 
 
-def _keep(part: Path, target: Path) -> None:
+def durable(part: Path, target: Path) -> None:
     """Durable before it is promised: a task that names it must find it after a crash."""
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())

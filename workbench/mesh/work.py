@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from workbench.core.job import Done, Failed, Job, Log, Lost, Outcome, Progress
 from workbench.core.job import Event as News
+from workbench.core.masking import masked_at
 from workbench.core.task_nouns import (
     Ended,
     Event,
@@ -19,7 +20,7 @@ from workbench.core.task_nouns import (
     Saved,
     Task,
 )
-from workbench.errors import InputError, WorkbenchError
+from workbench.errors import InputError, WorkbenchError, without_secrets
 from workbench.mesh.content import result_key, seed_of
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Gathered, Inputs
@@ -30,6 +31,10 @@ from workbench.mesh.rows import Journal
 
 CACHED = "the result is that of task {task}: same model, parameters and input, not a day old"
 CACHED_BEFORE = "the result is that of an earlier run: same model, parameters and input"
+NOT_KEPT = (
+    "{field} is a secret, of which the record has only a mask, and the file that kept its value "
+    "until the task's end is gone: submit the task again with the value itself"
+)
 BROKEN_FETCH = "fetching failed: {reason}"
 
 log = logging.getLogger("workbench.mesh")
@@ -93,8 +98,8 @@ class Work:
     def stop_fetch(self, task_id: str, attempt: int) -> None:
         """Stop that; FetchStopped follows, unless it was over already."""
         fetch = self._fetches.get(task_id)
-        if fetch is not None:
-            fetch.cancel()
+        if fetch is not None:  # after its first step: before, it would end without a word
+            asyncio.get_running_loop().call_soon(fetch.cancel)
         else:
             self._later(FetchStopped(task_id, attempt))
 
@@ -141,13 +146,16 @@ class Work:
             event = FetchFailed(task_id, attempt, kind, error.template, error.values)
         except Exception as error:
             log.exception("mesh.fetch_failed task=%s", task_id)
-            values = {"reason": f"{type(error).__name__}: {error}"}
+            values = {"reason": without_secrets(f"{type(error).__name__}: {error}")}
             event = FetchFailed(task_id, attempt, "failed", BROKEN_FETCH, values)
         del self._fetches[task_id]
         self._say(event)
 
     async def _gather(self, task: Task, attempt: int) -> Event:
-        extra = self._models.extra_inputs(task.model)
+        masked = masked_at({"inputDataURL": task.input_url, "parameters": task.parameters})
+        if masked is not None:  # a model must never get a mask for the value
+            raise WorkbenchError(NOT_KEPT, field=masked)
+        extra = self._models.extra_inputs(task.model, task.model_version)
         inline = task.inline
         if inline is None and task.inline_bytes:
             inline = await self._history.inline(task.task_id)
@@ -158,7 +166,8 @@ class Work:
             lambda news: self._hear(task.task_id, attempt, news),
         )
         key = result_key(task.model, task.model_version, task.parameters, gathered.hashes)
-        cached = await self._cached(task, attempt, key) if task.use_cache else None
+        may_repeat = task.use_cache and task.pure  # an impure one is run for what it does
+        cached = await self._cached(task, attempt, key) if may_repeat else None
         if cached is not None:
             return Ended(task.task_id, attempt, cached)
         self._prepared[task.task_id] = Prepared(gathered, key)
@@ -192,16 +201,18 @@ class Work:
             outcome = Failed(template=error.template, values=error.values)
         except Exception as error:
             log.exception("mesh.run_failed task=%s attempt=%d", task.task_id, attempt)
-            outcome = Lost(f"the engine failed with {type(error).__name__}: {error}")
+            reason = without_secrets(f"{type(error).__name__}: {error}")
+            outcome = Lost(f"the engine failed with {reason}")
         self._say(Ended(task.task_id, attempt, outcome))
 
     async def _attempt(self, task: Task, attempt: int) -> Any:
         prepared, lease = self._prepared[task.task_id], self.loans.of(task.task_id, attempt)
+        model = self._models.accepted(task.model, task.model_version)
         job = Job(
             key=key_of(task.task_id, attempt),
-            target=self._models.named(task.model).target,
+            target=model.target,
             parameters=task.parameters,
-            inputs=prepared.gathered.paths,
+            inputs=prepared.gathered.paths | model.files,
             timeout_s=task.timeout_ms / 1000,
             seed=seed_of(prepared.key),
             rune_limit=self._rune_limit,

@@ -2,7 +2,17 @@
 
 from workbench.store.export import Exported
 from workbench.store.frames import QueryEnd, QueryFrame, QueryHead
+from workbench.store.retention import Keep
 from workbench.store.side_files import SideFile
-from workbench.store.store import Store
+from workbench.store.store import Figures, Store
 
-__all__ = ["Exported", "QueryEnd", "QueryFrame", "QueryHead", "SideFile", "Store"]
+__all__ = [
+    "Exported",
+    "Figures",
+    "Keep",
+    "QueryEnd",
+    "QueryFrame",
+    "QueryHead",
+    "SideFile",
+    "Store",
+]

@@ -21,7 +21,18 @@ from workbench.store.owner import Owner
 from workbench.store.writer import Writer
 
 REUSE_S = 2.0
-_COPY = "import os, shutil, sys; os.umask(0o077); shutil.copyfile(sys.argv[1], sys.argv[2])"
+SPARE_BYTES = 16 << 20
+"""Of the disk, that a copy leaves free: what is acknowledged matters more than what is asked."""
+NO_ROOM = (
+    "a query reads a copy of the database, and the disk of {folder} has {free_mb} MB free of the "
+    "{need_mb} MB that a new copy takes: free space there; a backup needs none once the hub is "
+    "stopped"
+)
+UNCOPIED = "the store could not be copied for the query: {reason}"
+_COPY = (
+    "import os, shutil, sys; os.umask(0o077); part = sys.argv[2] + '.part'; "
+    "shutil.copyfile(sys.argv[1], part); os.rename(part, sys.argv[2])"
+)
 
 
 @dataclass(slots=True)
@@ -71,12 +82,22 @@ class Copies:
             copy = self._newest
             oldest = asked_at if fresh else time.monotonic() - REUSE_S
             if copy is None or (copy.made_at < oldest and not self._still_exact(copy)):
-                outdated, copy = copy, await self._make()
-                self._newest = copy
-                if outdated is not None:
-                    self._sweep(outdated)
+                copy = await self._newer(copy, fresh)
             copy.users += 1
             return copy
+
+    async def _newer(self, copy: Copy | None, fresh: bool) -> Copy:
+        """A new copy. Where none can be made, the old one serves on, and its instant tells."""
+        try:
+            newer = await self._make()
+        except StoreError:
+            if copy is None or fresh:
+                raise
+            return copy
+        self._newest = newer
+        if copy is not None:
+            self._sweep(copy)
+        return newer
 
     def _forget(self, task: asyncio.Task[Copy]) -> None:
         if not task.cancelled() and task.exception() is None:
@@ -95,6 +116,7 @@ class Copies:
         return True
 
     async def _make(self) -> Copy:
+        self._expect_room()
         self._made += 1
         target = self._folder / f"{self._made}.duckdb"
         made_at = time.monotonic()
@@ -104,6 +126,18 @@ class Copies:
         finally:
             self._writer.held = False
         return Copy(target, as_of, made_at, commits)
+
+    def _expect_room(self) -> None:
+        """Before anything is begun: a copy that fills the disk would stop the writer."""
+        free = shutil.disk_usage(self._owner.folder).free
+        need = self._owner.file_bytes() + 2 * self._owner.wal_bytes() + SPARE_BYTES
+        if free < need:
+            raise StoreError(
+                NO_ROOM,
+                folder=str(self._owner.folder),
+                free_mb=free // 1_000_000,
+                need_mb=need // 1_000_000,
+            )
 
     def _hold(self) -> tuple[datetime, int]:
         """On the writer's thread: from here on the main file stands still."""
@@ -124,16 +158,19 @@ class Copies:
             await helper.wait()
             raise
         if helper.returncode != 0:
+            _remove(Path(f"{target}.part"))  # it may have taken the last that was free
             lines = told.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise StoreError(
-                "the store could not be copied for the query: {reason}", reason=lines[-1]
-            )
+            raise StoreError(UNCOPIED, reason=lines[-1])
 
     def _sweep(self, copy: Copy) -> None:
         if copy is not self._newest and copy.users == 0:
-            copy.path.unlink(missing_ok=True)
+            _remove(copy.path)
 
     async def close(self) -> None:
         """Wait for copies under way, then remove them all."""
         await asyncio.gather(*self._lending, return_exceptions=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import InputError, StoreError
+from workbench.store.damage import first_line
 from workbench.store.frames import QueryEnd, QueryFrame
-from workbench.store.owner import first_line
-from workbench.store.side_files import sync
+from workbench.store.place import sync
 
 FORMAT = "workbench-export/1"
 GROUP_CHUNKS = 8

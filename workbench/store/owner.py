@@ -1,28 +1,46 @@
-"""The one process that owns the operational file: its guard, its opening and its closing.
-
-The guard is an flock on a file of its own. The lock that DuckDB takes on the database is
-no guard: it vanishes when this process opens and closes the path by any other means, and
-then a second writer's rows are lost in silence. So nothing here opens that path but DuckDB.
-"""
+"""The one process that owns the operational file: its opening and its closing."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
+import logging
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any
 
 import duckdb
 
 from workbench.errors import StoreError
+from workbench.store import damage, quarantine, wal
+from workbench.store.place import (
+    FILE,
+    LINKED,
+    NO_STORE,
+    PRIVATE_FILE,
+    RESTORING,
+    STORAGE_VERSION,
+    Guard,
+    begin_private,
+    prepare,
+    quoted,
+    size_of,
+    sync,
+    unusable,
+)
 from workbench.store.steps import apply_steps
 
 DATABASE = "workbench"
-STORAGE_VERSION = "v1.5.0"
-"""The oldest DuckDB that can still read the files."""
+
+HALF_RESTORED = (
+    "a restore into {folder} was broken off: run `workbench store restore BACKUP --force` again; "
+    "what was there before lies in its folder quarantine"
+)
+UNFINISHED = (
+    "{path} could not be brought into its file, so that was not replaced: free space on the disk, "
+    "and try again"
+)
+
+log = logging.getLogger("workbench.store")
 
 _SETTINGS: dict[str, str | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -35,43 +53,36 @@ _SETTINGS: dict[str, str | int | float | list[str]] = {
 }
 
 
-class Guard:
-    """An exclusive flock on `<folder>/workbench.lock`, which names its owner's PID."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "workbench.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            pid = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._file)
-            raise StoreError(
-                "{path} is open in another process (PID {pid}): ask its hub with "
-                "workbench.connect(), or stop it",
-                path=str(folder / "workbench.duckdb"),
-                pid=pid,
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, b"%d\n" % os.getpid(), 0)
-
-    def release(self) -> None:
-        os.close(self._file)
-
-
 class Owner:
     """The open operational file. `connection` belongs to the writer's thread alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, checkpoint: bool = True, begin: bool = True) -> None:
+        """Without `checkpoint` the log stays as it is when this closes; without `begin` a store
+        has to be there, and a log that cannot be read is refused instead of set aside."""
+        self._checkpoint, self._begin = checkpoint, begin
         self.folder = folder = folder.absolute()
-        self.path = folder / "workbench.duckdb"
+        self.path = folder / FILE
+        self.wal = folder / f"{FILE}.wal"
         self._swap = RLock()
-        folder.mkdir(parents=True, exist_ok=True)
+        if not begin:
+            expect(folder)
+        prepare(folder)
         self._guard = Guard(folder)
         with contextlib.ExitStack() as undo:
             undo.callback(self._guard.release)
+            if (folder / RESTORING).exists():
+                raise StoreError(HALF_RESTORED, folder=str(folder))
+            if self.path.is_symlink():
+                target = self.path.resolve()
+                raise StoreError(LINKED, path=str(self.path), target=str(target))
+            self._look_at_log()
             self.connection = self._open()
             undo.callback(self.connection.close)
-            apply_steps(self.connection, DATABASE)
+            try:
+                apply_steps(self.connection, DATABASE)
+            except duckdb.Error as error:
+                raise damage.explained(self.path, error) from error
+            begin_private(self.wal)  # the steps ended with a checkpoint
             undo.pop_all()
 
     def __enter__(self) -> Owner:
@@ -97,14 +108,46 @@ class Owner:
             # The writer's appenders plan an INSERT at each flush, and there is nothing to improve
             # in it: 25 rows in two tables 3.8 ms instead of 5.3. Cursors keep their optimizer.
             connection.execute("PRAGMA disable_optimizer")
+            for path in (self.path, self.wal):
+                _make_private(path)
+            begin_private(self.wal)
         except duckdb.Error as error:
             connection.close()
-            raise StoreError(
-                "{path} could not be opened: {reason}",
-                path=str(self.path),
-                reason=first_line(error),
-            ) from error
+            raise self._explained(error) from error
         return connection
+
+    def _explained(self, error: duckdb.Error) -> StoreError:
+        """Of a log's damage whose place DuckDB does not name, the frames tell it."""
+        found = damage.explained(self.path, error)
+        if isinstance(found, damage.DamagedLog) and not found.place:
+            with contextlib.suppress(OSError):
+                read = self.wal.read_bytes()
+                place = wal.first_wrong(read)
+                return damage.DamagedLog(self.path, place if place < len(read) else 0)
+        return found
+
+    def _look_at_log(self) -> None:
+        """Before DuckDB sees it: some damage it passes over, and then deletes what it skipped."""
+        try:
+            found = self.wal.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise unusable(self.folder, self.wal, error) from None
+        alone = bool(found) and not self.path.exists()
+        if not alone:
+            place = wal.damage(found)
+            if place is not None:
+                raise damage.DamagedLog(self.path, place)
+            if not wal.is_unreadable(found):
+                return
+        if not self._begin:
+            template = damage.LOG_ALONE if alone else damage.UNREADABLE_LOG
+            raise damage.LostLog(template, path=str(self.path), bytes=len(found))
+        aside = quarantine.set_aside(self.folder, self.wal)
+        template = damage.LONE_LOG_SET_ASIDE if alone else damage.LOG_SET_ASIDE
+        told = StoreError(template, path=str(self.path), bytes=len(found), place=str(aside))
+        log.warning("store.log_set_aside: %s", told)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own for one query; the caller closes it. For any thread."""
@@ -116,13 +159,15 @@ class Owner:
     def checkpoint(self) -> None:
         """Bring everything committed into the main file. In the writer's thread only."""
         self.connection.execute(f"CHECKPOINT {DATABASE}")
+        begin_private(self.wal)
+
+    def file_bytes(self) -> int:
+        """The size of the main file, by its name: it is not opened."""
+        return size_of(self.path)
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log; 0 right after a checkpoint."""
-        try:
-            return (self.folder / "workbench.duckdb.wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return size_of(self.wal)
 
     def reopen(self) -> None:
         """Open again after DuckDB gave up the instance. What was committed is there again."""
@@ -131,21 +176,43 @@ class Owner:
                 self.connection.close()
             self.connection = self._open()
 
+    def replace(self, fresh: Path) -> None:
+        """Put another whole, durable file in the main file's place. In the writer's thread only.
+
+        There must be no log: it belongs to the old file, and is gone after a clean close.
+        """
+        with self._swap:
+            self.checkpoint()
+            self.connection.close()
+            try:
+                if self.wal_bytes():
+                    raise StoreError(UNFINISHED, path=str(self.wal))
+                fresh.replace(self.path)
+                sync(self.folder)
+            finally:
+                self.connection = self._open()
+
     def close(self) -> None:
         """Checkpoint, close, release the guard."""
         try:
             with contextlib.suppress(duckdb.Error):  # a full disk: the log stays, complete
-                self.checkpoint()
+                if self._checkpoint:
+                    self.checkpoint()
+                else:
+                    self.connection.execute("PRAGMA disable_checkpoint_on_shutdown")
             self.connection.close()
+            if not self.wal_bytes():
+                self.wal.unlink(missing_ok=True)
         finally:
             self._guard.release()
 
 
-def quoted(value: Any) -> str:
-    """A path or name for use between single quotes in SQL that takes no parameter there."""
-    return str(value).replace("'", "''")
+def expect(folder: Path) -> None:
+    """StoreError where no store lies in a folder, not even the log of one."""
+    if not any(path.exists() for path in (folder / FILE, folder / f"{FILE}.wal")):
+        raise StoreError(NO_STORE, path=str(folder))
 
 
-def first_line(error: Exception) -> str:
-    """DuckDB's sentence without the excerpt and the hints below it."""
-    return str(error).strip().split("\n")[0].strip()
+def _make_private(path: Path) -> None:
+    with contextlib.suppress(OSError):  # not there, or another user's
+        path.chmod(PRIVATE_FILE)

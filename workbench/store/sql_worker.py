@@ -1,6 +1,6 @@
 """The process that runs SQL from users: `python -P sql_worker.py <memory_mb>`, requests on stdin.
 
-It opens a copy, never the live file. It imports nothing of ours but the fence beside it, so
+It opens a copy, never the live file. It imports nothing of ours but two files beside it, so
 that it starts fast, and it is killed from outside when it takes too long. Answers go to
 stdout as frames: one letter, eight bytes of length, the payload. R: ready, once; C: a piece
 of the Arrow IPC stream; E: the end, as JSON; F: a fault, as JSON.
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -86,14 +87,22 @@ def _ready(memory_mb: int) -> None:
     """Load what a query needs, then shut the fence: afterwards is too late for both."""
     with duckdb.connect() as connection:
         connection.sql("SELECT 1").to_arrow_reader(1).read_all()
-    place = Path(__file__).with_name("fence.py")
-    spec = importlib.util.spec_from_file_location("fence", place)
-    if spec is None or spec.loader is None:
-        raise ImportError(str(place))
-    fence = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fence)
+    fence = _beside("fence")
     fence.limit_memory(memory_mb)
     fence.forbid_writing()
+
+
+def _beside(name: str) -> ModuleType:
+    """A file of this folder, without the package around it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+exact = _beside("exact")
 
 
 def _read(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -129,7 +138,7 @@ def _run(
     relation = connection.sql(request["sql"], params=request["params"])
     if relation is None:
         raise Refused("a statement without rows")
-    reader = _exact(relation).to_arrow_reader(CHUNK_ROWS)
+    reader = exact.exact(relation).to_arrow_reader(CHUNK_ROWS)
     return _stream(reader, out, request["max_rows"])
 
 
@@ -151,6 +160,7 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -
     for alias, path in request["files"].items():
         escaped = path.replace("'", "''")
         connection.execute(f"ATTACH '{escaped}' AS \"{alias}\" (READ_ONLY)")
+    exact.add_macros(connection)
     connection.execute("USE workbench")
     connection.execute(f"SET max_execution_time = {int(request['longest_ms'])}")
     connection.execute("SET python_enable_replacements = false")
@@ -193,22 +203,6 @@ def _nodes(tree: Any) -> Iterator[str]:
             waiting.extend(part)
 
 
-def _exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """UHUGEINT as decimal text: as Arrow it becomes a signed decimal, wrong above 2**127."""
-    kinds = [str(kind) for kind in relation.types]
-    if not any("UHUGEINT" in kind for kind in kinds):
-        return relation
-    parts = [
-        f"CAST(#{place} AS {kind.replace('UHUGEINT', 'VARCHAR')}) AS {_quoted(name)}"
-        for place, (name, kind) in enumerate(zip(relation.columns, kinds, strict=True), start=1)
-    ]
-    return relation.project(", ".join(parts))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _stream(reader: pa.RecordBatchReader, out: int, max_rows: int | None) -> tuple[int, bool]:
     """Send the answer; how many rows it has, and whether `max_rows` cut it."""
     sink = Sink(out)
@@ -233,7 +227,7 @@ def _kind(error: Exception) -> str:
         return "time"
     if "Out of Memory" in text or "bad_alloc" in text or "bad allocation" in text:
         return "memory"
-    return "sql"
+    return "damage" if "Corrupt database file" in text or "checksum" in text else "sql"
 
 
 def _reason(error: Exception) -> str:

@@ -222,7 +222,24 @@ SELECT * FROM gpu_lease_entries QUALIFY row_number() OVER (
 ) = 1;
 """
 
-STEPS: tuple[str, ...] = (STEP_1, STEP_2, STEP_3, STEP_4)
+# Own functions: a row each time a version became the newest of its name. Their bytes lie in
+# functions/<sha256> in the data folder.
+STEP_5 = """
+CREATE TABLE function_entries (
+    name VARCHAR NOT NULL, version VARCHAR NOT NULL, title VARCHAR NOT NULL,
+    description VARCHAR NOT NULL, pure BOOLEAN NOT NULL, gpu_memory_mb INTEGER,
+    parameters_schema VARCHAR NOT NULL, batch_kind VARCHAR, needs_batch BOOLEAN NOT NULL,
+    source VARCHAR NOT NULL, source_sha256 VARCHAR NOT NULL, sha256 VARCHAR NOT NULL,
+    python VARCHAR NOT NULL, cloudpickle VARCHAR NOT NULL, defined_by VARCHAR NOT NULL,
+    defined_at TIMESTAMP NOT NULL
+);
+
+CREATE VIEW functions AS
+SELECT * FROM function_entries
+QUALIFY row_number() OVER (PARTITION BY name, version ORDER BY defined_at DESC) = 1;
+"""
+
+STEPS: tuple[str, ...] = (STEP_1, STEP_2, STEP_3, STEP_4, STEP_5)
 
 
 def apply_steps(
@@ -237,17 +254,22 @@ def apply_steps(
     )
     found = step_of(connection)
     if found > len(steps):
-        raise StoreError(
-            "the data was written by a newer workbench (schema step {found}, this one knows "
-            "{known}): update the workbench, or use another data folder",
-            found=found,
-            known=len(steps),
-        )
+        raise newer(found, len(steps))
     for number, sql in enumerate(steps[found:], start=found + 1):
         connection.execute(f"CHECKPOINT {database}")
         _apply(connection, number, sql)
         connection.execute(f"CHECKPOINT {database}")
     return len(steps)
+
+
+def newer(found: int, known: int) -> StoreError:
+    """The refusal of data that a later version wrote."""
+    return StoreError(
+        "the data was written by a newer workbench (schema step {found}, this one knows "
+        "{known}): update the workbench, or use another data folder",
+        found=found,
+        known=known,
+    )
 
 
 def step_of(connection: duckdb.DuckDBPyConnection) -> int:

@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from workbench.core.tally import Durations, Tally
 from workbench.errors import InputError, StoreError
-from workbench.store import export, named, side_files
+from workbench.store import compact, export, named, side_files
 from workbench.store.copies import Copies
 from workbench.store.frames import QueryFrame
 from workbench.store.owner import Owner
+from workbench.store.retention import Keep, Retired, retire
 from workbench.store.side_files import Folder, SideFile
 from workbench.store.user_sql import Params, UserSql
 from workbench.store.writer import Rows, Writer
@@ -24,6 +28,21 @@ EXPORT_FACTOR = 20
 """An export may work this many times longer than a query."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A store in numbers, since it was opened."""
+
+    commits: Durations
+    """How long each took."""
+    rows: int
+    failures: int
+    waiting_rows: int
+    file_bytes: int
+    wal_bytes: int
+    queries: Tally
+    """The queries of users."""
 
 
 class Store:
@@ -47,7 +66,8 @@ class Store:
     ) -> Store:
         """Take the folder over, or StoreError when another process owns it (with its PID)."""
         owner = await asyncio.to_thread(Owner, folder)
-        await asyncio.to_thread(side_files.sweep, owner.folder)
+        for sweep in (side_files.sweep, compact.sweep):
+            await asyncio.to_thread(sweep, owner.folder)
         return cls(owner, query_memory_mb=query_memory_mb, query_limit_s=query_limit_s)
 
     async def __aenter__(self) -> Store:
@@ -71,6 +91,12 @@ class Store:
     async def change(self, query: str, **params: Any) -> None:
         """Run a named change of several statements, all or none; durable on return."""
         await self._writer.call(partial(named.change, self._owner, query, params))
+
+    async def retire(self, keep: Keep) -> Retired:
+        """Delete what is kept no longer; see `retention.retire`."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        gone: Retired = await self._writer.call(partial(retire, self._owner, keep, now))
+        return gone
 
     async def write_side_file(
         self, folder: Folder, alias: str, tables: Mapping[str, bytes], document: bytes
@@ -116,6 +142,19 @@ class Store:
             limit_s=self._limit_s * EXPORT_FACTOR,
         )
         return await export.export(what, target, ask)
+
+    def figures(self) -> Figures:
+        """What was done so far, and how large the files are."""
+        writer = self._writer
+        return Figures(
+            commits=writer.took,
+            rows=writer.rows,
+            failures=writer.failures,
+            waiting_rows=writer.waiting_rows,
+            file_bytes=self._owner.file_bytes(),
+            wal_bytes=self._owner.wal_bytes(),
+            queries=self._user_sql.ended,
+        )
 
     async def close(self) -> None:
         """Write what waits, stop the queries, checkpoint, give the folder back."""

@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from workbench.core.tally import Tally
 from workbench.errors import InputError, StoreError, WorkbenchError
 from workbench.store.copies import Copies, Copy
 from workbench.store.frames import QueryEnd, QueryFrame, QueryHead
@@ -108,6 +109,8 @@ class UserSql:
         self._idle: list[Worker] = []
         self._turns = asyncio.Semaphore(WORKERS)
         self._waiting = 0
+        self.ended = Tally()
+        """The queries that ended, and how long each took with its wait."""
         self._threads = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="workbench-query")
 
     async def query(
@@ -121,6 +124,15 @@ class UserSql:
     ) -> AsyncGenerator[QueryFrame]:
         """Head, Arrow chunks, end. Closing the iterator early stops the query."""
         limit_s = self._limit_s if limit_s is None else limit_s
+        with self._counted():
+            whole = self._answer(sql, params, fresh, max_rows, limit_s)
+            async with contextlib.aclosing(whole) as answer:
+                async for frame in answer:
+                    yield frame
+
+    async def _answer(
+        self, sql: str, params: Params, fresh: bool, max_rows: int | None, limit_s: float
+    ) -> AsyncGenerator[QueryFrame]:
         if len(sql) > MAX_SQL_CHARS:
             raise InputError.field("sql", sql, f"at most {MAX_SQL_CHARS} characters")
         async with self._turn(), self._copies.borrowed(fresh=fresh) as copy:
@@ -142,6 +154,20 @@ class UserSql:
                         yield body
                     else:
                         yield QueryEnd(as_of=as_of, **json.loads(body))
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        began, outcome = time.monotonic(), "done"
+        try:
+            yield
+        except (GeneratorExit, asyncio.CancelledError):
+            outcome = "cancelled"
+            raise
+        except BaseException:
+            outcome = "failed"
+            raise
+        finally:
+            self.ended.add(outcome, time.monotonic() - began)
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -268,6 +294,12 @@ class UserSql:
                 "the query needed more than {limit_mb} MB of memory and was stopped: ask for "
                 "less, or set WORKBENCH_QUERY_MEMORY_MB higher",
                 limit_mb=self._memory_mb,
+            )
+        if kind == "damage":
+            return StoreError(
+                "the query met a damaged block ({reason}): restore a backup with `workbench store "
+                "restore BACKUP --force`, or ask for what is whole",
+                reason=reason,
             )
         return InputError("the query failed: {reason}", reason=reason)
 

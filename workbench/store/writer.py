@@ -19,8 +19,10 @@ from typing import Any
 
 import duckdb
 
+from workbench.core.tally import Durations
 from workbench.errors import StoreError
-from workbench.store.owner import Owner, first_line
+from workbench.store.damage import DamagedFile, DamagedLog, first_line, of_block
+from workbench.store.owner import Owner
 
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 
@@ -64,11 +66,14 @@ class Writer:
         self._wake = Condition()
         self._closing = False
         self._appenders: dict[str, duckdb.Appender] = {}
-        self._broken: str | None = None
+        self._broken: StoreError | None = None
         self._probe_at = 0.0
         self.held = False
         """Somebody copies the main file, so it may not change."""
-        self.commits = 0
+        self.commits = self.rows = self.failures = 0
+        """Transactions that were written, their rows, and the transactions that failed."""
+        self.took = Durations()
+        """How long the transactions took that were written."""
         self._thread = Thread(target=self._loop, name="workbench-writer", daemon=True)
         self._thread.start()
 
@@ -107,6 +112,11 @@ class Writer:
             self._waiting.append(item)
             self._waiting_rows += count
             self._wake.notify()
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait to be written."""
+        return self._waiting_rows
 
     def close(self) -> None:
         """Finish what waits, then end the thread. Blocks."""
@@ -153,19 +163,21 @@ class Writer:
     def _run(self, item: _Call) -> None:
         try:
             result = item.run()
-        except (duckdb.FatalException, duckdb.IOException) as error:
+        except (duckdb.FatalException, duckdb.IOException, duckdb.TransactionException) as error:
             _fail([item.done], self._broke(error))
         except duckdb.Error as error:
-            _fail([item.done], _unwritable(error))
+            _fail([item.done], self._unwritable(error))
         except Exception as error:
             _fail([item.done], error)
         else:
             _settle(item.done, result)
 
     def _write(self, group: list[_Append]) -> None:
-        if self._refusing():
-            _fail([item.done for item in group], self._refusal())
+        refusal = self._refused()
+        if refusal is not None:
+            _fail([item.done for item in group], refusal)
             return
+        began = time.monotonic()
         try:
             self._commit(group)
         except (_Unkept, duckdb.FatalException, duckdb.IOException) as error:
@@ -173,13 +185,15 @@ class Writer:
         except Exception as error:
             self._rollback()
             if len(group) == 1:
-                _fail([group[0].done], _unwritable(error))
+                _fail([group[0].done], self._unwritable(error))
             else:  # one faulty append must not fail its neighbours
                 for item in group:
                     self._write([item])
         else:
             self._broken = None
             self.commits += 1
+            self.rows += sum(item.count for item in group)
+            self.took.add(time.monotonic() - began)
             _acknowledge([item.done for item in group])
 
     def _commit(self, group: list[_Append]) -> None:
@@ -235,27 +249,41 @@ class Writer:
 
     def _broke(self, error: Exception) -> StoreError:
         """Open the file again, so that reading goes on, and refuse writes for a while."""
-        self._broken = first_line(error)
+        self.failures += 1
+        self._broken = of_block(self._owner.path, error) or self._full(first_line(error))
         self._probe_at = time.monotonic() + PROBE_S
         for appender in self._appenders.values():
             appender.clear()
         self._appenders.clear()
         try:
             self._owner.reopen()
+        except (DamagedFile, DamagedLog) as failed:
+            self._broken = failed
         except StoreError as failed:
-            self._broken = str(failed)
-        return self._refusal()
+            self._broken = self._full(str(failed))
+        return self._refusal(self._broken)
 
-    def _refusing(self) -> bool:
+    def _full(self, reason: str) -> StoreError:
+        return StoreError(REFUSED, reason=reason, folder=str(self._owner.folder))
+
+    def _refused(self) -> StoreError | None:
+        """Why writes are refused at this moment."""
         if self._broken is None:
-            return False
+            return None
         if time.monotonic() < self._probe_at:
-            return True
+            return self._refusal(self._broken)
         self._probe_at = time.monotonic() + PROBE_S
-        return shutil.disk_usage(self._owner.folder).free < FREE_BYTES
+        if shutil.disk_usage(self._owner.folder).free < FREE_BYTES:
+            return self._refusal(self._broken)
+        return None
 
-    def _refusal(self) -> StoreError:
-        return StoreError(REFUSED, reason=self._broken, folder=str(self._owner.folder))
+    def _refusal(self, broken: StoreError) -> StoreError:
+        """One of its own for each who is refused: an error raised twice shows both ways."""
+        return StoreError(broken.template, **broken.values)
+
+    def _unwritable(self, error: Exception) -> StoreError:
+        found = of_block(self._owner.path, error)
+        return found or StoreError("the store could not write: {reason}", reason=first_line(error))
 
 
 def _in_utc(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -268,10 +296,6 @@ def _in_utc(row: tuple[Any, ...]) -> tuple[Any, ...]:
         else value
         for value in row
     )
-
-
-def _unwritable(error: Exception) -> StoreError:
-    return StoreError("the store could not write: {reason}", reason=first_line(error))
 
 
 def _settle(done: asyncio.Future[Any], result: Any) -> None:

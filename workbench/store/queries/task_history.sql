@@ -1,9 +1,15 @@
 -- Tasks as a person sees them, newest first. $before (TIMESTAMP or null), $limit, $state (or null)
-SELECT task_history.*, ending.body AS ending
-FROM task_history
+WITH page AS (
+    SELECT * FROM task_history
+    WHERE ($before::TIMESTAMP IS NULL OR submitted_at < $before::TIMESTAMP)
+        AND ($state::VARCHAR IS NULL OR state = $state::VARCHAR)
+    ORDER BY submitted_at DESC, task_id LIMIT $limit
+)
+SELECT page.*,
+    CASE WHEN ending.kind <> 'done' THEN ending.body END AS ending,
+    CASE WHEN ending.kind = 'done' THEN json_extract(ending.body, '$.result.removed') END AS removed
+FROM page
 LEFT JOIN task_events AS ending
-    ON ending.task_id = task_history.task_id
-    AND ending.kind IN ('cancelled', 'timeout', 'failed', 'rejected', 'lost')
-WHERE ($before::TIMESTAMP IS NULL OR submitted_at < $before::TIMESTAMP)
-    AND ($state::VARCHAR IS NULL OR state = $state::VARCHAR)
-ORDER BY submitted_at DESC, task_history.task_id LIMIT $limit
+    ON ending.task_id = page.task_id
+    AND ending.kind IN ('done', 'cancelled', 'timeout', 'failed', 'rejected', 'lost')
+ORDER BY submitted_at DESC, page.task_id

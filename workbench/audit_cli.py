@@ -1,0 +1,68 @@
+"""`workbench runes audit`: a producer's file held against a state of one's own, as a page."""
+
+# ruff: noqa: T201  # printing is what a command line does
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from workbench.runes.evidence import Asked
+    from workbench.settings import Settings
+
+NO_OWN = (
+    "{ours} is neither a file nor the alias of a batch: give a batch, a snapshot of the state, raw "
+    "blocks, or the alias of a batch that the hub keeps"
+)
+
+
+def audit(given: Namespace, settings: Settings) -> int:
+    """Write the page; 0 where nothing is wrong, 1 where something is."""
+    from importlib.metadata import version
+
+    from workbench.runes.audit import audit as auditing
+    from workbench.runes.audit_page import audit_page
+    from workbench.runes.packing import write_file
+    from workbench.runes.reading import read
+
+    source = given.against if len(given.against) > 1 else given.against[0]
+    theirs = read(source, producer=given.producer, network=given.network, height=given.height)
+    found = auditing(_ours(given, settings), theirs, given.rune)
+    page = audit_page(found, version=version("runes-workbench"))
+    try:
+        write_file(given.output, page.encode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            "{path} cannot be written: {reason}", path=str(given.output), reason=reason
+        ) from None
+    for moved in found.moved[:10]:
+        print(f"{moved.txid}: {moved.kind}, ours {moved.ours}, theirs {moved.theirs}")
+    print(found.sentence)
+    print(f"the report is at {given.output}")
+    return 0 if found.agrees else 1
+
+
+def _ours(given: Namespace, settings: Settings) -> Asked:
+    """A snapshot of the state, a batch or raw blocks; else what a hub keeps."""
+    from workbench.runes.index import Index
+    from workbench.runes.reading import read
+    from workbench.runes.snapshot import FORMAT
+    from workbench.runes.state import index_batch
+    from workbench.session.batches import ALIAS
+
+    path = Path(given.ours)
+    if not path.exists():
+        if not ALIAS.fullmatch(given.ours):
+            raise InputError(NO_OWN, ours=given.ours)
+        from workbench.session import connect
+
+        return connect(settings.data).batch(given.ours)
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(FORMAT)) == FORMAT:
+                return index_batch(Index.restore(path.read_bytes()))
+    return read(path, network=given.network)

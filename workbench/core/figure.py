@@ -1,0 +1,65 @@
+"""A Plotly figure as plain data: drawn by Plotly's own renderer, else as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workbench.core import markup
+
+PLOTLY = "application/vnd.plotly.v1+json"
+SHOWN_POINTS = 20
+_LINE = "rgba(128,128,128,0.3)"
+_AXIS = {"automargin": True, "gridcolor": _LINE, "linecolor": _LINE, "zerolinecolor": _LINE}
+DEFAULTS = {
+    "layout": {
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "#767676"},
+        "colorway": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"],
+        "title": {"x": 0, "xref": "paper", "font": {"size": 15}},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "margin": {"l": 48, "r": 24, "t": 72, "b": 48},
+    }
+}
+"""Plotly's renderer knows neither a page's theme nor its width: nothing is painted behind, grey is
+read on white and on black, and an axis makes room for its long names. The colours are those of
+Okabe and Ito that keep 3:1 on both, then the lighter two."""
+
+
+class Figure(dict[str, Any]):
+    """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a table."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        layout = {"template": DEFAULTS, **(self.get("layout") or {})}
+        drawn = {PLOTLY: {**self, "layout": layout}, "text/html": self._repr_html_()}
+        return {**drawn, "text/plain": repr(self)}
+
+    def _repr_html_(self) -> str:
+        rows = [(*row,) for trace in self.get("data") or () for row in _points(trace)]
+        caption = self.title or "figure"
+        if len(rows) > SHOWN_POINTS:
+            caption = f"{caption}: {SHOWN_POINTS} of {len(rows)} points"
+        return markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
+
+    def __repr__(self) -> str:
+        return f"Figure({self.title!r}, {len(self.get('data') or ())} traces)"
+
+    @property
+    def title(self) -> str:
+        title = (self.get("layout") or {}).get("title") or ""
+        return str(title.get("text") or "") if isinstance(title, dict) else str(title)
+
+
+def _points(trace: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """The points of one trace, as far as they stand in plain lists."""
+    kind = trace.get("name") or trace.get("type") or "trace"
+    xs, ys = trace.get("x", trace.get("labels")), trace.get("y", trace.get("values"))
+    xs = xs if isinstance(xs, list) else []
+    ys = ys if isinstance(ys, list) else []
+    for number in range(max(len(xs), len(ys))):
+        x = xs[number] if number < len(xs) else None
+        y = ys[number] if number < len(ys) else None
+        yield kind, x, y

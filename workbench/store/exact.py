@@ -1,0 +1,50 @@
+"""128-bit amounts in SQL: macros over their two halves, and answers that keep them exact.
+
+DuckDB's own `sum` over UHUGEINT is a DOUBLE, and as Arrow a UHUGEINT becomes a signed decimal,
+wrong above 2**127. Loaded by path too, by the process that runs SQL of users.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+_HALF = "18446744073709551616"
+MACROS = (
+    f"amount(high, low) AS high::UHUGEINT * {_HALF}::UHUGEINT + low::UHUGEINT",
+    f"amount_sum(high, low) AS (sum(high::UBIGINT) + sum(low::UBIGINT) // {_HALF})::UHUGEINT"
+    f" * {_HALF}::UHUGEINT + (sum(low::UBIGINT) % {_HALF})::UHUGEINT",
+    "amount_double(high, low) AS high::DOUBLE * 18446744073709551616.0 + low::DOUBLE",
+)
+"""What each of them says stands in the reference of the data format."""
+
+
+def add_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """The macros, for this connection alone."""
+    for macro in MACROS:
+        connection.execute(f"CREATE TEMP MACRO {macro}")
+
+
+def exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """UHUGEINT as decimal text."""
+    kinds = [str(kind) for kind in relation.types]
+    if not any("UHUGEINT" in kind for kind in kinds):
+        return relation
+    parts = [
+        f"{_text(place, kind)} AS {_quoted(name)}"
+        for place, (name, kind) in enumerate(zip(relation.columns, kinds, strict=True), start=1)
+    ]
+    return relation.project(", ".join(parts))
+
+
+def _text(place: int, kind: str) -> str:
+    """DuckDB writes a HUGEINT a hundred times as fast as a UHUGEINT, and most amounts fit one."""
+    whole = f"CAST(#{place} AS {kind.replace('UHUGEINT', 'VARCHAR')})"
+    if kind != "UHUGEINT":
+        return whole
+    return (
+        f"CASE WHEN #{place} < {2**127}::UHUGEINT THEN #{place}::HUGEINT::VARCHAR ELSE {whole} END"
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
