@@ -315,6 +315,16 @@ def test_parquet_with_other_columns_is_refused(tmp_path: Path) -> None:
     assert refusal(folder).faults[0].field == "tables.edicts"
 
 
+def test_parquet_without_an_optional_column_has_null_there(tmp_path: Path) -> None:
+    block = {"height": 840_001, "hash": TXID, "mined_at": "2024-04-20T00:09:27Z", "weight": 4}
+    block |= {"transactions": 1, "size_bytes": 1, "subsidy_sat": 312_500_000, "coinbase_sat": 7}
+    folder = save_batch(load_batch(document(blocks=[{**block, "vsize": 9}])), tmp_path / "folder")
+    written = pq.read_table(folder / "blocks.parquet")
+    assert written["vsize"].to_pylist() == [9]
+    pq.write_table(written.drop_columns("vsize"), folder / "blocks.parquet")
+    assert load_batch(folder).tables["blocks"]["vsize"].to_pylist() == [None]
+
+
 def test_a_folder_with_other_files_is_never_written_into(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files"):

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.core.bitcoin import Transaction
-from workbench.core.rune import RuneId
+from workbench.core.rune import RuneId, commitment
 from workbench.core.runestone import Cenotaph, Edict, Etching, Runestone, Terms, encipher
 from workbench.core.spent import SpentOutput
-from workbench.runes.commitments import commits
+from workbench.runes.commitments import commits, origins
 from workbench.runes.ledger import Ledger
 from workbench.runes.moves import allocate, shares
 from workbench.runes.simulation import chain
@@ -142,7 +142,24 @@ def test_a_mint_is_open_until_its_cap_and_not_in_the_etching_itself() -> None:
         for place in range(2)
     ]
     first = chain.coinbase(1_000, 0, PAY, b"t", [])
-    applied = ledger.apply(1_000, [first, made, *mints], spent)
+    applied = ledger.apply(1_000, 0, [first, made, *mints], origins(spent))
     assert [one.minted for one in applied] == [None, (rune, 2), None]
+    assert applied[1].message == Runestone(mint=rune)
     assert ledger.entries[rune].supply == 7
-    assert sum(held.get(rune, 0) for held in ledger.balances.values()) == 7
+    assert list(ledger.balances.values()) == [((rune, 5),), ((rune, 2),)]
+    moved = chain.transaction([chain.Coin(f"{made.txid}:1", 9_000, coin.lock, 1_000)], [(9, PAY)])
+    (last,) = ledger.apply(1_001, 0, [moved], origins({}))
+    assert (last.message, last.arrived) == (None, {rune: 5})
+
+
+def test_a_cenotaphs_etching_is_void() -> None:
+    name = 26**13
+    made, spent = etching(name, chain.dropping(commitment(name)), 900)
+    script = bytearray(made.outputs[0].script)
+    script[2] += 2
+    lock = chain.Lock(spent[made.inputs[0].outpoint].script, made.inputs[0].witness)
+    coin = chain.Coin(made.inputs[0].outpoint, 9_000, lock, 900)
+    odd = chain.transaction([coin], [(0, bytes(script) + b"\x7e\x00"), (546, PAY)])
+    (applied,) = Ledger("regtest").apply(1_000, 0, [odd], origins(spent))
+    assert applied.etched
+    assert (applied.etched.void, applied.etched.premine) == (True, 0)

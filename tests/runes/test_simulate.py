@@ -166,7 +166,7 @@ def test_the_samples_say_that_they_are_simulated(name: str, runes: int) -> None:
     assert sample.source.producer == f"runes-workbench simulate (simulated, seed {SEED})"
     assert sample.completeness == "state"
     assert len(sample.rune_ids()) >= runes
-    assert path.stat().st_size <= 4_000_000
+    assert path.stat().st_size <= 5_000_000
 
 
 def test_the_sample_block_reconciles_with_its_spent_outputs() -> None:

@@ -13,7 +13,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -29,8 +29,12 @@ from workbench.runes.amounts import (
     sum_amounts,
     table_amounts,
 )
+from workbench.runes.records import RECORDS
 from workbench.runes.rows import Document, Header, Source, arrow_table, json_rows
 from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = [
     "MAX_AMOUNT",
@@ -67,6 +71,9 @@ class Batch:
     first_height: int
     last_height: int
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    covers: tuple[str, ...] | None = None
+    """The tables that the source speaks of; None: all of its level. An empty table outside of
+    it means that nobody knows, not that nothing happened."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.tables) - set(TABLES))
@@ -86,6 +93,18 @@ class Batch:
         found = {rune for column in columns for rune in column.unique().to_pylist()}
         return found - {None, "0:0"}
 
+    def holds(self, name: str) -> bool:
+        """Whether the source speaks of what the table `name` is about."""
+        return self.covers is None or name in self.covers
+
+    def frame(self, name: str) -> pandas.DataFrame:
+        """The table `name` in pandas: amounts are exact Python ints, the missing is not 0."""
+        from workbench.runes.frames import to_frame
+
+        if name not in self.tables:
+            raise InputError.field("name", name, ", ".join(TABLES))
+        return to_frame(name, self.tables[name])
+
     def rows(self) -> dict[str, int]:
         """How many rows each table holds."""
         return {name: table.num_rows for name, table in self.tables.items()}
@@ -93,7 +112,7 @@ class Batch:
     def __repr__(self) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows().items() if count)
         blocks = f"blocks {self.first_height:,} to {self.last_height:,}"
-        level = f"{self.completeness} level"
+        level = "; ".join([f"{self.completeness} level", *filter(None, [self.source.trust])])
         return f"<Batch {self.id}: {self.network}, {blocks}, {level}; {rows or 'empty'}>"
 
     def _repr_html_(self) -> str:
@@ -102,6 +121,7 @@ class Batch:
             "blocks": f"{self.first_height:,} to {self.last_height:,}",
             "completeness": self.completeness,
             "source": self.source.producer,
+            **({"trust": self.source.trust} if self.source.trust else {}),
             **{name: f"{count:,} rows" for name, count in self.rows().items() if count},
         }
         lines = "".join(
@@ -115,8 +135,8 @@ class Batch:
 def load_batch(
     source: str | Path | bytes | Mapping[str, Any], *, rune_limit: int | None = None
 ) -> Batch:
-    """A batch from a file (JSON, NDJSON, either gzipped), a folder of Parquet files, bytes, or
-    a document.
+    """A batch from a file (JSON, NDJSON, either gzipped), a folder of Parquet or CSV files,
+    bytes, or a document.
 
     Raises one InputError that lists each fault (at most 100) with its path; `rune_limit`
     bounds the number of runes spoken of.
@@ -126,8 +146,10 @@ def load_batch(
     elif isinstance(source, bytes):
         batch = _from_bytes(packing.unpacked(io.BytesIO(source)))
     elif Path(source).is_dir():
+        RECORDS.opened(sorted(Path(source).iterdir()))
         batch = _from_parts(*packing.read_folder(Path(source)))
     else:
+        RECORDS.opened([Path(source)])
         batch = _from_bytes(packing.read_file(Path(source)))
     count = len(batch.rune_ids()) if rune_limit is not None else 0
     if rune_limit is not None and count > rune_limit:
@@ -137,13 +159,15 @@ def load_batch(
     return batch
 
 
-def save_batch(batch: Batch, path: str | Path) -> Path:
+def save_batch(batch: Batch, path: str | Path, *, tables: str = "parquet") -> Path:
     """Write a batch; the suffix of `path` says how (.json, .json.gz, .ndjson, .ndjson.gz, or
-    none: a folder of Parquet files). A file is written whole or not at all; the same batch
-    gives the same bytes."""
+    none: a folder of Parquet files, or with tables="csv" of CSV files). A file is written
+    whole or not at all; the same batch gives the same bytes."""
     target = Path(path)
+    if tables not in packing.FORMS:
+        raise InputError.field("tables", tables, ", ".join(packing.FORMS))
     if not target.suffix or target.is_dir():
-        packing.write_folder(target, batch_header(batch), batch.tables)
+        packing.write_folder(target, batch_header(batch), batch.tables, tables)
         return target
     suffix = next((known for known in reversed(SUFFIXES) if target.name.endswith(known)), None)
     if suffix is None:
@@ -166,6 +190,7 @@ def batch_document(batch: Batch) -> dict[str, Any]:
 
 def batch_header(batch: Batch) -> dict[str, Any]:
     """The document without its tables."""
+    covers = {} if batch.covers is None else {"covers": list(batch.covers)}
     return {
         "schema": SCHEMA_NAME,
         "id": batch.id,
@@ -175,6 +200,7 @@ def batch_header(batch: Batch) -> dict[str, Any]:
         "completeness": batch.completeness,
         "first_height": batch.first_height,
         "last_height": batch.last_height,
+        **covers,
     }
 
 
@@ -190,6 +216,9 @@ def batch_of(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Batch
 
 
 def _from_bytes(body: bytes) -> Batch:
+    quick = _from_lines(body)
+    if quick is not None:
+        return quick
     body = packing.whole_document(body)
     try:
         document: Any = msgspec.json.decode(body, type=Document)
@@ -200,6 +229,22 @@ def _from_bytes(body: bytes) -> Batch:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise packing.not_json(error) from None
     return _checked(document, tables, body)
+
+
+def _from_lines(body: bytes) -> Batch | None:
+    """An NDJSON batch without a fault, in half the time; None for any other."""
+    from workbench.runes.fast_lines import fast_tables
+
+    parts = packing.header_and_lines(body)
+    tables = None if parts is None else fast_tables(parts[1])
+    if parts is None or tables is None:
+        return None
+    try:
+        header = msgspec.json.decode(parts[0], type=Header)
+    except msgspec.DecodeError:
+        return None
+    whole = {name: tables.get(name, empty_table(name)) for name in TABLES}
+    return _checked(header, whole, body)
 
 
 def _from_parts(body: bytes, tables: Mapping[str, pa.Table]) -> Batch:
@@ -227,4 +272,5 @@ def _checked(header: Any, tables: Mapping[str, pa.Table], body: bytes) -> Batch:
         first_height=header.first_height,
         last_height=header.last_height,
         tables=tables,
+        covers=header.covers,
     )

@@ -181,6 +181,7 @@ def _block_row(block: Block, height: int, network: Network, totals: Totals) -> t
         subsidy(height, network),
         block.transactions[0].paid_sat,
         totals.fees_sat,
+        totals.vsize,
     )
 
 

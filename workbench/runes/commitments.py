@@ -6,8 +6,8 @@ bytes in an input's tapscript that spends a P2TR output with at least 6 confirma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from workbench.core.bitcoin import Transaction
 from workbench.core.rune import commitment
@@ -20,6 +20,27 @@ _ANNEX = b"\x50"
 _PUSH_WIDTHS = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 
 
+class Origin(NamedTuple):
+    """What a commitment asks of the output that it spends; `height` None where not known."""
+
+    is_taproot: bool
+    height: int | None
+
+
+Origins = Callable[[str], Origin | None]
+"""Finds the output at a `txid:vout`; None where it is not known."""
+
+
+def origins(spent: Mapping[str, SpentOutput]) -> Origins:
+    """Finds the origins in the spent outputs of a block."""
+
+    def find(outpoint: str) -> Origin | None:
+        output = spent.get(outpoint)
+        return None if output is None else Origin(is_p2tr(output.script), output.height)
+
+    return find
+
+
 def commits(
     transaction: Transaction,
     rune: int,
@@ -30,24 +51,35 @@ def commits(
 
     `unknown` without the spent outputs, or where only an output of unknown height would do.
     """
-    if spent is None:
-        return "unknown"
+    return "unknown" if spent is None else committed(transaction, rune, height, origins(spent))
+
+
+def committed(transaction: Transaction, rune: int, height: int, find: Origins) -> Commitment:
+    """The same with the outputs that `find` knows; `unknown` where one it does not would do."""
     wanted = commitment(rune)
-    doubtful = False
-    for put in transaction.inputs:
-        script = _tapscript(put.witness)
-        output = spent.get(put.outpoint)
-        if script is None or output is None or not _is_p2tr(output.script):
-            continue
-        if wanted in _pushes(script):
-            if output.height is None:
-                doubtful = True
-            elif height - output.height + 1 >= COMMIT_CONFIRMATIONS:
-                return "valid"
-    return "unknown" if doubtful else "missing"
+    found = {
+        _verdict(find(put.outpoint), height)
+        for put in transaction.inputs
+        if wanted in _pushes(_tapscript(put.witness))
+    }
+    if "valid" in found:
+        return "valid"
+    return "unknown" if "unknown" in found else "missing"
 
 
-def _is_p2tr(script: bytes) -> bool:
+def _verdict(origin: Origin | None, height: int) -> Commitment:
+    """What an input that says the name proves, by the output that it spends."""
+    if origin is None:
+        return "unknown"
+    if not origin.is_taproot:
+        return "missing"
+    if origin.height is None:
+        return "unknown"
+    confirmations = height - origin.height + 1
+    return "valid" if confirmations >= COMMIT_CONFIRMATIONS else "missing"
+
+
+def is_p2tr(script: bytes) -> bool:
     return len(script) == 34 and script[:2] == b"\x51\x20"
 
 
@@ -58,8 +90,10 @@ def _tapscript(witness: Sequence[bytes]) -> bytes | None:
     return stack[-2] if len(stack) > 1 else None
 
 
-def _pushes(script: bytes) -> Iterator[bytes]:
+def _pushes(script: bytes | None) -> Iterator[bytes]:
     """The data pushes of a script, up to the first that runs past the end; OP_0 pushes b""."""
+    if script is None:
+        return
     position, end = 0, len(script)
     while position < end:
         size = script[position]

@@ -67,7 +67,9 @@ async def fetch_block(
     below = await source.block_hash(height - 1) if height else "0" * 64
     raw = await source.raw_block(block_hash)
     progress(20, 100, "checking block {height}", height=height)
-    block = await asyncio.to_thread(_checked, raw, block_hash, below, height, network)
+    block = await asyncio.to_thread(checked_block, raw, block_hash, height, network)
+    if block.previous != below:
+        raise InputError.field("the block below", block.previous, below)
     document = None
     if spent:
 
@@ -81,7 +83,8 @@ async def fetch_block(
     return fetched
 
 
-def _checked(raw: bytes, block_hash: str, below: str, height: int, network: Network) -> Block:
+def checked_block(raw: bytes, block_hash: str, height: int, network: Network) -> Block:
+    """The block that was asked for: its hash, work and height. Raises InputError."""
     block = parse_block(raw)
     if block.hash != block_hash:
         raise InputError.field("the block's hash", block.hash, block_hash)
@@ -91,8 +94,6 @@ def _checked(raw: bytes, block_hash: str, below: str, height: int, network: Netw
         raise InputError.field("the block's difficulty", difficulty(block.bits), f"from {least:g}")
     if block.height != height:
         raise InputError.field("the height in the coinbase", block.height, str(height))
-    if block.previous != below:
-        raise InputError.field("the block below", block.previous, below)
     return block
 
 

@@ -25,6 +25,7 @@ MAX_DOCUMENT_BYTES = 1 << 30
 """A batch's JSON may not be larger unpacked: a gzip bomb stops there."""
 
 HEADER_FILE = "batch.json"
+FORMS = ("parquet", "csv")
 _GZIP = b"\x1f\x8b"
 
 
@@ -95,11 +96,18 @@ def ndjson_bytes(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> b
     return b"\n".join(lines) + b"\n"
 
 
+def header_and_lines(body: bytes) -> tuple[bytes, bytes] | None:
+    """The header and the lines of rows of an NDJSON batch; None for any other document."""
+    head, _, rest = body.lstrip().partition(b"\n")
+    return (head, rest) if _is_header(head) and rest.strip() else None
+
+
 def whole_document(body: bytes) -> bytes:
     """The body as one JSON document: NDJSON is joined, anything else comes back as it is."""
-    head, _, rest = body.lstrip().partition(b"\n")
-    if not _is_header(head) or not rest.strip():
+    parts = header_and_lines(body)
+    if parts is None:
         return body
+    head, rest = parts
     grouped: dict[str, list[bytes]] = {}
     for line in _lines(rest):
         grouped.setdefault(line.table, []).append(bytes(line.row))
@@ -147,21 +155,30 @@ def write_file(target: Path, body: bytes) -> None:
 
 
 def read_folder(folder: Path) -> tuple[bytes, dict[str, pa.Table]]:
-    """The header's bytes and the tables of a folder of Parquet files, columns checked."""
-    found = {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+    """The header's bytes and the tables of a folder of Parquet or CSV files, columns checked."""
+    paths = sorted(path for form in FORMS for path in folder.glob(f"*.{form}"))
+    found = {path.stem: path for path in paths}
     odd = [
-        Fault(f"{name}.parquet", "a table", "tables named " + ", ".join(TABLES))
-        for name in found
-        if name not in TABLES
+        Fault(path.name, "a table", "tables named " + ", ".join(TABLES) + ", once each")
+        for path in paths
+        if path.stem not in TABLES or found[path.stem] != path
     ]
     if odd:
         raise InputError.of(odd)
     body = read_file(folder / HEADER_FILE)
     tables = {
-        name: _read_parquet(name, found[name]) if name in found else empty_table(name)
+        name: _read_table(name, found[name]) if name in found else empty_table(name)
         for name in TABLES
     }
     return body, tables
+
+
+def _read_table(name: str, path: Path) -> pa.Table:
+    if path.suffix == ".csv":
+        from workbench.runes.frames import read_csv  # it stands above this file
+
+        return read_csv(name, path)
+    return _read_parquet(name, path)
 
 
 def _read_parquet(name: str, path: Path) -> pa.Table:
@@ -174,8 +191,12 @@ def _read_parquet(name: str, path: Path) -> pa.Table:
 
 
 def shaped(name: str, table: pa.Table) -> pa.Table:
-    """The table's columns in the schema's order and types, nulls still unchecked."""
+    """The table's columns in the schema's order and types, nulls still unchecked. An optional
+    column may be absent, as it is in what an earlier version wrote: then it is null."""
     wanted = ARROW[name]
+    for field in wanted:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     if sorted(table.column_names) != sorted(wanted.names):
         columns = ", ".join(wanted.names)
         raise InputError.field(f"tables.{name}", table.column_names, f"the columns {columns}")
@@ -187,9 +208,12 @@ def shaped(name: str, table: pa.Table) -> pa.Table:
         raise InputError.field(f"tables.{name}", str(error), allowed) from None
 
 
-def write_folder(folder: Path, header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> None:
-    """Write a folder of Parquet files, the header last. Refuses a folder with other content."""
-    known = {HEADER_FILE, *(f"{name}.parquet" for name in TABLES)}
+def write_folder(
+    folder: Path, header: Mapping[str, Any], tables: Mapping[str, pa.Table], form: str = "parquet"
+) -> None:
+    """Write a folder of Parquet or CSV files, the header last. Refuses a folder with other
+    content."""
+    known = {HEADER_FILE, *(f"{name}.{each}" for name in TABLES for each in FORMS)}
     if folder.exists() and {path.name for path in folder.iterdir()} - known:
         raise InputError(
             "{path} holds other files: give a new or an empty folder", path=str(folder)
@@ -198,6 +222,10 @@ def write_folder(folder: Path, header: Mapping[str, Any], tables: Mapping[str, p
     for name in known:
         (folder / name).unlink(missing_ok=True)
     for name, table in tables.items():
-        if table.num_rows:
+        if table.num_rows and form == "csv":
+            from workbench.runes.frames import csv_bytes
+
+            write_file(folder / f"{name}.csv", csv_bytes(name, table))
+        elif table.num_rows:
             pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     write_file(folder / HEADER_FILE, json_bytes(header))

@@ -14,11 +14,13 @@ MAX_BLOCK_BYTES = 8 * 1024 * 1024
 
 _XZ = b"\xfd7zXZ\x00"
 _GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
 _XZ_MEMORY = 128 * 1024 * 1024
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _TEXT = frozenset(string.printable.encode())
 _HEADER = 80
 _HEX_PROBE = 2 * _HEADER  # in raw bytes a header never looks like text
+_PROBE = 4096
 _TARGET_SIZE = 75  # the place in the header of the byte that says how long its target is
 
 
@@ -30,6 +32,31 @@ def read_raw_block(path: Path) -> bytes:
     if len(body) > limit:
         raise _too_large()
     return raw_block(body)
+
+
+def is_raw_block(path: Path) -> bool:
+    """Whether a file looks like a raw block, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(_PROBE)
+    if head.startswith(_GZIP):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, _PROBE)
+        except zlib.error:
+            return False
+    if head.startswith(_XZ):
+        return True
+    hexadecimal = len(head) >= _HEX_PROBE and _is_hex(head) and b"\x00" in _digits(head)
+    return hexadecimal or (len(head) > _HEADER and _is_binary(head))
+
+
+def _digits(head: bytes) -> bytes:
+    """Hexadecimal text as far as it goes."""
+    return bytes.fromhex(head[:_HEX_PROBE].decode("ascii"))
+
+
+def _is_binary(head: bytes) -> bool:
+    packed = head.startswith(_PARQUET)  # where by chance the bytes look like a header
+    return not packed and b"\x00" in head[:_HEADER] and head[_TARGET_SIZE] <= 0x20
 
 
 def raw_block(body: bytes) -> bytes:

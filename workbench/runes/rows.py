@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.runes.amounts import format_amounts, parse_amounts
-from workbench.runes.schema import BATCH_ID, LONGEST_TEXT
+from workbench.runes.history import trust_sentence
+from workbench.runes.schema import BATCH_ID, LONGEST_TEXT, MOST_PARTS
 from workbench.runes.tables import (
     ARROW,
     COMPLETENESS,
@@ -30,7 +31,7 @@ from workbench.runes.tables import (
 _INT64_MAX = 2**63 - 1  # the largest bound that msgspec accepts; Arrow refuses beyond 2^64 - 1
 
 
-def _python_type(kind: Kind) -> Any:
+def python_type(kind: Kind) -> Any:
     rule = kind.json
     if "enum" in rule:
         return Literal[tuple(rule["enum"])]
@@ -54,7 +55,7 @@ def _python_type(kind: Kind) -> Any:
 def _row_struct(name: str) -> type[msgspec.Struct]:
     fields: list[Any] = []
     for column in TABLES[name]:
-        kind = _python_type(column.kind)
+        kind = python_type(column.kind)
         fields.append((column.name, kind | None, None) if column.optional else (column.name, kind))
     return msgspec.defstruct(
         f"{name}_row", fields, kw_only=True, forbid_unknown_fields=True, gc=False
@@ -67,13 +68,27 @@ _Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 _Height = Annotated[int, msgspec.Meta(ge=0, le=MAX_HEIGHT)]
 
 
+_Sha256 = python_type(HASH)
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Who made a batch, of what. `fetched_at` is ISO 8601 in UTC; `sha256` of the bytes read."""
+    """Who made a batch, of what. `fetched_at` is ISO 8601 in UTC; `sha256` of the bytes read;
+    `parts` the same of each file, where they were several; `trusted` of the file whose state was
+    taken over where the blocks begin, for nobody computed that one."""
 
     producer: _Text
     address: _Text | None = None
-    fetched_at: _python_type(INSTANT) | None = None  # type: ignore[valid-type]
-    sha256: _python_type(HASH) | None = None  # type: ignore[valid-type]
+    fetched_at: python_type(INSTANT) | None = None  # type: ignore[valid-type]
+    sha256: _Sha256 | None = None  # type: ignore[valid-type]
+    parts: (
+        Annotated[tuple[_Sha256, ...], msgspec.Meta(max_length=MOST_PARTS)] | None  # type: ignore[valid-type]
+    ) = None
+    trusted: _Sha256 | None = None  # type: ignore[valid-type]
+
+    @property
+    def trust(self) -> str | None:
+        """How an answer says that it rests on a state taken over; None where it does not."""
+        return None if self.trusted is None else trust_sentence(self.trusted)
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,6 +102,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     completeness: Literal[COMPLETENESS]  # type: ignore[valid-type]
     first_height: _Height
     last_height: _Height
+    covers: tuple[Literal[tuple(TABLES)], ...] | None = None  # type: ignore[valid-type]
 
 
 TableRows = msgspec.defstruct(

@@ -25,6 +25,8 @@ from workbench.runes.tables import (
 SCHEMA_FILE = Path(__file__).with_name("runes-batch-1.schema.json")
 BATCH_ID = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"
 LONGEST_TEXT = 2000
+MOST_PARTS = 100_000
+OPTIONAL = ("id", "covers")
 
 TABLE_SAYS = {
     "blocks": "One row for each block of the range.",
@@ -34,7 +36,9 @@ TABLE_SAYS = {
     "edicts": "One row for each edict, as the message has it.",
     "allocations": "What outputs receive: edicts expanded, premines and mints placed.",
     "events": "What happened to runes, in order.",
-    "balances": "What lies on unspent outputs after the last block; only at the state level.",
+    "inputs": "What the spent outputs of a transaction carried; only at the state level.",
+    "balances": "What is held after the last block, by output or address; only at the state level.",
+    "entries": "Each rune as it stands after the last block; only at the state level.",
     "prices": "Optional market prices.",
 }
 
@@ -97,6 +101,19 @@ def header_properties() -> dict[str, Any]:
                     "anyOf": [HASH.schema, {"type": "null"}],
                     "description": "Of the bytes it was made from, such as the raw block.",
                 },
+                "parts": {
+                    "title": "a list of sha256 or null",
+                    "anyOf": [
+                        {"type": "array", "items": HASH.schema, "maxItems": MOST_PARTS},
+                        {"type": "null"},
+                    ],
+                    "description": "Of each file that it was made from, where they were several.",
+                },
+                "trusted": {
+                    "title": HASH.rule + ", or null",
+                    "anyOf": [HASH.schema, {"type": "null"}],
+                    "description": "Of the file whose state was taken over, not computed.",
+                },
             },
             "required": ["producer"],
             "additionalProperties": False,
@@ -109,6 +126,14 @@ def header_properties() -> dict[str, Any]:
         },
         "first_height": {**HEIGHT.schema, "description": "Height of the first block covered."},
         "last_height": {**HEIGHT.schema, "description": "Height of the last block covered."},
+        "covers": {
+            "title": "a list of tables or null",
+            "anyOf": [
+                {"type": "array", "items": {"enum": list(TABLES)}, "uniqueItems": True},
+                {"type": "null"},
+            ],
+            "description": "The tables that the source speaks of. Absent: all of its level.",
+        },
     }
 
 
@@ -141,7 +166,7 @@ def schema_document() -> dict[str, Any]:
                 "description": "An absent table is an empty one.",
             },
         },
-        "required": [*(name for name in header if name != "id"), "tables"],
+        "required": [*(name for name in header if name not in OPTIONAL), "tables"],
         "additionalProperties": False,
         "$defs": definitions(),
     }

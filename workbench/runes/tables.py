@@ -25,7 +25,7 @@ MAX_U64 = 2**64 - 1
 MAX_U32 = 2**32 - 1
 MAX_HEIGHT = MAX_U32
 
-_END = r"$(?!\n)"  # in Python a plain $ also matches before a final newline
+END = r"$(?!\n)"  # in Python a plain $ also matches before a final newline
 
 
 def _up_to(limit: int) -> str:
@@ -71,7 +71,7 @@ def _number(name: str, maximum: int, arrow: Any, words: str = "") -> Kind:
 
 
 def _text(name: str, rule: str, pattern: str, longest: int) -> Kind:
-    limits = {"type": "string", "pattern": f"^(?:{pattern}){_END}", "maxLength": longest}
+    limits = {"type": "string", "pattern": f"^(?:{pattern}){END}", "maxLength": longest}
     return Kind(name, rule, pa.string(), limits)
 
 
@@ -89,7 +89,7 @@ INSTANT = Kind(
         "type": "string",
         "format": "date-time",
         "pattern": r"^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
-        r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ" + _END,
+        r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ" + END,
     },
 )
 FLAG = Kind("flag", "true or false", pa.bool_(), {"type": "boolean"})
@@ -147,10 +147,18 @@ def _maybe(name: str, kind: Kind, says: str) -> Column:
     return Column(name, kind, says, optional=True)
 
 
-_PLACE = (
-    Column("height", HEIGHT, "Height of the block."),
-    Column("tx_index", COUNT, "Place of the transaction in its block; 0 is the coinbase."),
-    Column("txid", HASH, "Transaction id, as block explorers print it."),
+_HEIGHT = Column("height", HEIGHT, "Height of the block.")
+_INDEX = Column("tx_index", COUNT, "Place of the transaction in its block; 0 is the coinbase.")
+_TXID = Column("txid", HASH, "Transaction id, as block explorers print it.")
+_PLACE = (_HEIGHT, _INDEX, _TXID)
+_TOLD_PLACE = (
+    _HEIGHT,
+    _maybe(
+        "tx_index",
+        COUNT,
+        "Place of the transaction in its block; null where the source does not say.",
+    ),
+    _TXID,
 )
 _WHOSE = (
     _maybe("script", SCRIPT, "Script of the output; null where it is not known."),
@@ -169,6 +177,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("coinbase_sat", SATOSHI, "What the coinbase pays out, in satoshi."),
         _maybe(
             "fees_sat", SATOSHI, "Sum of inputs - outputs, in satoshi; null without spent outputs."
+        ),
+        _maybe(
+            "vsize",
+            COUNT,
+            "Sum of the virtual sizes of its transactions less the coinbase, in vbytes; null where "
+            "the producer does not say it.",
         ),
     ),
     "runestones": (
@@ -194,7 +208,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _maybe("symbol", SYMBOL, "Currency symbol."),
         Column("divisibility", DIVISIBILITY, "Decimal places of the unit that people read."),
         Column("spacers", SPACERS, "Bit i set: a spacer after letter i + 1."),
-        Column("premine", AMOUNT, "Given to the etcher, in atomic units."),
+        _maybe(
+            "premine",
+            AMOUNT,
+            "Given to the etcher, in atomic units; null where the source does not say.",
+        ),
         _maybe(
             "amount",
             AMOUNT,
@@ -205,22 +223,39 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _maybe("height_end", U64, "First height at which it cannot be minted any more."),
         _maybe("offset_start", U64, "The same as height_start, counted from the etching's height."),
         _maybe("offset_end", U64, "The same as height_end, counted from the etching's height."),
-        Column("turbo", FLAG, "Opted into future protocol changes."),
-        Column("terms", FLAG, "Whether it has mint terms at all."),
-        Column("cenotaph", FLAG, "Etched by a cenotaph: nothing of it can ever be minted."),
+        _maybe(
+            "turbo",
+            FLAG,
+            "Opted into future protocol changes; null where the source does not say.",
+        ),
+        _maybe(
+            "terms",
+            FLAG,
+            "Whether it has mint terms at all; null where the source does not say.",
+        ),
+        _maybe(
+            "cenotaph",
+            FLAG,
+            "Etched by a cenotaph: nothing of it can ever be minted; null where the source does "
+            "not say.",
+        ),
         Column(
             "commitment",
             one_of("commitment", "valid", "missing", "unknown"),
             "Whether an input's tapscript committed to the name 6 blocks before; "
             "unknown without spent outputs.",
         ),
-        *_PLACE,
+        _HEIGHT,
+        _INDEX,
+        _maybe("txid", HASH, "Transaction id, as block explorers print it; null where not known."),
     ),
     "mints": (
-        *_PLACE,
+        *_TOLD_PLACE,
         Column("rune_id", RUNE_ID, "The rune that the message mints."),
         _maybe(
-            "receiver", SCRIPT, "Script of the output that receives it; null where it is burned."
+            "receiver",
+            SCRIPT,
+            "Script of the output that receives it; null where it is burned or not known.",
         ),
         _maybe("address", ADDRESS, "Address of that script; null where it has none."),
         _maybe(
@@ -236,20 +271,20 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("output", COUNT, "The output to move it to; the number of outputs means: split."),
     ),
     "allocations": (
-        *_PLACE,
+        *_TOLD_PLACE,
         Column("rune_id", RUNE_ID, "The rune that the output receives."),
         Column("output", COUNT, "The output."),
         *_WHOSE,
         _maybe("amount", AMOUNT, "In atomic units; null where the batch's level cannot know it."),
-        Column(
+        _maybe(
             "cause",
             one_of("cause", "premine", "mint", "edict", "default"),
             "premine: of the rune etched here; mint: of the rune minted here; edict: named by "
-            "an edict; default: what was left.",
+            "an edict; default: what was left; null where the source does not say.",
         ),
     ),
     "events": (
-        *_PLACE,
+        *_TOLD_PLACE,
         Column(
             "kind",
             one_of("event", "etched", "minted", "transferred", "burned"),
@@ -260,11 +295,35 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _maybe("output", COUNT, "The output concerned; null where it is none."),
         _maybe("cause", one_of("burn", *BURN_CAUSES), "Why it was burned; null for other events."),
     ),
-    "balances": (
-        Column("rune_id", RUNE_ID, "The rune."),
-        Column("outpoint", OUTPOINT, "The unspent output that holds it after the last block."),
+    "inputs": (
+        *_TOLD_PLACE,
+        Column("rune_id", RUNE_ID, "The rune that the input carries."),
+        _maybe(
+            "outpoint",
+            OUTPOINT,
+            "The output that the transaction spends; null where the source does not say.",
+        ),
         *_WHOSE,
         Column("amount", AMOUNT, "In atomic units."),
+        _maybe("created_height", HEIGHT, "Height at which that output was made."),
+    ),
+    "balances": (
+        Column("rune_id", RUNE_ID, "The rune."),
+        _maybe(
+            "outpoint",
+            OUTPOINT,
+            "The unspent output that holds it after the last block; null where the producer "
+            "lists holders.",
+        ),
+        *_WHOSE,
+        Column("amount", AMOUNT, "In atomic units."),
+    ),
+    "entries": (
+        Column("rune_id", RUNE_ID, "The rune."),
+        _maybe("mints", AMOUNT, "Mints credited since the etching, counted."),
+        _maybe("burned", AMOUNT, "Burned since the etching, in atomic units."),
+        _maybe("supply", AMOUNT, "Premine and mints since the etching, burned or not."),
+        _maybe("holders", COUNT, "How many addresses hold it, where the source counts them."),
     ),
     "prices": (
         Column("rune_id", RUNE_ID, "The rune."),
@@ -282,6 +341,7 @@ ARROW: dict[str, Any] = {
 ORDER: dict[str, tuple[str, ...]] = {
     "blocks": ("height",),
     "balances": ("rune_id", "outpoint"),
+    "entries": ("rune_id",),
     "prices": ("rune_id", "taken_at"),
 }
 """By what a table is unique, where it is."""
@@ -290,6 +350,11 @@ ORDER: dict[str, tuple[str, ...]] = {
 def rule_pattern(kind: Kind) -> re.Pattern[str]:
     """The compiled pattern of a text kind."""
     return re.compile(kind.json["pattern"])
+
+
+def arrow_pattern(kind: Kind) -> str:
+    """The same for Arrow, which has no look-ahead, but whose `$` means the very end."""
+    return str(kind.json["pattern"]).removesuffix(END) + "$"
 
 
 def empty_table(name: str) -> pa.Table:

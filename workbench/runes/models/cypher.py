@@ -1,10 +1,11 @@
 """`cypher-v1`: which runes are alike, which are rare, which behave oddly, and why.
 
-Features are brought to one scale (log10 for heavy tails, then median and quartiles).
-Clusters come from scikit-learn. The anomaly score is an isolation forest's, put on 0 to 1
-by Gaussian scaling (Kriegel et al., SDM 2011); a feature drives it by as much as the score
-falls when that feature takes its median. Rarity is information content: the sum over
-features of -log2 of the share of runes in the same decile.
+Features are brought to one scale (log10 for heavy tails, then standard deviations for
+likeness, median and quartiles for oddness). Clusters come from scikit-learn. The anomaly
+score is an isolation forest's, put on 0 to 1 by its modified z-score (3.5 gives 0.85); a
+feature drives it by as much as the score falls when that feature takes its median. Rarity
+is information content: the sum over features of -log2 of the share of runes in the same
+decile.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec import Meta
 from workbench.core.model import Context, Result, model
 
 
-@model(name="cypher-v1", version="1.0", title="Alike, rare and odd runes (cypher-v1)")
+@model(name="cypher-v1", version="1.1", title="Alike, rare and odd runes (cypher-v1)")
 def cypher_v1(
     context: Context,
     *,

@@ -20,6 +20,7 @@ from workbench.runes.models.cypher_clusters import (
     Labels,
     Matrix,
     Method,
+    even_features,
     find_clusters,
     most_clusters,
     projected,
@@ -59,9 +60,9 @@ def analyse(
     context.log("the batch holds {runes} runes", runes=len(batch.rune_ids()))
     found = extract(batch, depth=depth, include_historical=include_historical)
     _enough(found)
-    scaled = scaled_features(found.table)
+    scaled, even = scaled_features(found.table), even_features(found.table)
     deep = depth == 5
-    tries = 1 if method == "dbscan" else most_clusters(scaled) - 1
+    tries = 1 if method == "dbscan" else most_clusters(even) - 1
     width = scaled.shape[1]
     total = 1 + tries + 1 + width + (RESAMPLES + width if deep else 0)
     steps = Steps(context, total)
@@ -73,14 +74,14 @@ def analyse(
     )
     steps.finish("features extracted")
 
-    clusters = find_clusters(scaled, method, context.seed, steps)
+    clusters = find_clusters(even, method, context.seed, steps)
     forest = grown(scaled, context.seed)
     raw = -forest.score_samples(scaled)
     steps.finish("anomalies scored")
     drivers = find_drivers(forest, scaled, raw, steps)
     extra: dict[str, Any] = {}
     if deep:
-        extra["stability"] = stability(scaled, clusters, method, context.seed, steps)
+        extra["stability"] = stability(even, clusters, method, context.seed, steps)
         extra["importance"] = importance(
             forest, scaled, raw, found.table.columns.tolist(), context.seed, steps
         )
@@ -92,7 +93,7 @@ def analyse(
         clusters=len(set(clusters[clusters >= 0].tolist())),
         flagged=flagged,
     )
-    summary = _cluster_rows(found, scaled, clusters)
+    summary = _cluster_rows(found, even, clusters)
     return Result(
         batch=batch.id,
         data={
@@ -106,7 +107,7 @@ def analyse(
         },
         tables={"runes": _table(answer, found), "clusters": _cluster_table(summary)},
         figures=[
-            figures.rune_map(answer, projected(scaled, context.seed)),
+            figures.rune_map(answer, projected(even, context.seed)),
             figures.oddest(answer),
             figures.sizes(summary),
         ],
@@ -188,12 +189,12 @@ def _known(values: Mapping[Any, Any]) -> dict[str, float | None]:
     return {str(name): None if pd.isna(value) else float(value) for name, value in values.items()}
 
 
-def _cluster_rows(found: Features, scaled: Matrix, clusters: Labels) -> list[dict[str, Any]]:
+def _cluster_rows(found: Features, even: Matrix, clusters: Labels) -> list[dict[str, Any]]:
     rows = []
     for label in sorted({label for label in clusters.tolist() if label >= 0}):
         members = np.flatnonzero(clusters == label)
-        centre = scaled[members].mean(axis=0)
-        near = members[np.argsort(np.linalg.norm(scaled[members] - centre, axis=1), kind="stable")]
+        centre = even[members].mean(axis=0)
+        near = members[np.argsort(np.linalg.norm(even[members] - centre, axis=1), kind="stable")]
         rows.append(
             {
                 "id": label,

@@ -12,7 +12,7 @@ from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import RobustScaler
+from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from workbench.runes.features import LOG_FEATURES
 from workbench.runes.models.steps import DIGITS, Steps, rounded
@@ -25,6 +25,9 @@ MOST_CLUSTERS = 8
 RESAMPLES = 20
 SAMPLE_SHARE = 0.8
 SILHOUETTE_SAMPLE = 1000
+OUTERMOST = 2.5
+UNKNOWN = 2.0
+RARELY = 0.02
 
 
 def most_clusters(scaled: Matrix) -> int:
@@ -37,13 +40,31 @@ def _distinct(scaled: Matrix) -> int:
 
 
 def scaled_features(table: pd.DataFrame) -> Matrix:
-    """Comparable columns: unknown values take the median, the outermost stay within 10."""
+    """For oddness: unknown values take the median, the outermost stay within 10 quartile ranges."""
+    values: Matrix = RobustScaler().fit_transform(_known(table))
+    return np.clip(values, -10.0, 10.0).round(DIGITS)
+
+
+def even_features(table: pd.DataFrame) -> Matrix:
+    """For likeness: no feature may weigh more than another, and not to have one is a trait, too.
+
+    Standard deviations from the mean within OUTERMOST, and a column of 0 and UNKNOWN for each
+    set of features that are unknown together. Quartile ranges would let a feature that most
+    runes share push the few others 10 ranges away, and hide every other difference.
+    """
+    values: Matrix = StandardScaler().fit_transform(_known(table))
+    unknown = table.isna().T.drop_duplicates().T.to_numpy(dtype=np.float64)
+    share = unknown.mean(axis=0)
+    unknown = unknown[:, (share > RARELY) & (share < 1 - RARELY)]
+    bounded = np.clip(values, -OUTERMOST, OUTERMOST)
+    return np.hstack([bounded, UNKNOWN * unknown]).round(DIGITS)
+
+
+def _known(table: pd.DataFrame) -> Matrix:
     logged = table.copy()
     for name in LOG_FEATURES.intersection(table):
         logged[name] = np.log10(1.0 + logged[name])
-    logged = logged.fillna(logged.median())
-    values: Matrix = RobustScaler().fit_transform(logged.to_numpy())
-    return np.clip(values, -10.0, 10.0).round(DIGITS)
+    return logged.fillna(logged.median()).to_numpy()
 
 
 def find_clusters(scaled: Matrix, method: Method, seed: int, steps: Steps) -> Labels:

@@ -12,6 +12,7 @@ from workbench.core.bitcoin import Transaction, parse_block, subsidy
 from workbench.core.rune import Network, RuneId, commitment
 from workbench.core.runestone import MAGIC, Edict, Runestone, encipher, encode_varint
 from workbench.core.spent import SpentOutput
+from workbench.runes.commitments import origins
 from workbench.runes.ledger import Ledger
 from workbench.runes.simulation import chain
 from workbench.runes.simulation.chain import Coin, Lock
@@ -98,7 +99,8 @@ class World:
 
     def _settle(self, raw: bytes) -> None:
         """Hold the block against the protocol, and take note of who holds what."""
-        for applied in self.ledger.apply(self.height, parse_block(raw).transactions, self.spent):
+        transactions = parse_block(raw).transactions
+        for applied in self.ledger.apply(self.height, self.time, transactions, origins(self.spent)):
             transaction = applied.transaction
             for output, held in applied.moves.outputs.items():
                 outpoint = f"{transaction.txid}:{output}"
@@ -147,7 +149,7 @@ class World:
 
     def _transfer(self, rune: RuneId, coin: Coin, owner: int, receiver: int) -> None:
         """A part to the receiver, the rest back; now and then everything."""
-        held = self.ledger.balances[coin.outpoint][rune]
+        held = dict(self.ledger.balances[coin.outpoint])[rune]
         part = int(held * self.random.random()) if held < 2**50 else held // 3
         edict = Edict(rune, 0 if self.random.random() < 0.3 else part or held, 2)
         outputs = [

@@ -1,0 +1,1 @@
+"""Mutation testing of the Runes codec and index; not a part of the suite."""

@@ -1,0 +1,86 @@
+"""Does the supply add up: to the atomic unit, for each rune and each transaction."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from tests.runes.questions.hand import ASH, OAK, tables
+from workbench.errors import InputError
+from workbench.runes.batch import Batch
+from workbench.runes.questions.reconcile import reconcile
+
+BIG = 2**127
+
+
+def test_a_batch_at_the_state_level_adds_up(small: Batch) -> None:
+    answer = reconcile(small)
+    assert str(answer.sentence) == "all 29 runes add up to the atomic unit"
+    assert answer.facts["transactions"] == 0
+    assert answer.frame["difference"].tolist() == [0] * 29
+
+
+def test_one_missing_atomic_unit_is_found_above_2_127() -> None:
+    whole = tables(premine=BIG, balances=[(ASH, "a", BIG - 1)], entries=[(ASH, 0, 0, BIG)])
+    answer = reconcile(whole)
+    assert answer.frame["difference"].tolist() == [1]
+    assert str(answer.sentence) == "1 of 1 runes do not add up"
+
+
+def test_a_transaction_that_loses_runes_is_named() -> None:
+    moved = {
+        "inputs": [(900, 1, ASH, "a", 7)],
+        "events": [(900, 1, "transferred", ASH, 5), (900, 1, "burned", ASH, 1)],
+    }
+    whole = tables(premine=7, balances=[(ASH, "b", 7)], entries=[(ASH, 0, 0, 7)], **moved)
+    answer = reconcile(whole)
+    [row] = answer.more["transactions"].to_pylist()
+    assert (row["height"], row["rune_id"], row["came"], row["went"]) == (900, ASH, "7", "6")
+
+
+def test_a_rune_whose_etching_is_not_at_hand_is_not_called_right_or_wrong() -> None:
+    whole = tables(premine=7, balances=[(ASH, "a", 7), (OAK, "b", 3)], entries=[(ASH, 0, 0, 7)])
+    frame = reconcile(whole).frame.set_index("rune_id")
+    assert bool(frame.loc[ASH, "adds_up"])
+    assert frame.loc[OAK, "adds_up"] is None
+
+
+def test_transactions_whose_place_no_source_tells_are_told_apart_by_their_id() -> None:
+    moved = {
+        "inputs": [(900, 1, ASH, "a", 7), (900, 2, ASH, "a", 5)],
+        "events": [(900, 1, "transferred", ASH, 5), (900, 2, "transferred", ASH, 7)],
+    }
+    whole = tables(premine=7, entries=[(ASH, 0, 0, 7)], **moved)
+    for name in moved:
+        unplaced = pa.nulls(2, pa.int64())
+        at = whole[name].column_names.index("tx_index")
+        whole[name] = whole[name].set_column(at, "tx_index", unplaced)
+    rows = reconcile(whole).more["transactions"].to_pylist()
+    assert [(row["came"], row["went"]) for row in rows] == [("7", "5"), ("5", "7")]
+
+
+def test_terms_that_a_source_does_not_state_are_not_taken_for_none() -> None:
+    whole = tables(premine=7, entries=[(ASH, 1, 0, 8)], balances=[(ASH, "a", 8)])
+    unsaid = pa.nulls(1, pa.bool_())
+    at = whole["etchings"].column_names.index("terms")
+    whole["etchings"] = whole["etchings"].set_column(at, "terms", unsaid)
+    assert reconcile(whole).frame["adds_up"].tolist() == [None]
+
+
+def test_a_batch_that_knows_only_what_was_asked_for_is_refused(block_batch: Batch) -> None:
+    with pytest.raises(InputError, match=r"needs the state, and .* runestone level"):
+        reconcile(block_batch)
+
+
+def test_amounts_that_no_rune_can_have_are_refused_where_they_are_summed() -> None:
+    held = [(ASH, "a", 2**128 - 1), (ASH, "b", 1)]
+    whole = tables(premine=7, balances=held, entries=[(ASH, 0, 0, 7)])
+    with pytest.raises(InputError, match=r"beyond 2\^128 - 1 where they are summed"):
+        reconcile(whole)
+
+
+def test_a_rune_without_an_etching_is_known_by_its_id_alone() -> None:
+    whole = tables(etched=(), balances=[(OAK, "b", 3)], entries=[(OAK, 0, 0, 3)])
+    assert reconcile(whole, rune=OAK).facts["runes"] == 1
+    with pytest.raises(InputError, match=f"rune is '{ASH}'"):
+        reconcile(whole, rune=ASH)

@@ -1,0 +1,145 @@
+"""An answer to a question: a sentence, exact rows, a figure, and how they came about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from workbench.core import markup
+from workbench.core.figure import Figure
+from workbench.core.model import Result
+from workbench.core.sentence import Sentence
+from workbench.runes import drawing
+from workbench.runes.saying import said_amount, said_share
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["Answer", "Explanation", "said_amount", "said_share"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """How an answer came about: `formulas`, what was assumed, and what the batch does not say."""
+
+    question: str
+    formulas: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What there is to say, under its heading."""
+        named = (
+            ("Formulas", self.formulas),
+            ("Assumptions", self.assumptions),
+            ("What is missing", self.missing),
+            ("From", self.sources),
+        )
+        return tuple((heading, lines) for heading, lines in named if lines)
+
+    def __repr__(self) -> str:
+        lines = [self.question]
+        for heading, part in self.parts:
+            lines += [heading, *(f"  {line}" for line in part)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return drawing.listed([(self.question, ()), *self.parts])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Answer:
+    """What a question gave. As the last line of a cell it is drawn.
+
+    `table` holds the rows exactly: 128-bit amounts are decimal strings in atomic units there
+    (the columns that `amounts` names), Python integers in `frame`.
+    """
+
+    question: str
+    sentence: Sentence
+    table: pa.Table
+    figure: Figure
+    explanation: Explanation
+    amounts: tuple[str, ...] = ()
+    more: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Further tables by name, such as the transactions behind a row; exact as `table` is."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The figures that the sentence rests on, by name; amounts are integers in atomic units."""
+    counts: tuple[str, ...] = ()
+    """Those of `amounts` that count mints or names, and are not atomic units."""
+    divisibility: Mapping[str, int] | int | None = None
+    """What the drawn amounts are read with: that of the one rune that all are of, or by the rune
+    id of a row, which `Question` fills in."""
+    trust: str | None = None
+    """`state trusted from sha256:...` where it rests on a state that was taken over."""
+
+    def trusting(self, trust: str) -> Answer:
+        """The same, marked as resting on a state that was taken over."""
+        sources = (*(said for said in self.explanation.sources if said != trust), trust)
+        explanation = dataclasses.replace(self.explanation, sources=sources)
+        return dataclasses.replace(self, explanation=explanation, trust=trust)
+
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """The rows; an amount is a Python integer, what is not known is None or NaN."""
+        frame: pandas.DataFrame = self.table.to_pandas()
+        for name in self.amounts:
+            whole = [None if text is None else int(text) for text in self.table[name].to_pylist()]
+            frame[name] = whole
+            frame[name] = frame[name].astype(object).where(self.table[name].is_valid(), None)
+        return frame
+
+    def explain(self) -> Explanation:
+        """The formulas, the assumptions, what is missing, and whose data it is."""
+        return self.explanation
+
+    def result(self, batch: str) -> Result:
+        """It as what a mesh model gives back."""
+        data = {
+            "answer": msgspec.to_builtins(self.sentence),
+            "facts": {name: _plain(value) for name, value in self.facts.items()},
+            "explanation": dataclasses.asdict(self.explanation),
+            "amounts": list(self.amounts),
+        }
+        figures = [dict(self.figure)] if self.figure else []
+        return Result(
+            data=data, batch=batch, tables={"answer": self.table, **self.more}, figures=figures
+        )
+
+    def __repr__(self) -> str:
+        rows = f"{self.table.num_rows:,} rows of {', '.join(self.table.column_names)}"
+        return "\n".join([f"{self.question}: {self.sentence}", rows, *filter(None, [self.trust])])
+
+    def _repr_html_(self) -> str:
+        reading = drawing.Reading(self.amounts, self.counts, self.divisibility)
+        parts = [
+            drawing.lead(str(self.sentence)),
+            drawing.rows(self.table, reading, ".frame has all"),
+            *(drawing.further(name, table, reading) for name, table in self.more.items()),
+            *map(markup.note, filter(None, [self.trust])),
+            *(markup.note(f"Missing: {line}") for line in self.explanation.missing),
+            drawing.folded("How this came about", drawing.listed(self.explanation.parts)),
+        ]
+        return "".join(parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+        if self.figure:
+            display(self.figure)  # type: ignore[no-untyped-call]
+
+
+def _plain(value: Any) -> Any:
+    """What JSON carries: an integer beyond 64 bits as its digits."""
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value

@@ -1,0 +1,273 @@
+"""What a question is asked of: the tables of a batch, wherever they lie, and how much they know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Protocol, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.core.rune import RuneId
+from workbench.errors import InputError
+from workbench.runes.batch import Batch
+from workbench.runes.recognising import recognised, taken
+from workbench.runes.tables import ARROW, TABLES
+
+Query = Callable[[str, Mapping[str, Any]], pa.Table]
+"""Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
+
+STATE = "state"
+_RUNE_COLUMN = {"runestones": "mints"}
+_OF_A_STATE = frozenset(("inputs", "balances", "entries"))
+"""What a batch at the runestone level never has."""
+
+
+class Kept(Protocol):
+    """A batch that lies elsewhere, such as in a hub: it says itself what it holds."""
+
+    def evidence(self) -> Evidence: ...
+
+
+Asked: TypeAlias = Batch | pa.Table | Mapping[str, pa.Table] | Kept
+"""Of what a question may be asked. A lone Arrow table is taken for the table of a batch whose
+columns it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rune:
+    """The rune that a question is about. `divisibility` is None where no etching tells it."""
+
+    id: str
+    name: str
+    divisibility: int | None
+    symbol: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The tables that have rows, by their name in SQL, and who says so.
+
+    `completeness` is `runestone` (what messages asked for) or `state` (what was honoured).
+    """
+
+    name: str
+    network: str
+    completeness: str
+    first_height: int | None
+    last_height: int | None
+    producer: str
+    tables: Mapping[str, str]
+    query: Query = field(repr=False)
+    trust: str | None = None
+    """Where the state was not computed but taken over: whose it is."""
+    covers: frozenset[str] | None = None
+    """The tables that it speaks of, with rows or without; None: all that its level has."""
+
+    def rows(self, sql: str, **params: Any) -> pa.Table:
+        """The rows of a SELECT in which `{balances}` stands for that table's name."""
+        names = {name: self.tables.get(name, _nothing(name)) for name in TABLES}
+        return self.query(sql.format(**names), params)
+
+    def one(self, sql: str, **params: Any) -> dict[str, Any]:
+        """The only row of such a SELECT."""
+        row: dict[str, Any] = self.rows(sql, **params).to_pylist()[0]
+        return row
+
+    def needs(self, question: str, *tables: str) -> None:
+        """Raises InputError unless the batch is at the state level and has these tables."""
+        if not self.is_state:
+            raise InputError(
+                "{question} needs the state, and {batch} is at the runestone level: it knows what "
+                "messages asked for, not what was honoured. Apply the blocks with runes.Index "
+                "from the first Runes block on, or read a producer's state",
+                question=question,
+                batch=self.name,
+            )
+        self.has(question, *tables)
+
+    def has(self, question: str, *tables: str) -> None:
+        """Raises InputError unless the batch has rows in these tables."""
+        for table in tables:
+            if table not in self.tables:
+                raise InputError(
+                    "{question} needs the table {table}, which {batch} does not have; it has "
+                    "{present}",
+                    question=question,
+                    table=table,
+                    batch=self.name,
+                    present=", ".join(self.tables) or "no rows at all",
+                )
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it says what was honoured, not only what was asked for."""
+        return self.completeness == STATE
+
+    def holds(self, table: str) -> bool:
+        """Whether it speaks of this table: if so, no rows mean that there was nothing."""
+        if table in self.tables:
+            return True
+        known = self.is_state or table not in _OF_A_STATE
+        return known and (self.covers is None or table in self.covers)
+
+    def must_hold(self, question: str, *tables: str) -> None:
+        """Raises InputError for a table of which it does not speak; one without rows is one."""
+        self.has(question, *(table for table in tables if not self.holds(table)))
+
+    def rune(self, wanted: str) -> Rune:
+        """A rune by its id, its name or its spaced name. Raises InputError for an unknown one."""
+        text = wanted.strip()
+        plain = text.replace("•", "").replace(".", "").upper()
+        found = self.rows(
+            "SELECT rune_id, spaced_name, divisibility, symbol FROM {etchings}"
+            " WHERE rune_id = $text OR name = $plain"
+            " ORDER BY commitment <> 'valid', height LIMIT 1",
+            text=text,
+            plain=plain,
+        ).to_pylist()
+        if found:
+            row = found[0]
+            return Rune(row["rune_id"], row["spaced_name"], row["divisibility"], row["symbol"])
+        if self._speaks_of(text):
+            return Rune(text, text, None, None)
+        raise InputError.field("rune", wanted, self._allowed(plain))
+
+    def divisibilities(self, rune_ids: list[str | None]) -> dict[str, int]:
+        """That of each of these runes whose etching tells it, by rune id."""
+        rows = self.rows(
+            "SELECT rune_id, any_value(divisibility) AS divisibility FROM {etchings}"
+            " WHERE divisibility IS NOT NULL AND commitment <> 'missing'"
+            " AND rune_id IN (SELECT unnest($rune_ids)) GROUP BY rune_id",
+            rune_ids=rune_ids,
+        ).to_pylist()
+        return {row["rune_id"]: row["divisibility"] for row in rows}
+
+    def _speaks_of(self, text: str) -> bool:
+        try:
+            RuneId.parse(text)
+        except InputError:
+            return False
+        looks = (
+            f"SELECT 1 FROM {{{name}}} WHERE {_RUNE_COLUMN.get(name, 'rune_id')} = $text LIMIT 1"  # noqa: S608
+            for name in self.tables
+            if name != "blocks"
+        )
+        return any(self.rows(sql, text=text).num_rows for sql in looks)
+
+    def rune_ids(self) -> set[str]:
+        """Every rune that a table speaks of."""
+        rows = self.rows(f"SELECT DISTINCT rune_id FROM ({self.spoken_of()})")  # noqa: S608
+        return set(rows["rune_id"].to_pylist()) - {None, "0:0"}
+
+    def spoken_of(self) -> str:
+        """A SELECT for `rows` of `rune_id`: one row for each time that a table names a rune."""
+        parts = [
+            f"SELECT {_RUNE_COLUMN.get(name, 'rune_id')} AS rune_id FROM {{{name}}}"  # noqa: S608
+            for name in self.tables
+            if name != "blocks"
+        ]
+        return " UNION ALL ".join(parts) or "SELECT NULL::VARCHAR AS rune_id WHERE false"
+
+    def _allowed(self, plain: str) -> str:
+        known = self.rows("SELECT DISTINCT name, spaced_name FROM {etchings}").to_pylist()
+        by_name = {row["name"]: row["spaced_name"] for row in known}
+        near = [by_name[name] for name in get_close_matches(plain, by_name, n=3)]
+        said = f"; did you mean {', '.join(near)}?" if near else ""
+        return (
+            f"the id (840000:3) or the name of one of the {len(self.rune_ids())} runes here{said}"
+        )
+
+    def sources(self) -> tuple[str, ...]:
+        """Whose data it is, as an answer says it."""
+        said = f"{self.name}: {self.network}, {self.span}, {self.completeness} level"
+        return (f"{said}; {self.producer}", *([self.trust] if self.trust else []))
+
+    @property
+    def span(self) -> str:
+        """The blocks, in words."""
+        if self.first_height is None:
+            return "blocks not stated"
+        return f"blocks {self.first_height:,} to {self.last_height:,}"
+
+
+def evidence_of(asked: Asked) -> Evidence:
+    """What a question can read of a batch, of Arrow tables, or of what a hub keeps.
+
+    Raises InputError for anything else, and for a table that is none of a batch.
+    """
+    if isinstance(asked, Evidence):
+        return asked
+    if isinstance(asked, Batch):
+        return _local(asked.tables, asked)
+    if isinstance(asked, pa.Table):
+        name = recognised(asked)
+        return _local({name: taken(name, asked)})
+    if isinstance(asked, Mapping) and all(isinstance(one, pa.Table) for one in asked.values()):
+        return _local({name: taken(name, table) for name, table in asked.items()})
+    if hasattr(asked, "evidence"):
+        found: Evidence = asked.evidence()
+        return found
+    raise InputError.field(
+        "of", type(asked).__name__, "a Batch, an Arrow table of one, or a batch that a hub keeps"
+    )
+
+
+def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Evidence:
+    """Tables in this process. Without a batch around them, what they hold says what they know."""
+    from workbench.store.scratch import Scratch  # it loads DuckDB, which a lone import need not
+
+    present = {name: table for name, table in tables.items() if table.num_rows}
+    first, last = _range(present)
+    return Evidence(
+        name=batch.id if batch else "the tables given",
+        network=batch.network if batch else "mainnet",
+        completeness=batch.completeness if batch else _level(present),
+        first_height=batch.first_height if batch else first,
+        last_height=batch.last_height if batch else last,
+        producer=batch.source.producer if batch else "not stated",
+        trust=batch.source.trust if batch else None,
+        covers=getattr(batch, "covers", None) if batch else frozenset(tables),
+        tables={name: name for name in present},
+        query=Scratch(present).query,
+    )
+
+
+def _level(tables: Mapping[str, pa.Table]) -> str:
+    """Only a state knows balances, or every amount of its events."""
+    if _OF_A_STATE & set(tables):
+        return STATE
+    known = [one["amount_low"].null_count == 0 for name, one in tables.items() if name in _MOVES]
+    return STATE if known and all(known) else "runestone"
+
+
+_MOVES = ("events", "allocations")
+
+
+def _range(tables: Mapping[str, pa.Table]) -> tuple[int | None, int | None]:
+    bounds = [
+        pc.min_max(table["height"]).as_py()
+        for name, table in tables.items()
+        if "height" in table.column_names and name != "etchings"
+    ]
+    if not bounds:
+        return None, None
+    return min(one["min"] for one in bounds), max(one["max"] for one in bounds)
+
+
+_SQL = {
+    pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.float64(): "DOUBLE",
+    pa.timestamp("s"): "TIMESTAMP_S",
+}
+
+
+def _nothing(name: str) -> str:
+    """The table without rows, as a part of a SELECT."""
+    columns = ", ".join(f"NULL::{_SQL[one.type]} AS {one.name}" for one in ARROW[name])
+    return f"(SELECT {columns} WHERE false)"

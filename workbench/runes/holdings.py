@@ -1,0 +1,138 @@
+"""Who holds a rune after a block of the batch: counted back from its end, exactly.
+
+balances(h) = balances(end) - what outputs received after h + what inputs carried after h.
+"""
+
+from __future__ import annotations
+
+from workbench.errors import InputError
+from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.tables import MAX_HEIGHT
+
+_BIAS = f"{2**120}::HUGEINT"
+_HELD = f"""
+SELECT holder, script, address, lots,
+  CASE WHEN high BETWEEN 0 AND {2**64 - 1} THEN amount(high, low) END AS amount
+FROM (
+  SELECT coalesce(script, address) AS holder, max(script) AS script, max(address) AS address,
+    CASE WHEN count(*) = count(lots) THEN sum(lots)::BIGINT END AS lots,
+    sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
+    (sum(low) + {_BIAS}) & {2**64 - 1}::HUGEINT AS low
+  FROM (
+    SELECT script, address, amount_high::HUGEINT AS high, amount_low::HUGEINT AS low,
+      CASE WHEN outpoint IS NOT NULL THEN 1 END AS lots
+    FROM {{balances}} WHERE rune_id = $rune
+    UNION ALL
+    SELECT script, address, -amount_high::HUGEINT, -amount_low::HUGEINT, -1
+    FROM {{allocations}} WHERE rune_id = $rune AND height > $HEIGHT
+    UNION ALL
+    SELECT script, address, amount_high::HUGEINT, amount_low::HUGEINT, 1
+    FROM {{inputs}} WHERE rune_id = $rune AND height > $HEIGHT
+  ) GROUP BY coalesce(script, address)
+) WHERE high <> 0 OR low <> 0
+"""  # noqa: S608 - no text of a stranger is in it
+"""The sums are of signed halves; the bias, a multiple of 2^64, keeps what is shifted positive."""
+
+_SIDES = """
+SELECT sum(sign * high)::VARCHAR AS high, sum(sign * low)::VARCHAR AS low,
+  count(*) FILTER (WHERE low IS NULL) AS unknown
+FROM (
+  SELECT 1 AS sign, amount_high::HUGEINT AS high, amount_low::HUGEINT AS low FROM {inputs}
+  WHERE rune_id = $rune AND height > $height
+  UNION ALL
+  SELECT -1, amount_high::HUGEINT, amount_low::HUGEINT FROM {allocations}
+  WHERE rune_id = $rune AND height > $height
+  UNION ALL
+  SELECT CASE WHEN kind = 'burned' THEN -1 ELSE 1 END, amount_high::HUGEINT, amount_low::HUGEINT
+  FROM {events} WHERE rune_id = $rune AND height > $height AND kind <> 'transferred'
+)
+"""
+
+_IN_USE = """
+SELECT amount(supply_high, supply_low) AS supply, amount(burned_high, burned_low) AS burned
+FROM {entries} WHERE rune_id = $rune
+"""
+
+OWNER = (
+    "a holder is a script, or an address where the script is not known; who has several counts "
+    "several times"
+)
+
+
+def held_at(height: str) -> str:
+    """SQL: what each holder of `$rune` has after the block that the parameter `height` names.
+
+    `holder` is null for balances whose owner is not known, `lots` (outputs) where the producer
+    lists holders, `amount` where it is impossible; `settled` sees that none is.
+    """
+    return _HELD.replace("$HEIGHT", f"${height}")
+
+
+_DEBTS = f"SELECT count(*) AS holders FROM ({held_at('height')}) WHERE amount IS NULL"  # noqa: S608
+
+
+def settled(
+    batch: Evidence, question: str, rune: Rune, height: int | None, field: str = "height"
+) -> int:
+    """The block after which it is asked, the last one for None. Raises InputError, of the
+    parameter `field`, for one that the batch cannot count back to, with the reason."""
+    first, last = batch.first_height, batch.last_height
+    if height is None or height == last:
+        after = MAX_HEIGHT if last is None else last
+    elif first is None or last is None or not first - 1 <= height <= last:
+        raise InputError.field(field, height, _allowed(batch))
+    else:
+        after = height
+        _reconciled(batch, question, rune, height)
+    _solvent(batch, question, rune, after)
+    return after
+
+
+def _allowed(batch: Evidence) -> str:
+    if batch.first_height is None:
+        return "none: the tables do not say of which blocks they are"
+    return f"a block from {batch.first_height - 1} to {batch.last_height}"
+
+
+def _reconciled(batch: Evidence, question: str, rune: Rune, height: int) -> None:
+    """Only if what came after the block is what went, nothing is missing on the way back."""
+    batch.has(question, "allocations", "events")
+    sides = batch.one(_SIDES, rune=rune.id, height=height)
+    apart = (int(sides["high"] or 0) << 64) + int(sides["low"] or 0)
+    if apart or sides["unknown"]:
+        raise InputError(
+            "{question} cannot count back to block {height}: after it what {rune} came with and "
+            "went to differs by {apart} atomic units, and {unknown} amounts are not known; "
+            "reconcile names the transactions",
+            question=question,
+            height=height,
+            rune=rune.name,
+            apart=abs(apart),
+            unknown=sides["unknown"],
+        )
+
+
+def _solvent(batch: Evidence, question: str, rune: Rune, height: int) -> None:
+    """Nobody can have had less than nothing, or more than there can be of a rune."""
+    debts = batch.one(_DEBTS, rune=rune.id, height=height)["holders"]
+    if debts:
+        raise InputError(
+            "{question} finds {debts} holders of {rune} with an impossible amount after block "
+            "{height}: the tables of {batch} contradict each other",
+            question=question,
+            debts=debts,
+            rune=rune.name,
+            height=height,
+            batch=batch.name,
+        )
+
+
+def missing_holders(batch: Evidence, rune: Rune, held: int) -> tuple[str, ...]:
+    """What the batch does not say of who holds the rune at its end, where `held` is known."""
+    known = batch.rows(_IN_USE, rune=rune.id).to_pylist()
+    if not known or None in known[0].values():
+        return ("the supply: whether every holder is here is not known",)
+    in_use = int(known[0]["supply"]) - int(known[0]["burned"])
+    if in_use == held:
+        return ()
+    return (f"holders: they have {held:,} of {in_use:,} atomic units in use",)

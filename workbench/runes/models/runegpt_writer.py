@@ -1,0 +1,134 @@
+"""Who writes the report of `runegpt-v2`: templates, or a language model that is checked.
+
+Numbers are computed, words are generated. A sentence of a language model that is not true to
+its figures is written again once, then dropped; with nothing left, templates write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from workbench.runes.models.report_numbers import (
+    Language,
+    Sentence,
+    Value,
+    check_numbers,
+    written,
+)
+from workbench.runes.models.runegpt_words import LANGUAGES, SENTENCES
+
+PLACE = re.compile(r"\{(\w+)(?::([^|}]*)\|([^}]*))?\}")
+LINE = re.compile(r"^\W*\[([\w, ]*)\]\s*(.+)$")
+MOST_LINES = 40
+LONGEST_LINE = 600
+
+PROMPT = """You write a short report in {language} about a batch of Bitcoin Runes data.
+Use only the figures below. Write each number exactly as it stands there, and no other number,
+neither in digits nor in words. Write one sentence a line. Begin each line with the ids of the
+figures that stand in it, in brackets, such as: [mints, receivers] The sentence.
+
+Figures (id = how to write it):
+{figures}
+
+What they mean, as plain sentences:
+{plain}
+"""
+AGAIN = """This line is wrong: {line}
+Not among its figures, missing, or hidden in words: {faults}
+Write that one line again by the same rules, and nothing else. The figures:
+{figures}
+"""
+
+
+class Generate(Protocol):
+    """A language model that is at hand: a prompt in, a text out."""
+
+    def __call__(self, prompt: str, /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The sentences, who wrote them, and how many were dropped as untrue."""
+
+    sentences: list[Sentence]
+    generator: str
+    dropped: int = 0
+
+
+def from_templates(
+    figures: Mapping[str, Value], words: Mapping[str, str], language: Language, said: list[str]
+) -> Report:
+    """The sentences named in `said` whose figures are all known."""
+    known = figures.keys() | words.keys()
+    sentences = []
+    for name in said:
+        template = SENTENCES[language][name]
+        if {match[1] for match in PLACE.finditer(template)} <= known:
+            sentences.append(_filled(template, figures, words, language))
+    return Report(sentences, "templates")
+
+
+def _filled(
+    template: str, figures: Mapping[str, Value], words: Mapping[str, str], language: Language
+) -> Sentence:
+    used: list[str] = []
+
+    def fill(match: re.Match[str]) -> str:
+        name, one, many = match.groups()
+        if one is not None:
+            return one if figures[name] == 1 else str(many)
+        if name in words:
+            return words[name]
+        used.append(name)
+        return written(figures[name], language)
+
+    return Sentence(PLACE.sub(fill, template), tuple(used))
+
+
+def from_model(
+    generate: Generate, plain: Report, figures: Mapping[str, Value], language: Language
+) -> Report:
+    """The same facts in a language model's words, as far as they stay true."""
+    used = dict.fromkeys(name for one in plain.sentences for name in one.figures)
+    told = "\n".join(f"{name} = {written(figures[name], language)}" for name in used)
+    prompt = PROMPT.format(
+        language=LANGUAGES[language],
+        figures=told,
+        plain="\n".join(one.text for one in plain.sentences),
+    )
+    sentences, dropped = [], 0
+    for line in generate(prompt).splitlines()[:MOST_LINES]:
+        if not line.strip():
+            continue
+        sentence = _read(line)
+        faults = check_numbers([sentence], figures, language)
+        if faults:
+            sentence = _again(generate, line, [fault for _, fault in faults], told)
+            faults = check_numbers([sentence], figures, language)
+        if faults or not sentence.text:
+            dropped += 1
+        else:
+            sentences.append(sentence)
+    if not sentences:
+        return Report(plain.sentences, "templates", dropped)
+    return Report(sentences, "language-model", dropped)
+
+
+def _again(generate: Generate, line: str, faults: list[str], told: str) -> Sentence:
+    answer = generate(
+        AGAIN.format(line=line[:LONGEST_LINE], faults=", ".join(faults), figures=told)
+    )
+    lines = [one for one in answer.splitlines() if one.strip()]
+    return _read(lines[0]) if lines else Sentence("", ())
+
+
+def _read(line: str) -> Sentence:
+    """A line `[ids] sentence`; without ids it rests on no figure, and may hold no number."""
+    match = LINE.match(line[:LONGEST_LINE])
+    if match is None:
+        return Sentence(line[:LONGEST_LINE].strip(), ())
+    names = tuple(name.strip() for name in match[1].split(",") if name.strip())
+    return Sentence(match[2].strip(), names)

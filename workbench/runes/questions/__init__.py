@@ -1,0 +1,1 @@
+"""The questions that a batch answers, one file for each; `workbench.runes` offers them all."""

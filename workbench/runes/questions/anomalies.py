@@ -1,0 +1,224 @@
+"""What is out of the ordinary: counts far from their median, and runes that came straight back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from msgspec import Meta
+
+from workbench.core.figure import Figure
+from workbench.core.sentence import Sentence
+from workbench.errors import InputError
+from workbench.runes import returns
+from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.asking import question
+from workbench.runes.evidence import Evidence
+
+SHOWN_POINTS = 1_000
+MEASURES = ("etched", "minted", "transferred", "burned", "moved")
+
+_COUNTED = """
+WITH counted AS (
+  SELECT height, NULL::VARCHAR AS rune_id, kind AS measure, count(*)::DOUBLE AS value
+  FROM {events} WHERE $over = 'blocks' AND ($rune IS NULL OR rune_id = $rune)
+  GROUP BY height, kind
+  UNION ALL
+  SELECT NULL, rune_id, kind, count(*)::DOUBLE FROM {events} WHERE $over = 'runes'
+  GROUP BY rune_id, kind
+  UNION ALL
+  SELECT height, NULL, 'moved', amount_double(sum(amount_high), sum(amount_low)) AS value
+  FROM {events} WHERE $rune IS NOT NULL AND rune_id = $rune AND kind = 'transferred'
+  GROUP BY height HAVING count(*) = count(amount_low) AND value > 0
+), middle AS (
+  SELECT measure, median(value) AS median, mad(value) AS mad FROM counted GROUP BY measure
+), centre AS (
+  SELECT measure, count(*) AS length, any_value(median) AS median, any_value(mad) AS mad,
+    avg(abs(value - median)) AS spread
+  FROM counted JOIN middle USING (measure) GROUP BY measure
+), scored AS (
+  SELECT measure, height, rune_id, value, median, mad,
+    CASE WHEN mad > 0 THEN 0.6745 * (value - median) / mad
+      WHEN spread > 0 THEN (value - median) / (1.253314 * spread) END AS z
+  FROM counted JOIN centre USING (measure)
+)
+"""
+
+_SERIES = f"{_COUNTED} SELECT * FROM centre ORDER BY measure"
+
+_BEYOND = f"""
+{_COUNTED} SELECT * FROM scored WHERE abs(z) > $threshold
+ORDER BY abs(z) DESC, measure, height, rune_id
+"""
+
+
+@question("What is out of the ordinary?")
+def anomalies(
+    batch: Evidence,
+    *,
+    rune: Annotated[
+        str | None, Meta(title="Rune", description="Its id or name; none: every rune.")
+    ] = None,
+    over: Annotated[
+        Literal["blocks", "runes"],
+        Meta(title="Compare", description="Blocks with each other, or runes."),
+    ] = "blocks",
+    threshold: Annotated[
+        float, Meta(gt=0, le=1_000, title="Threshold", description="How far out, as robust z.")
+    ] = 3.5,
+    within: Annotated[
+        int, Meta(ge=0, le=1_000_000, title="Within blocks", description="For runes to come back.")
+    ] = 144,
+) -> Answer:
+    """Blocks or runes whose counts lie far from the median, runes that went from A to B and back,
+    and what was only moved to oneself."""
+    batch.needs("anomalies", "events")
+    wanted = _wanted(batch, rune, over)
+    series = batch.rows(_SERIES, rune=wanted, over=over).to_pylist()
+    beyond = batch.rows(_BEYOND, rune=wanted, over=over, threshold=threshold)
+    followed = set(batch.tables) >= returns.NEEDED
+    cycles = returns.cycles(batch, wanted, within) if followed else None
+    own = returns.self_transfers(batch, wanted) if followed else None
+    unfollowed = returns.unfollowed(batch, wanted) if followed else 0
+    facts = _facts(series, beyond, cycles, own, unfollowed)
+    return Answer(
+        question="anomalies",
+        sentence=_sentence(facts, threshold, within),
+        table=beyond,
+        more={} if cycles is None or own is None else _more(cycles, own),
+        figure=_figure(beyond, threshold),
+        facts=facts,
+        explanation=_explanation(batch, series, facts, within),
+    )
+
+
+def _wanted(batch: Evidence, rune: str | None, over: str) -> str | None:
+    if rune is None:
+        return None
+    if over == "runes":
+        raise InputError.field("over", over, "blocks, where one rune is asked for")
+    return batch.rune(rune).id
+
+
+def _facts(
+    series: list[dict[str, Any]],
+    beyond: pa.Table,
+    cycles: pa.Table | None,
+    own: list[dict[str, Any]] | None,
+    unfollowed: int,
+) -> dict[str, Any]:
+    """`self_share` is of what moved of the rune asked for; of several runes units differ, so it
+    is the mean of their shares."""
+    shares = [row["share"] for row in own or () if row["share"] is not None]
+    return {
+        "values": sum(row["length"] for row in series),
+        "beyond": beyond.num_rows,
+        "cycles": None if cycles is None else cycles.num_rows,
+        "self_share": sum(shares) / len(shares) if shares else None,
+        "runes_moved": None if own is None else len(shares),
+        "unfollowed": None if cycles is None else unfollowed,
+        "unknown": None if own is None else sum(row["unknown"] for row in own),
+    }
+
+
+def _more(cycles: pa.Table, own: list[dict[str, Any]]) -> dict[str, pa.Table]:
+    """Amounts as decimal strings."""
+    text, whole = pa.string(), pa.int64()
+    kinds = [("rune_id", text), ("transfers", whole), ("unknown", whole)]
+    kinds += [("gross", text), ("returned", text), ("share", pa.float64())]
+    exact = [{**row, "gross": str(row["gross"]), "returned": str(row["returned"])} for row in own]
+    return {
+        "cycles": cycles,
+        "self_transfers": pa.Table.from_pylist(exact, schema=pa.schema(kinds)),
+    }
+
+
+def _sentence(facts: dict[str, Any], threshold: float, within: int) -> Sentence:
+    values = {
+        "beyond": f"{facts['beyond']:,}",
+        "values": f"{facts['values']:,}",
+        "threshold": f"{threshold:g}",
+    }
+    if facts["cycles"] is None:
+        return Sentence(
+            "{beyond} of {values} values lie beyond a robust z of {threshold}; what came back to "
+            "its sender is not known",
+            values,
+        )
+    return Sentence(
+        "{beyond} of {values} values lie beyond a robust z of {threshold}; {cycles} times runes "
+        "went from A to B and back within {within} blocks, and {share} of what moved went back "
+        "to its sender",
+        {
+            **values,
+            "cycles": f"{facts['cycles']:,}",
+            "within": f"{within:,}",
+            "share": said_share(facts["self_share"]),
+        },
+    )
+
+
+def _figure(beyond: pa.Table, threshold: float) -> Figure:
+    """The values furthest out; a sign for each measure."""
+    rows = beyond.slice(0, SHOWN_POINTS).to_pylist()
+    by_rune = any(row["rune_id"] for row in rows)
+    signs = ("circle", "square", "diamond", "x", "triangle-up")
+    data = []
+    for measure, sign in zip(MEASURES, signs, strict=True):
+        mine = [row for row in rows if row["measure"] == measure]
+        if mine:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": measure,
+                    "marker": {"symbol": sign, "size": 9},
+                    "x": [row["rune_id"] if by_rune else row["height"] for row in mine],
+                    "y": [row["z"] for row in mine],
+                }
+            )
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"dash": "dot"}}
+    return Figure(
+        data=data,
+        layout={
+            "title": {"text": "Values out of the ordinary"},
+            "xaxis": {"title": {"text": "rune" if by_rune else "height of the block"}},
+            "yaxis": {"title": {"text": "robust z"}},
+            "shapes": [{**line, "y0": at, "y1": at} for at in (threshold, -threshold)],
+        },
+    )
+
+
+def _explanation(
+    batch: Evidence, series: list[dict[str, Any]], facts: dict[str, Any], within: int
+) -> Explanation:
+    missing = []
+    flat = [row["measure"] for row in series if row["spread"] == 0]
+    if flat:
+        missing.append(f"a z of {', '.join(flat)}: all values are the same")
+    if facts["cycles"] is None:
+        missing.append("inputs or allocations: what came back to its sender is not known")
+    if facts["unfollowed"]:
+        missing.append(f"the sender of {facts['unfollowed']:,} transfers: several, or none known")
+    if facts["unknown"]:
+        missing.append(f"whose {facts['unknown']:,} transfers were: they count for no share")
+    return Explanation(
+        question="What is out of the ordinary?",
+        formulas=(
+            "z = 0.6745 * (x - median) / MAD, with MAD = median of |x - median|; where that is 0, "
+            "z = (x - median) / (1.253314 * mean of |x - median|)",
+            "x = events of one kind in a block, or of a rune; of one rune also the sum moved",
+            "cycle: A, the only sender, to B, and B, the only sender, to A of the same rune, at "
+            f"most {within:,} blocks later; the last sending before, the first way back after",
+            "share that went back = sum of min(in, out) by transaction and script / sum of out, "
+            "over transactions that spend the rune; of several runes the mean of their shares",
+        ),
+        assumptions=(
+            "blocks or runes without any such event are not in the series",
+            "one script is one person (told apart by a hash of 64 bits): change counts as a "
+            "transfer to oneself",
+            "one transaction may end a cycle and begin the next",
+        ),
+        missing=tuple(missing),
+        sources=batch.sources(),
+    )

@@ -1,0 +1,268 @@
+"""The same rune, or the same batch, from two producers: every field in which they differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from workbench.core.figure import Figure
+from workbench.core.sentence import Sentence
+from workbench.errors import InputError
+from workbench.runes.answer import Answer, Explanation
+from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
+from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
+from workbench.runes.records import RECORDS
+
+HEADER = ("network", "completeness", "last_height")
+WHAT = ("differs", "only in a", "only in b")
+_HOLDERS = ("outpoint", "script", "address")
+
+_TERMS = (
+    *("name", "spaced_name", "symbol", "divisibility", "spacers", "premine", "amount", "cap"),
+    *("height_start", "height_end", "offset_start", "offset_end", "turbo", "terms", "cenotaph"),
+    "txid",
+)
+_AMOUNTS = frozenset(("premine", "amount", "cap"))
+_FLAGS = frozenset(("turbo", "terms", "cenotaph"))
+
+_ENTRIES = """
+SELECT rune_id, 'entry' AS key, amount(mints_high, mints_low)::VARCHAR AS mints,
+  amount(burned_high, burned_low)::VARCHAR AS burned,
+  amount(supply_high, supply_low)::VARCHAR AS supply
+FROM {entries} WHERE $rune IS NULL OR rune_id = $rune
+"""
+
+_KNOWN = """
+SELECT count(*) = count(outpoint) AS outpoint, count(*) = count(script) AS script,
+  count(*) = count(address) AS address
+FROM {balances} WHERE $rune IS NULL OR rune_id = $rune
+"""
+
+_BALANCES = """
+SELECT rune_id, <whose> AS key, amount_sum(amount_high, amount_low)::VARCHAR AS amount
+FROM {balances} WHERE ($rune IS NULL OR rune_id = $rune) AND (amount_high > 0 OR amount_low > 0)
+GROUP BY ALL
+"""
+
+_OUTPUTS = """
+SELECT count(*) = count(output) AS known FROM {events}
+WHERE kind = 'transferred' AND ($rune IS NULL OR rune_id = $rune)
+"""
+
+_EVENTS = """
+SELECT rune_id, height || ':' || tx_index || ' ' || kind || <output> AS key,
+  CASE WHEN count(*) = count(amount_low) THEN array_to_string(
+    list_sort(list(amount(amount_high, amount_low)))::VARCHAR[], ', ') END AS amount
+FROM {events}
+WHERE ($rune IS NULL OR rune_id = $rune) AND height BETWEEN $first AND $last
+GROUP BY ALL
+"""
+_OUTPUT = "CASE WHEN kind = 'transferred' THEN ' to output ' || output ELSE '' END"
+
+
+def compare_sources(a: Asked, b: Asked, *, rune: str | None = None) -> Answer:
+    """Lists each value that two producers say differently: etchings, entries, balances, events.
+
+    `rune` is an id or a name that either knows; none: every rune. Values are compared as they
+    are, never rounded; what one of them does not say is no difference and is counted. Raises
+    InputError for what is no batch, for an unknown rune, and where both have no table in common.
+    """
+    sides = (evidence_of(a), evidence_of(b))
+    wanted = None if rune is None else _rune(sides, rune)
+    tables, missing = _tables(sides)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    found = _header(sides)
+    for table in tables:
+        texts = _sql(table, sides, wanted, missing)
+        params = {"rune": wanted, **(_span(sides) if table == "events" else {})}
+        pair = tuple(side.rows(text, **params) for side, text in zip(sides, texts, strict=True))
+        values, rows = compared(table, *pair)
+        counts.update({(table, *one): count for one, count in values.items()})
+        found.append(rows)
+    whole = pa.concat_tables(found)
+    facts = _facts(counts, whole)
+    answer = Answer(
+        question="compare_sources",
+        sentence=_sentence(sides, facts),
+        table=whole,
+        figure=_figure(whole),
+        facts=facts,
+        explanation=_explanation(sides, missing, counts),
+    )
+    for trust in (side.trust for side in sides if side.trust is not None):
+        answer = answer.trusting(trust)
+    RECORDS.answered(answer, " and ".join(side.name for side in sides), {"rune": rune})
+    return answer
+
+
+def _rune(sides: tuple[Evidence, Evidence], rune: str) -> str:
+    if not isinstance(rune, str):
+        raise InputError.field("rune", rune, "text: an id or a name")
+    try:
+        return sides[0].rune(rune).id
+    except InputError:
+        return sides[1].rune(rune).id
+
+
+def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
+    """What can be compared, and what cannot."""
+    levels = {side.completeness for side in sides}
+    usable = COMPARED if levels == {STATE} else COMPARED[:1]
+    missing = [
+        f"the state: of {table} one of both says only what was asked for"
+        for table in COMPARED[1:]
+        if table not in usable
+    ]
+    tables = [table for table in usable if all(table in side.tables for side in sides)]
+    for table in usable:
+        for side, which in zip(sides, "ab", strict=True):
+            if table not in tables and table not in side.tables:
+                missing.append(f"{table} in {which}")
+    if not tables:
+        raise InputError(
+            "{a} and {b} have no table in common that can be compared; a has {in_a}, b has {in_b}",
+            a=sides[0].name,
+            b=sides[1].name,
+            in_a=", ".join(sides[0].tables) or "no rows",
+            in_b=", ".join(sides[1].tables) or "no rows",
+        )
+    return tables, missing
+
+
+def _header(sides: tuple[Evidence, Evidence]) -> list[pa.Table]:
+    """Where the batches themselves differ, so that their contents may."""
+    pairs = {name: [getattr(side, name) for side in sides] for name in HEADER}
+    return [
+        row_of("batch", name, str(a), str(b))
+        for name, (a, b) in pairs.items()
+        if a != b and None not in (a, b)
+    ]
+
+
+def _span(sides: tuple[Evidence, Evidence]) -> dict[str, int]:
+    """The blocks that both cover; a side that does not say is taken to cover all."""
+    firsts = [side.first_height for side in sides if side.first_height is not None]
+    lasts = [side.last_height for side in sides if side.last_height is not None]
+    return {"first": max(firsts, default=0), "last": min(lasts, default=2**32 - 1)}
+
+
+def _sql(
+    table: str, sides: tuple[Evidence, Evidence], rune: str | None, missing: list[str]
+) -> tuple[str, str]:
+    """The SELECT for each side; `key` tells the rows of a rune apart."""
+    if table == "etchings":
+        return (_etchings(),) * 2
+    if table == "entries":
+        return (_ENTRIES,) * 2
+    if table == "events":
+        known = all(side.one(_OUTPUTS, rune=rune)["known"] for side in sides)
+        if not known:
+            missing.append("the outputs of some transfers: they are compared by transaction")
+        return (_EVENTS.replace("<output>", _OUTPUT if known else "''"),) * 2
+    known_by = [side.one(_KNOWN, rune=rune) for side in sides]
+    whose = next((name for name in _HOLDERS if all(one[name] for one in known_by)), None)
+    if whose is None:
+        missing.append("one way to name holders that both have: balances are compared in sum")
+    return (_BALANCES.replace("<whose>", whose or "'all balances'"),) * 2
+
+
+def _etchings() -> str:
+    """Null means none there: it is a value, but of a flag, which a producer may not tell. Of one
+    rune etched twice both are said."""
+    columns = []
+    for name in _TERMS:
+        value = f"amount({name}_high, {name}_low)" if name in _AMOUNTS else name
+        text = f"{value}::VARCHAR" if name in _FLAGS else f"coalesce({value}::VARCHAR, 'none')"
+        columns.append(f"string_agg(DISTINCT {text}, ' / ' ORDER BY {text}) AS {name}")
+    return (
+        f"SELECT rune_id, 'etching' AS key, {', '.join(columns)} FROM {{etchings}}"
+        " WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id"
+    )
+
+
+def _facts(counts: Mapping[tuple[str, str, str], int], rows: pa.Table) -> dict[str, Any]:
+    """`compared` are values that both say; rows that one of them lacks count apart."""
+    what = Counter(rows["what"].to_pylist())
+    by_table = Counter(rows["table"].to_pylist())
+    changed = sum(count for (*_, kind), count in counts.items() if kind == "differs")
+    same = sum(count for (*_, kind), count in counts.items() if kind == SAME)
+    return {
+        "differences": rows.num_rows,
+        "compared": same + changed,
+        "same": same,
+        "not_said": sum(count for (*_, kind), count in counts.items() if kind == UNSAID),
+        "only_in_a": what["only in a"],
+        "only_in_b": what["only in b"],
+        **{name: by_table[name] for name in ("batch", *COMPARED)},
+    }
+
+
+def _sentence(sides: tuple[Evidence, Evidence], facts: dict[str, Any]) -> Sentence:
+    values = {
+        **{name: f"{count:,}" for name, count in facts.items()},
+        "a": sides[0].name,
+        "b": sides[1].name,
+    }
+    if not facts["differences"]:
+        return Sentence("{a} and {b} agree in all {compared} values that both say", values)
+    return Sentence(
+        "{a} and {b} differ {differences} times: in {etchings} values of etchings, {entries} of "
+        "entries, {balances} of balances, {events} of events and {batch} of the batch; {same} "
+        "values are the same",
+        values,
+    )
+
+
+def _figure(rows: pa.Table) -> Figure:
+    counts = Counter(zip(rows["table"].to_pylist(), rows["what"].to_pylist(), strict=True))
+    names = ["batch", *COMPARED]
+    return Figure(
+        data=[
+            {
+                "type": "bar",
+                "name": what,
+                "x": names,
+                "y": [counts[name, what] for name in names],
+                "marker": {"pattern": {"shape": shape}},
+            }
+            for what, shape in zip(WHAT, ("", "/", "x"), strict=True)
+        ],
+        layout={
+            "title": {"text": "Where two sources differ"},
+            "barmode": "stack",
+            "xaxis": {"title": {"text": "table"}},
+            "yaxis": {"title": {"text": "differences"}},
+        },
+    )
+
+
+def _explanation(
+    sides: tuple[Evidence, Evidence], missing: list[str], counts: Mapping[tuple[str, str, str], int]
+) -> Explanation:
+    unsaid = [
+        f"{count:,} values {field} of {table} that one of both does not say"
+        for (table, field, kind), count in sorted(counts.items())
+        if kind == UNSAID
+    ]
+    span = _span(sides)
+    return Explanation(
+        question="Where do two sources differ?",
+        formulas=(
+            "etchings and entries by rune, balances by outpoint (else by script, else by address, "
+            "else in sum), events by block, transaction, kind and output with all their amounts",
+            "two values differ where their exact texts do",
+        ),
+        assumptions=(
+            f"events count in the blocks that both cover, {span['first']:,} to {span['last']:,}",
+            "a balance of 0 is the same as none; an etching without a commitment is none",
+        ),
+        missing=(*missing, *unsaid),
+        sources=tuple(
+            f"{which}: {line}"
+            for which, side in zip("ab", sides, strict=True)
+            for line in side.sources()
+        ),
+    )

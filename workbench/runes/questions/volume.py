@@ -1,0 +1,280 @@
+"""How much of a rune moved, and how much of that reached another hand?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from msgspec import Meta
+
+from workbench.core.figure import Figure
+from workbench.core.sentence import Sentence
+from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.asking import question
+from workbench.runes.evidence import Evidence, Rune
+
+SHOWN_BARS = 20
+AMOUNTS = ("gross", "net", "sent", "issued", "burned")
+
+_BIAS = f"{2**120}::HUGEINT"
+_SAME = (
+    "sides.rune_id = {0}.rune_id AND sides.block IS NOT DISTINCT FROM {0}.block "
+    "AND sides.day IS NOT DISTINCT FROM {0}.day"
+)
+_LEGS = """
+WITH legs AS (
+  SELECT height, tx_index, rune_id, coalesce(script, address) AS who, 'output' AS side,
+    amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
+  FROM {allocations} WHERE $rune IS NULL OR rune_id = $rune
+  UNION ALL
+  SELECT height, tx_index, rune_id, coalesce(script, address), 'input',
+    -amount_high::HUGEINT, -amount_low::HUGEINT
+  FROM {inputs} WHERE $rune IS NULL OR rune_id = $rune
+  UNION ALL
+  SELECT height, tx_index, rune_id, NULL,
+    CASE WHEN kind = 'burned' THEN 'burned' ELSE 'issued' END,
+    CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_high::HUGEINT,
+    CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_low::HUGEINT
+  FROM {events} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
+    AND coalesce(amount_high > 0 OR amount_low > 0, true)
+), days AS (
+  SELECT height, strftime(mined_at, '%Y-%m-%d') AS day FROM {blocks}
+), parts AS (
+  SELECT CASE WHEN $per = 'block' THEN height END AS block,
+    CASE WHEN $per = 'day' THEN day END AS day, legs.*
+  FROM legs LEFT JOIN days USING (height)
+)
+"""
+
+_FLOWS = f"""
+, changed AS (
+  SELECT block, day, rune_id,
+    sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
+    (sum(low) + {_BIAS}) & {2**64 - 1}::HUGEINT AS low
+  FROM parts WHERE side IN ('output', 'input')
+  GROUP BY block, day, rune_id, height, tx_index, who
+), flows AS (
+  SELECT block, day, rune_id,
+    sum(high) FILTER (high >= 0) AS net_high, sum(low) FILTER (high >= 0) AS net_low,
+    sum(-high) FILTER (high < 0) AS sent_high, sum(-low) FILTER (high < 0) AS sent_low
+  FROM changed GROUP BY block, day, rune_id
+), placed AS (
+  SELECT block, day, rune_id,
+    sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {2**64 - 1}::HUGEINT <> 0 AS is_off
+  FROM parts GROUP BY block, day, rune_id, height, tx_index
+), counted AS (
+  SELECT block, day, rune_id, count(*) AS transactions, count(*) FILTER (is_off) AS unbalanced
+  FROM placed GROUP BY block, day, rune_id
+), sides AS (
+  SELECT block, day, rune_id, count(DISTINCT who) AS scripts,
+    sum(high) FILTER (side = 'output') AS gross_high,
+    sum(low) FILTER (side = 'output') AS gross_low,
+    sum(-high) FILTER (side = 'issued') AS issued_high,
+    sum(-low) FILTER (side = 'issued') AS issued_low,
+    sum(high) FILTER (side = 'burned') AS burned_high,
+    sum(low) FILTER (side = 'burned') AS burned_low,
+    count(*) FILTER (low IS NULL) AS unknown,
+    count(*) FILTER (who IS NULL AND side IN ('output', 'input')) AS nameless
+  FROM parts GROUP BY block, day, rune_id
+)
+SELECT sides.rune_id, sides.block, sides.day, transactions, unbalanced, scripts, unknown, nameless,
+  {
+    ", ".join(
+        f"coalesce({name}_{half}, 0)::VARCHAR AS {name}_{half}"
+        for name in AMOUNTS
+        for half in ("high", "low")
+    )
+}
+FROM sides JOIN counted ON {_SAME.format("counted")}
+LEFT JOIN flows ON {_SAME.format("flows")}
+ORDER BY sides.block, sides.day, sides.rune_id
+"""
+
+_KNOWN = """
+WITH held AS (
+  SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {balances}
+  WHERE $rune IS NULL OR rune_id = $rune GROUP BY rune_id
+), etched AS (
+  SELECT rune_id, min(spaced_name) AS name FROM {etchings}
+  WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id
+), used AS (
+  SELECT rune_id, amount(supply_high, supply_low) - amount(burned_high, burned_low) AS used
+  FROM {entries} WHERE $rune IS NULL OR rune_id = $rune
+)
+SELECT rune_id, name, coalesce(used, held) AS in_use
+FROM etched FULL JOIN used USING (rune_id) FULL JOIN held USING (rune_id)
+"""
+
+Row = dict[str, Any]
+Per = Literal["batch", "block", "day"]
+
+
+@question("How much moved?")
+def volume(
+    batch: Evidence,
+    *,
+    rune: Annotated[
+        str | None, Meta(title="Rune", description="Its id or name; none: every rune.")
+    ] = None,
+    per: Annotated[
+        Per, Meta(title="Per", description="One row for the whole batch, each block or each day.")
+    ] = "batch",
+) -> Answer:
+    """Says how much of a rune outputs received, and how much of it reached another script."""
+    batch.needs("volume", "allocations")
+    if per == "day":
+        batch.has("volume per day", "blocks")
+    wanted = None if rune is None else batch.rune(rune)
+    only = None if wanted is None else wanted.id
+    known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
+    found = batch.rows(_LEGS + _FLOWS, rune=only, per=per).to_pylist()
+    rows = [_row(row, known.get(row["rune_id"], {})) for row in found]
+    if per == "batch":
+        rows.sort(key=lambda row: (-(row["turnover"] or 0), -row["transactions"], row["rune_id"]))
+    facts = _facts(rows)
+    return Answer(
+        question="volume",
+        sentence=_sentence(wanted, rows, facts),
+        table=_table(rows),
+        amounts=AMOUNTS,
+        figure=_figure(wanted, rows, per),
+        facts=facts,
+        explanation=_explanation(batch, found, rows),
+    )
+
+
+def _row(row: Row, known: Row) -> Row:
+    """One rune in one period. Volumes of many transactions may exceed 128 bits."""
+    amounts = {name: (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"]) for name in AMOUNTS}
+    in_use = int(known.get("in_use") or 0)
+    return {
+        "rune_id": row["rune_id"],
+        "name": known.get("name"),
+        "block": row["block"],
+        "day": row["day"],
+        "transactions": row["transactions"],
+        "active_scripts": row["scripts"],
+        **amounts,
+        "turnover": amounts["sent"] / in_use if in_use else None,
+        "unbalanced": row["unbalanced"],
+    }
+
+
+def _facts(rows: list[Row]) -> Row:
+    """Of one rune its volumes too; active scripts of several periods cannot be added up."""
+    runes = {row["rune_id"] for row in rows}
+    facts = {name: sum(row[name] for row in rows) for name in ("transactions", "unbalanced")}
+    facts["runes"] = len(runes)
+    if len(runes) == 1:
+        facts |= {name: sum(row[name] for row in rows) for name in AMOUNTS}
+    if len(rows) == 1:
+        facts |= {name: rows[0][name] for name in ("active_scripts", "turnover")}
+    return facts
+
+
+def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
+    if not rows:
+        return Sentence("nothing of {rune} moved", {"rune": rune.name if rune else "any rune"})
+    if rune is None:
+        return Sentence(
+            "{runes} runes moved or were issued, {transactions} times in all",
+            {name: facts[name] for name in ("runes", "transactions")},
+        )
+    said: Row = {
+        name: said_amount(facts[name], rune.divisibility, rune.symbol)
+        for name in ("gross", "net", "issued")
+    }
+    said |= {"rune": rune.name, "transactions": facts["transactions"]}
+    if facts.get("turnover") is None:
+        return Sentence(
+            "{transactions} transactions put {gross} of {rune} on outputs; {net} of it reached "
+            "another script, and {issued} were issued",
+            said,
+        )
+    return Sentence(
+        "{transactions} transactions put {gross} of {rune} on outputs; {net} of it reached another "
+        "script, {issued} were issued, and the turnover is {turnover}",
+        {**said, "turnover": said_share(facts["turnover"])},
+    )
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    kinds = {
+        "rune_id": pa.string(),
+        "name": pa.string(),
+        "block": pa.int64(),
+        "day": pa.string(),
+        "transactions": pa.int64(),
+        "active_scripts": pa.int64(),
+        **dict.fromkeys(AMOUNTS, pa.string()),
+        "turnover": pa.float64(),
+        "unbalanced": pa.int64(),
+    }
+    exact = [{**row, **{name: str(row[name]) for name in AMOUNTS}} for row in rows]
+    return pa.Table.from_pylist(exact, schema=pa.schema(list(kinds.items())))
+
+
+def _figure(rune: Rune | None, rows: list[Row], per: Per) -> Figure:
+    """Over time the transactions; of one rune its volumes; else the runes turned over most."""
+    if per != "batch":
+        times: dict[Any, int] = {}
+        for row in rows:
+            times[row[per]] = times.get(row[per], 0) + row["transactions"]
+        return _bars(f"Transactions per {per}", "transactions", [*times], [*times.values()])
+    if rune is not None:
+        unit = 10 ** (rune.divisibility or 0)
+        heights = [row[name] / unit for row in rows for name in AMOUNTS]
+        axis = "atomic units" if rune.divisibility is None else "whole units"
+        return _bars(f"Volume of {rune.name}", axis, [*AMOUNTS][: len(heights)], heights)
+    shown = [row for row in rows if row["turnover"] is not None][:SHOWN_BARS]
+    names = [row["name"] or row["rune_id"] for row in shown]
+    axis = "turnover, share of what is in use"
+    return _bars("Turnover", axis, names, [row["turnover"] for row in shown])
+
+
+def _bars(title: str, axis: str, xs: list[Any], ys: list[Any]) -> Figure:
+    return Figure(
+        data=[{"type": "bar", "name": axis, "x": xs, "y": ys}],
+        layout={"title": {"text": title}, "yaxis": {"title": {"text": axis}}},
+    )
+
+
+def _explanation(batch: Evidence, found: list[Row], rows: list[Row]) -> Explanation:
+    return Explanation(
+        question="How much moved?",
+        formulas=(
+            "gross = sum of what outputs received",
+            "net = sum over transactions and scripts of max(0, out - in)",
+            "sent = sum over transactions and scripts of max(0, in - out); "
+            "net - sent = issued - burned",
+            "turnover = sent / (supply - burned at the end of the batch)",
+            "unbalanced = transactions with inputs + issued <> outputs + burned",
+        ),
+        assumptions=(
+            "change returns to the script that paid; change to a new script of the same owner "
+            "counts as net",
+        ),
+        missing=_missing(found, rows),
+        sources=batch.sources(),
+    )
+
+
+def _missing(found: list[Row], rows: list[Row]) -> tuple[str, ...]:
+    totals = {
+        name: sum(row[name] for row in found) for name in ("unbalanced", "unknown", "nameless")
+    }
+    said = []
+    if totals["unbalanced"]:
+        count = f"{totals['unbalanced']:,}"
+        said.append(
+            f"inputs or outputs of {count} transactions: net and sent are off by what they lack"
+        )
+    if totals["unknown"]:
+        said.append(f"the amounts of {totals['unknown']:,} rows: they are not in any volume")
+    if totals["nameless"]:
+        said.append(
+            f"the owners of {totals['nameless']:,} rows: in one transaction they count as one"
+        )
+    if any(row["turnover"] is None for row in rows):
+        said.append("what is in use of some runes: they have no turnover")
+    return tuple(said)

@@ -1,0 +1,253 @@
+"""`runes.read`: any source that analysts hold, as one batch.
+
+from workbench import runes
+batch = runes.read("exports/")                     # every file of a folder
+batch = runes.read("exports/", onto=batch)         # and later only the new ones
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.core.rune import NETWORKS, Network, RuneId
+from workbench.errors import InputError, shown
+from workbench.runes import faults, packing
+from workbench.runes.batch import Batch, Source, load_batch
+from workbench.runes.block_batches import blocks_batch, useful
+from workbench.runes.block_files import are_blocks, open_blocks
+from workbench.runes.documents import (
+    Document,
+    Part,
+    Progress,
+    head_of,
+    opened,
+    parts_of,
+    read_documents,
+)
+from workbench.runes.gathering import Gathering
+from workbench.runes.merging import merged
+from workbench.runes.records import RECORDS
+from workbench.runes.sources import SHAPES, check_producer
+from workbench.runes.sources.bestinslot import OPI
+from workbench.runes.sources.opi_columns import COLUMNS, fast_events
+from workbench.runes.tables import ARROW, MAX_HEIGHT, SCHEMA_NAME, TABLES
+
+_OWN = ("events", "mints", "inputs", "allocations")
+
+
+def read(
+    source: str | Path | bytes | Iterable[Any],
+    *,
+    producer: str | None = None,
+    network: Network = "mainnet",
+    rune: str | None = None,
+    height: int | None = None,
+    onto: Batch | None = None,
+    progress: Progress | None = None,
+) -> Batch:
+    """A batch at the `state` level from the documents of one producer.
+
+    A runes-batch/1 comes back as `load_batch` gives it; raw blocks as `blocks_batch` does, with
+    `progress` told blocks. Otherwise `source` is a file, a folder, several paths, bytes, or
+    documents that are parsed already (with integers as int and fractions as Decimal).
+    `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
+    are, where they do not say it; `height` the block at which the producer stood, else the
+    last one that they mention.
+
+    With `onto`, a batch of the same producer, only files that it was not made of are read,
+    and the answer holds both. `progress` is told bytes done and in all. Raises InputError
+    for a faulty document, naming its place, field and value; nothing is half read.
+    """
+    check_producer(producer)
+    _check(network, rune, height, onto)
+    gathering = Gathering(producer or _producer_of(onto), rune)
+    if onto is not None:
+        gathering.know(onto.tables["etchings"])
+    if isinstance(source, str | Path | bytes) and _is_batch(source):
+        return load_batch(source)
+    if _hold_blocks(source):
+        return _read_blocks(source, network, progress)
+    if isinstance(source, str | Path | bytes) or _are_paths(source):
+        parts = _read_files(parts_of(source), gathering, onto, progress)
+    else:
+        parts = _read_parsed(source, gathering)
+    if onto is not None and not parts:
+        return onto
+    return _batch(gathering, parts, network, height, onto)
+
+
+def _check(network: str, rune: str | None, height: int | None, onto: Batch | None) -> None:
+    if network not in NETWORKS:
+        raise InputError.field("network", network, ", ".join(NETWORKS))
+    if onto is not None and onto.network != network:
+        raise InputError.field("network", network, f"{onto.network}, that of `onto`")
+    if rune is not None:
+        RuneId.parse(rune)
+    if height is not None and not (type(height) is int and 0 <= height <= MAX_HEIGHT):
+        raise InputError.field("height", height, f"integer from 0 to {MAX_HEIGHT}")
+
+
+def _producer_of(onto: Batch | None) -> str | None:
+    if onto is None:
+        return None
+    check_producer(onto.source.producer)
+    return onto.source.producer
+
+
+def _hold_blocks(source: Any) -> bool:
+    if isinstance(source, str | Path):
+        return are_blocks(Path(source))
+    return _are_paths(source) and bool(source) and are_blocks(Path(source[0]))
+
+
+def _read_blocks(source: Any, network: Network, progress: Progress | None) -> Batch:
+    chain = useful(open_blocks(source, network=network))
+    batch = blocks_batch(chain, progress=progress)
+    RECORDS.read(batch.id, batch.source.sha256)
+    return batch
+
+
+def _are_paths(source: Any) -> bool:
+    return isinstance(source, list | tuple) and all(isinstance(one, str | Path) for one in source)
+
+
+def _is_batch(source: str | Path | bytes) -> bool:
+    """Whether it is a runes-batch/1 already, as a file, bytes or a folder of Parquet."""
+    if not isinstance(source, bytes) and (Path(source) / packing.HEADER_FILE).is_file():
+        return True
+    found = [] if not isinstance(source, bytes) and Path(source).is_dir() else parts_of(source)
+    return bool(found) and f'"{SCHEMA_NAME}"'.encode() in head_of(found[0])
+
+
+def _read_files(
+    parts: list[Part], gathering: Gathering, onto: Batch | None, progress: Progress | None
+) -> list[str]:
+    """The sha256 of each file read: of those that `onto` was not made of."""
+    known = _parts(onto)
+    digests = {part.sha256(): part for part in parts}  # the same content twice is read once
+    for digest, part in digests.items():
+        RECORDS.read(part.name, digest)
+    new = {digest: part for digest, part in digests.items() if digest not in known}
+    total, done = sum(part.size for part in new.values()), 0
+    for part in new.values():
+
+        def tell(read: int, before: int = done) -> None:
+            if progress:
+                progress(min(before + read, total), total)
+
+        _read_part(part, gathering, tell)
+        done += part.size
+        tell(0, done)
+    return list(new)
+
+
+def _read_part(part: Part, gathering: Gathering, tell: Callable[[int], None]) -> None:
+    names = head_of(part).partition(b"\n")[0].decode(errors="replace").strip().split(",")
+    if gathering.producer in (None, OPI) and set(COLUMNS) <= set(names):
+        with opened(part) as file:
+            tables = fast_events(file)
+        if tables is not None:
+            gathering.take_tables(next(each for each in SHAPES if each.producer == OPI), tables)
+            return
+    for document in read_documents(part, tell):
+        gathering.take(document)
+
+
+def _read_parsed(source: Any, gathering: Gathering) -> list[str]:
+    documents = [source] if isinstance(source, Mapping) else source
+    digest = hashlib.sha256()
+    try:
+        for place, value in enumerate(documents):
+            digest.update(msgspec.json.encode(_plain(value)))
+            gathering.take(Document(f"document {place}", value))
+    except TypeError as error:
+        raise InputError.field(
+            "source", shown(source), f"paths, bytes or documents ({error})"
+        ) from None
+    RECORDS.read("documents", digest.hexdigest())
+    return [digest.hexdigest()]
+
+
+def _plain(value: Any) -> Any:
+    """The value with big integers as text: only for its sha256."""
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=str)
+
+
+def _parts(onto: Batch | None) -> tuple[str, ...]:
+    if onto is None:
+        return ()
+    source = onto.source
+    return source.parts or ((source.sha256,) if source.sha256 else ())
+
+
+def _batch(
+    gathering: Gathering,
+    parts: list[str],
+    network: Network,
+    height: int | None,
+    onto: Batch | None,
+) -> Batch:
+    tables = gathering.tables()
+    if gathering.producer is None:
+        raise InputError("the source holds no document: give one that has any")
+    if onto is not None:
+        tables = {name: _both(name, onto, tables) for name in TABLES}
+    tables = {name: merged(name, table) for name, table in tables.items()}
+    whole = {name: tables.get(name, ARROW[name].empty_table()) for name in TABLES}
+    first, last = _range(whole, height, gathering.height, onto)
+    faults.refuse(faults.meaning_faults(whole, first, last))
+    digests = sorted({*_parts(onto), *parts})
+    digest = digests[0] if len(digests) == 1 else _digest(digests)
+    covers = {*gathering.covers, *((onto.covers or ()) if onto else ())}
+    return Batch(
+        id=f"r{last}_{digest[:8]}",
+        network=network,
+        source=Source(
+            producer=gathering.producer,
+            sha256=digest,
+            parts=tuple(digests) if len(digests) > 1 else None,
+        ),
+        completeness="state",
+        first_height=first,
+        last_height=last,
+        tables=whole,
+        covers=tuple(name for name in TABLES if name in covers),
+    )
+
+
+def _digest(digests: list[str]) -> str:
+    return hashlib.sha256("".join(f"{each}\n" for each in digests).encode()).hexdigest()
+
+
+def _both(name: str, onto: Batch, tables: Mapping[str, pa.Table]) -> pa.Table:
+    added = [packing.shaped(name, tables[name])] if name in tables else []
+    return pa.concat_tables([onto.tables[name], *added])
+
+
+def _range(
+    tables: Mapping[str, pa.Table], height: int | None, stated: int | None, onto: Batch | None
+) -> tuple[int, int]:
+    """The first and the last block that the batch is about: of a list of holders, the last one
+    that it must have seen, that of its newest rune."""
+    heights = [pc.min_max(tables[name]["height"]).as_py() for name in _OWN if tables[name].num_rows]
+    newest = max((RuneId.parse(rune).block for rune in _rune_ids(tables)), default=0)
+    before = [] if onto is None else [onto.last_height]
+    last = max([each["max"] for each in heights] + [newest, stated or 0, *before])
+    if height is not None:
+        if height < last:
+            raise InputError.field("height", height, f"integer from {last}, a block mentioned")
+        last = height
+    firsts = [each["min"] for each in heights] + ([] if onto is None else [onto.first_height])
+    return min(firsts, default=last), min(last, MAX_HEIGHT)
+
+
+def _rune_ids(tables: Mapping[str, pa.Table]) -> set[str]:
+    columns = (tables[name][column] for name, column in faults.rune_columns())
+    return {rune for column in columns for rune in pc.unique(column).to_pylist() if rune}

@@ -1,0 +1,138 @@
+"""What came back to its sender: runes that went out and returned, and transfers to oneself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from workbench.runes.evidence import Evidence
+
+NEEDED = frozenset(("inputs", "allocations"))
+
+_PLACE = "height::UBIGINT * 4294967296 + tx_index::UBIGINT AS place"
+
+_CYCLES = """
+WITH came AS (
+  SELECT {place}, rune_id, min(hash(script)) AS sender FROM {{inputs}}
+  WHERE $rune IS NULL OR rune_id = $rune GROUP BY place, rune_id
+  HAVING min(hash(script)) = max(hash(script)) AND count(script) = count(*)
+), gone AS (
+  SELECT {place}, rune_id, hash(script) AS receiver, amount_high, amount_low FROM {{allocations}}
+  WHERE ($rune IS NULL OR rune_id = $rune) AND script IS NOT NULL AND amount_low IS NOT NULL
+), sent AS MATERIALIZED (
+  SELECT place, rune_id, sender, receiver, amount_high, amount_low
+  FROM gone JOIN came USING (place, rune_id) WHERE receiver <> sender
+), both_ways AS MATERIALIZED (
+  SELECT place, rune_id, sender, receiver, amount_sum(amount_high, amount_low) AS amount
+  FROM sent SEMI JOIN (SELECT rune_id, receiver AS sender, sender AS receiver FROM sent)
+    USING (rune_id, sender, receiver)
+  GROUP BY place, rune_id, sender, receiver
+), paired AS (
+  SELECT there.rune_id, there.receiver, there.sender, there.place AS sent_place,
+    there.amount AS sent,
+    back.place AS back_place, back.amount AS returned
+  FROM both_ways AS there ASOF JOIN both_ways AS back
+    ON there.rune_id = back.rune_id AND there.sender = back.receiver
+    AND there.receiver = back.sender AND there.place < back.place
+  WHERE (back.place >> 32)::BIGINT - (there.place >> 32)::BIGINT <= $within
+  QUALIFY row_number() OVER (
+    PARTITION BY there.rune_id, there.sender, there.receiver, back.place ORDER BY there.place DESC
+  ) = 1
+), scripts AS (
+  SELECT {place}, rune_id, hash(script) AS who, any_value(script) AS script
+  FROM {{allocations}} SEMI JOIN (
+    SELECT (place >> 32)::BIGINT AS height, (place % 4294967296)::BIGINT AS tx_index, rune_id
+    FROM (SELECT sent_place AS place, rune_id FROM paired
+      UNION ALL SELECT back_place, rune_id FROM paired)
+  ) USING (height, tx_index, rune_id)
+  GROUP BY place, rune_id, who
+)
+SELECT paired.rune_id, a.script AS a, b.script AS b,
+  (sent_place >> 32)::BIGINT AS sent_height, (sent_place % 4294967296)::BIGINT AS sent_tx, sent,
+  (back_place >> 32)::BIGINT AS back_height, (back_place % 4294967296)::BIGINT AS back_tx, returned,
+  back_height - sent_height AS blocks
+FROM paired
+JOIN scripts AS b ON b.place = sent_place AND b.rune_id = paired.rune_id AND b.who = receiver
+JOIN scripts AS a ON a.place = back_place AND a.rune_id = paired.rune_id AND a.who = sender
+ORDER BY sent_place, paired.rune_id, b
+"""
+"""A sending and the next way back: of several sendings before one way back the last. Scripts are
+told apart by their hashes of 64 bits, for texts cost ten times as much."""
+
+_SELF = """
+WITH moved AS (
+  SELECT {place}, rune_id, hash(script) AS who, amount_high AS in_high, amount_low AS in_low,
+    0::UBIGINT AS out_high, 0::UBIGINT AS out_low, true AS spent, script IS NOT NULL AS known
+  FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
+  UNION ALL
+  SELECT {place}, rune_id, hash(script), 0::UBIGINT, 0::UBIGINT, amount_high, amount_low, false,
+    script IS NOT NULL AND amount_low IS NOT NULL
+  FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
+), sums AS (
+  SELECT place, rune_id, bool_or(spent) AS spent, bool_and(known) AS known,
+    sum(in_high) AS in_high, sum(in_low) AS in_low,
+    coalesce(sum(out_high), 0) AS out_high, coalesce(sum(out_low), 0) AS out_low
+  FROM moved GROUP BY place, rune_id, who
+), compared AS (
+  SELECT *, CASE WHEN in_high = 0 AND out_high = 0 THEN in_low < out_low
+    ELSE (in_high + in_low // 18446744073709551616, in_low % 18446744073709551616)
+      < (out_high + out_low // 18446744073709551616, out_low % 18446744073709551616) END AS less
+  FROM sums
+), whose AS (
+  SELECT place, rune_id, spent, known, out_high, out_low,
+    CASE WHEN less THEN in_high ELSE out_high END AS back_high,
+    CASE WHEN less THEN in_low ELSE out_low END AS back_low
+  FROM compared
+), per_transaction AS (
+  SELECT rune_id, bool_and(known) AS known,
+    sum(out_high) AS gross_high, sum(out_low) AS gross_low,
+    sum(back_high) AS back_high, sum(back_low) AS back_low
+  FROM whose GROUP BY place, rune_id HAVING bool_or(spent)
+)
+SELECT rune_id, count(*) AS transfers, count(*) FILTER (NOT known) AS unknown,
+  coalesce(sum(gross_high) FILTER (known), 0)::VARCHAR AS gross_high,
+  coalesce(sum(gross_low) FILTER (known), 0)::VARCHAR AS gross_low,
+  coalesce(sum(back_high) FILTER (known), 0)::VARCHAR AS back_high,
+  coalesce(sum(back_low) FILTER (known), 0)::VARCHAR AS back_low
+FROM per_transaction GROUP BY rune_id
+"""
+
+_SENDERS = """
+SELECT count(*) AS unfollowed FROM (
+  SELECT {place} FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune GROUP BY place, rune_id
+  HAVING min(hash(script)) <> max(hash(script)) OR count(script) < count(*)
+)
+"""
+
+
+def cycles(batch: Evidence, rune: str | None, within: int) -> pa.Table:
+    """Each time runes went from the only sender A of a transaction to B, and from the only sender
+    B back to A within so many blocks."""
+    return batch.rows(_CYCLES.format(place=_PLACE), rune=rune, within=within)
+
+
+def unfollowed(batch: Evidence, rune: str | None) -> int:
+    """Transfers of a rune with several senders, or with one whose script is not known."""
+    return int(batch.one(_SENDERS.format(place=_PLACE), rune=rune)["unfollowed"])
+
+
+def self_transfers(batch: Evidence, rune: str | None) -> list[dict[str, Any]]:
+    """By rune: what its transfers moved (`gross`) and what of it went back to a script that it came
+    from (`returned`), exact; transfers with an unknown script or amount are counted apart."""
+    rows = [_own(row) for row in batch.rows(_SELF.format(place=_PLACE), rune=rune).to_pylist()]
+    return sorted(rows, key=lambda row: (-(row["share"] or 0), -row["gross"], row["rune_id"]))
+
+
+def _own(row: dict[str, Any]) -> dict[str, Any]:
+    gross, returned = (
+        (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"]) for name in ("gross", "back")
+    )
+    return {
+        "rune_id": row["rune_id"],
+        "transfers": row["transfers"],
+        "unknown": row["unknown"],
+        "gross": gross,
+        "returned": returned,
+        "share": returned / gross if gross else None,
+    }

@@ -1,0 +1,21 @@
+"""Amounts and shares as a sentence says them."""
+
+from __future__ import annotations
+
+from workbench.core.rune import format_amount
+
+
+def said_amount(amount: int, divisibility: int | None, symbol: str | None = None) -> str:
+    """An amount as a person reads it, with commas; in atomic units where the divisibility of its
+    rune is not known."""
+    if divisibility is None:
+        return f"{amount:,} atomic units"
+    sign, amount = ("-" if amount < 0 else ""), abs(amount)
+    whole, _, fraction = format_amount(amount, divisibility).partition(".")
+    text = f"{sign}{int(whole):,}" + (f".{fraction}" if fraction else "")
+    return f"{text} {symbol}" if symbol else text
+
+
+def said_share(share: float | None) -> str:
+    """A share in percent with one decimal place; a dash where there is none."""
+    return "–" if share is None else f"{share * 100:.1f} %"
