@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser.chromium import FLAGS, find
 
 SHOTS = Path(__file__).parent / "shots"
 STATES = Path(__file__).parent / "states"
 WAIT_MS = 30_000
+VIEWPORT: ViewportSize = {"width": 1280, "height": 900}
 
 expect.set_options(timeout=WAIT_MS)
 
@@ -37,11 +38,19 @@ def make_page(browser: Browser) -> Callable[..., Page]:
     """Makes pages in contexts of their own; options are those of a Playwright context."""
 
     def make(**options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(**{"viewport": VIEWPORT, **options})
         context.set_default_timeout(WAIT_MS)
         return context.new_page()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def one_page(make_page: Callable[..., Page]) -> Iterator[Page]:
+    """The page of all tests of a module: one kernel is started, and one board drawn."""
+    page = make_page(viewport={"width": 1500, "height": 1000})
+    yield page
+    page.context.close()
 
 
 @pytest.fixture
@@ -70,12 +79,14 @@ def lend_page(
     kept_pages: dict[str, list[Page]], make_page: Callable[..., Page]
 ) -> Iterator[Callable[..., Page]]:
     """As `new_page`, for bare pages: a new one costs more than most of them do. The tests of a
-    module draw on the same, one after the other, each under an origin of its own."""
+    module draw on the same, one after the other: its process and its compiled scripts are kept,
+    what a page has stored is not."""
     lent: list[tuple[list[Page], Page]] = []
 
-    def lend(**options: Any) -> Page:
+    def lend(viewport: ViewportSize = VIEWPORT, **options: Any) -> Page:
         free = kept_pages.setdefault(json.dumps(options, sort_keys=True), [])
         page = free.pop() if free else make_page(**options)
+        page.set_viewport_size(viewport)
         lent.append((free, page))
         return page
 
@@ -83,7 +94,7 @@ def lend_page(
     for free, page in lent:
         page.unroute_all(behavior="ignoreErrors")
         page.mouse.move(0, 0)
-        page.goto("about:blank")
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         free.append(page)
 
 

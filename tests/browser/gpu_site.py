@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 from playwright.sync_api import Locator, expect
@@ -35,11 +36,13 @@ class GpuSite:
 
 
 @contextlib.contextmanager
-def gpu_site(folder: Path, kind: str, **settings: str) -> Iterator[GpuSite]:
+def gpu_site(
+    folder: Path, kind: str, jupyter: Mapping[str, Any] | None = None, **settings: str
+) -> Iterator[GpuSite]:
     """Two GPUs, the first in use; alerts wait for nothing, so that a test need not either."""
     world = World(folder).gpu(0, utilization=15, temperature_c=50, power_w=100).gpu(1).write()
     given = {"WORKBENCH_ALERT_FOR_S": "0", **world.environment(), **settings}
-    with served(folder, kind, **given) as running:
+    with served(folder, kind, jupyter, **given) as running:
         yield GpuSite(running, world)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import Any
 
@@ -71,15 +70,12 @@ document.body.dataset.ready = "yes";
 KINDS = {"": "text/html", "mjs": "text/javascript", "json": "application/json"}
 
 
-_numbers = itertools.count(1)
-
-
 class BarePage:
     """Serves the files of a bare page to one browser page, and keeps what the page did."""
 
     def __init__(self, page: Page, files: dict[str, bytes]) -> None:
         self.page = page
-        self.address = f"http://widget-{next(_numbers)}.test/"  # nothing is kept from another
+        self.address = "http://widget.test/"  # one for all: another would be another process
         self.files = files
         self.errors: list[str] = []
         self.foreign: list[str] = []
@@ -130,3 +126,11 @@ def page_files(
         "state.json": json.dumps(file).encode(),
         "plotly.js.gz": packed_plotly(),
     }
+
+
+def sent(page: Page, kind: str) -> list[dict[str, Any]]:
+    """What a bare page's widget has sent of one kind, oldest first."""
+    found: list[dict[str, Any]] = page.evaluate(
+        "kind => model.sent.filter(one => one.kind === kind)", kind
+    )
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -21,12 +23,15 @@ from workbench.clients.discovery import stop_hub
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 120.0
+UNSAVED = "lab/user-settings/@jupyterlab/docmanager-extension/plugin.jupyterlab-settings"
 
 
 class Served:
     """One hub process and one page process on one data folder."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str], jupyter: Mapping[str, Any]
+    ) -> None:
         self.data = folder / "data"
         self.settings = settings
         self.log = folder / "log.txt"
@@ -35,6 +40,18 @@ class Served:
         self._page: subprocess.Popen[bytes] | None = None
         shutil.copytree(ROOT / "data" / "samples", self.data / "samples")
         (self.data / "models").mkdir()
+        self._config = folder / "jupyter"
+        self._configure(folder / "notebooks", jupyter)
+
+    def _configure(self, notebooks: Path, jupyter: Mapping[str, Any]) -> None:
+        """JupyterLab shows copies of the notebooks, for it saves what it shows; and it saves
+        nothing by itself, so that what a test finds does not hang on how long others took."""
+        shutil.copytree(ROOT / "notebooks", notebooks)
+        told = {"FileContentsManager": {"root_dir": str(notebooks)}, **jupyter}
+        unsaved = self._config / UNSAVED
+        unsaved.parent.mkdir(parents=True)
+        unsaved.write_text(json.dumps({"autosave": False}))
+        (self._config / "jupyter_server_config.json").write_text(json.dumps(told))
 
     def start_hub(self) -> None:
         self._hub = self._run("hub", "--data", str(self.data))
@@ -83,6 +100,7 @@ class Served:
                     "WORKBENCH_WS_PORT": "0",
                     "WORKBENCH_MESH_PORT": "0",
                     "WORKBENCH_LLM_DISCOVER": "0",
+                    "JUPYTER_CONFIG_DIR": str(self._config),
                     "PYTHONUNBUFFERED": "1",
                     **self.settings,
                 },
@@ -116,12 +134,14 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(folder: Path, kind: str, **settings: str) -> Iterator[Served]:
+def served(
+    folder: Path, kind: str, jupyter: Mapping[str, Any] | None = None, **settings: str
+) -> Iterator[Served]:
     """A running hub with its page (`app` or `lab`); both are ended afterwards.
 
-    `settings` go into the environment of both.
+    `settings` go into the environment of both, `jupyter` into the configuration of the lab.
     """
-    pair = Served(folder, settings)
+    pair = Served(folder, settings, jupyter or {})
     try:
         pair.start_hub()
         pair.start_page(kind)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 from websockets.sync.client import ClientConnection, connect
 
 from tests.browser.visitor import Visitor
@@ -42,9 +42,11 @@ class Talker(Visitor):
         """A fresh conversation."""
         page = self.page
         new = page.locator(".wb-chat").get_by_role("button", name="New conversation").first
-        if not new.is_visible():
+        try:
+            new.click(timeout=2_000)
+        except TimeoutError:  # the list is closed, or on its way out
             page.locator(".wb-sidebutton").click()
-        new.click()
+            new.click()
         expect(self.messages).to_have_count(0)
 
     def say(self, text: str) -> None:

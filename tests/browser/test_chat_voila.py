@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -34,12 +34,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def talker(site: Served, new_page: Callable[..., Page]) -> Talker:
-    visitor = Talker(new_page(viewport={"width": 1500, "height": 950}))
-    visitor.page.goto(f"{site.url}&lang=en")
-    visitor.ready()
-    return visitor
+@pytest.fixture(scope="module")
+def talker(site: Served, one_page: Page) -> Talker:
+    """One page for all; each test begins a conversation of its own."""
+    talker = Talker(one_page)
+    talker.page.goto(f"{site.url}&lang=en")
+    talker.ready()
+    return talker
 
 
 def test_a_conversation_is_held_stopped_edited_regenerated_and_found_again(

@@ -63,13 +63,17 @@ Draw = Callable[..., Drawn]
 @pytest.fixture
 def draw(lend_page: Callable[..., Page]) -> Draw:
     def open_page(
-        name: str = "chat", lang: str = "en", theme: str = "light", **options: Any
+        name: str = "chat",
+        lang: str = "en",
+        theme: str = "light",
+        on: Page | None = None,
+        **options: Any,
     ) -> Drawn:
         state: dict[str, Any] = json.loads((STATES / f"{name}.json").read_text())
         widget = Live.from_file(STATES / f"{name}.json")
         assert isinstance(widget, Live)
         shown = {"traits": state["traits"], **widget.snapshot()}
-        bare = BarePage(lend_page(**options), page_files(widget, shown, theme))
+        bare = BarePage(on or lend_page(**options), page_files(widget, shown, theme))
         bare.open(f"?lang={lang}" if lang else "")
         bare.page.set_default_timeout(6_000)
         return Drawn(bare, widget)
@@ -712,10 +716,11 @@ def test_every_word_of_the_portuguese_page_is_portuguese(draw: Draw) -> None:
     # Names of models, back ends and what a person wrote are the same in every language.
     names = {"lmstudio", "ollama", "Ollama", "Qwen3", "LM", "llama", "Review", "explainExplain"}
     words: dict[str, set[str]] = {}
+    page = None
     for lang in ("en", "pt-BR"):
         words[lang] = set()
         for name in ("chat", "chat-streaming", "chat-empty", "chat-new"):
-            page = draw(name, lang).page
+            page = draw(name, lang, on=page).page
             for button in page.locator("[aria-haspopup=dialog]").all():
                 if button.is_enabled():
                     button.click()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
@@ -22,17 +20,10 @@ CULLED_S = 30.0
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuSite]:
     """Jupyter ends a kernel that was idle for some seconds, also one with an open page."""
-    folder = tmp_path_factory.mktemp("gpus")
-    with gpu_site(folder, "lab", JUPYTER_CONFIG_DIR=str(culling(folder))) as site:
-        yield site
-
-
-def culling(folder: Path) -> Path:
     told = {"cull_idle_timeout": IDLE_S, "cull_interval": 1, "cull_connected": True}
-    where = folder / "config"
-    where.mkdir()
-    (where / "jupyter_server_config.json").write_text(json.dumps({"MappingKernelManager": told}))
-    return where
+    jupyter = {"MappingKernelManager": told}
+    with gpu_site(tmp_path_factory.mktemp("gpus"), "lab", jupyter) as site:
+        yield site
 
 
 def test_a_hidden_panel_lets_its_kernel_be_culled_and_a_seen_one_does_not(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import WAIT_MS, Shot
+from tests.browser.conftest import Shot
 from tests.browser.gpu_site import MOVES_MS, GpuSite, Reader, gpu_site
 from tests.browser.visitor import Visitor
 
@@ -24,20 +24,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuSite]:
 
 
 @pytest.fixture(scope="module")
-def page(site: GpuSite, browser: Browser) -> Iterator[Reader]:
-    """One page for all: what one reader chose, the next finds."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    context.set_default_timeout(WAIT_MS)
-    visitor = Visitor(context.new_page())
+def opened(site: GpuSite, one_page: Page) -> Reader:
+    visitor = Visitor(one_page)
     visitor.open(site.served.url)
-    yield Reader(visitor)
-    context.close()
+    return Reader(visitor)
 
 
 @pytest.fixture
-def reader(page: Reader) -> Reader:
-    page.is_state("live")
-    return page
+def reader(opened: Reader) -> Reader:
+    """One page for all: what one reader chose, the next finds."""
+    opened.is_state("live")
+    return opened
 
 
 def test_gauges_move_and_alerts_appear_and_clear(site: GpuSite, reader: Reader, shot: Shot) -> None:

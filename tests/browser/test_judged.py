@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,9 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def visitor(site: Served, new_page: Callable[..., Page]) -> Visitor:
-    visitor = Visitor(new_page())
+@pytest.fixture(scope="module")
+def visitor(site: Served, one_page: Page) -> Visitor:
+    visitor = Visitor(one_page)
     visitor.open(site.url)
     return visitor
 

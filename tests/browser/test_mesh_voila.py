@@ -11,6 +11,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.asking import reconciles_a_sample
 from tests.browser.conftest import Shot
 from tests.browser.serving import Served, served
 from tests.browser.visitor import Visitor
@@ -28,15 +29,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def visitor(new_page: Callable[..., Page]) -> Visitor:
-    return Visitor(new_page())
-
-
-def test_a_sample_is_submitted_watched_and_drawn(
-    site: Served, visitor: Visitor, shot: Shot
-) -> None:
+@pytest.fixture(scope="module")
+def opened(site: Served, one_page: Page) -> Visitor:
+    visitor = Visitor(one_page)
     visitor.open(site.url)
+    return visitor
+
+
+@pytest.fixture
+def visitor(opened: Visitor) -> Visitor:
+    """One page for all: what one test left there, the next finds."""
+    opened.connected()
+    return opened
+
+
+def test_a_sample_is_submitted_watched_and_drawn(visitor: Visitor, shot: Shot) -> None:
     page = visitor.page
     visitor.choose_model("cypher-v1")
     visitor.choose_sample("large")
@@ -56,7 +63,6 @@ def test_a_sample_is_submitted_watched_and_drawn(
 def test_a_task_is_cancelled_in_two_steps_and_outlives_the_hub(
     site: Served, visitor: Visitor
 ) -> None:
-    visitor.open(site.url)
     page = visitor.page
     visitor.choose_model("cypher-v1")
     visitor.choose_sample("large")
@@ -77,12 +83,34 @@ def test_a_task_is_cancelled_in_two_steps_and_outlives_the_hub(
     visitor.is_clean()
 
 
+@pytest.mark.shared
+def test_the_real_block_is_decoded_stored_and_drawn(visitor: Visitor, shot: Shot) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("WORKBENCH_SHARED names no folder with the real block")
+    page = visitor.page
+    visitor.choose_model("block-import")
+    visitor.choose_files([SHARED / "866342.bin.xz", SHARED / "866342_spent_utxos.json.gz"])
+    visitor.submit()
+    visitor.ends("done")
+    facts = page.locator(".wb-facts")
+    expect(facts).to_contain_text(f"{REAL_FEES_SAT:,}")
+    expect(facts).to_contain_text(re.compile(r"fees agree\s*yes", re.IGNORECASE))
+    visitor.drawn()
+    expect(page.locator(".wb-where code")).to_contain_text("b866342_")
+    shot(page, "voila-block")
+    page.get_by_role("button", name="Analyse this batch").click()
+    expect(page.locator("#wb-model")).to_have_value("cypher-v1")
+    visitor.submit()
+    visitor.ends("done")
+    expect(page.locator(".wb-taskhead")).to_contain_text("batch:b866342_")
+    visitor.drawn()
+    visitor.is_clean()
+
+
 def test_a_killed_hub_is_said_and_started_again_from_the_page(
     site: Served, visitor: Visitor
 ) -> None:
-    visitor.open(site.url)
     page = visitor.page
-    visitor.connected()
     site.kill_hub()
     gone = page.locator(".wb-absent")
     expect(gone).to_contain_text("The hub is not running.", timeout=10_000)
@@ -91,8 +119,7 @@ def test_a_killed_hub_is_said_and_started_again_from_the_page(
     expect(gone).to_be_hidden()
 
 
-def test_a_refusal_of_the_node_stands_on_the_page(site: Served, visitor: Visitor) -> None:
-    visitor.open(site.url)
+def test_a_refusal_of_the_node_stands_on_the_page(visitor: Visitor) -> None:
     page = visitor.page
     visitor.choose_model("cypher-v1")
     page.locator('.wb-segment[data-mode="url"]').first.click()
@@ -105,9 +132,73 @@ def test_a_refusal_of_the_node_stands_on_the_page(site: Served, visitor: Visitor
     assert page.locator(".wb-historytable tbody tr", has_text="passwd").count() <= 1
 
 
-def test_the_portuguese_page_holds_no_english_sentence(
-    site: Served, visitor: Visitor, shot: Shot
+def test_a_question_about_a_batch_is_answered_and_taken_along(visitor: Visitor, shot: Shot) -> None:
+    rows = reconciles_a_sample(visitor.page).read_text().splitlines()
+    assert len(rows) == 30
+    assert '"170141183752128236358417578185590013350"' in rows[1]
+    shot(visitor.page, "voila-runes")
+    visitor.page.locator(".wb-mesh").scroll_into_view_if_needed()
+    visitor.is_clean()
+
+
+def test_a_reload_shows_the_tasks_again_in_dark_too(visitor: Visitor, shot: Shot) -> None:
+    visitor.page.emulate_media(color_scheme="dark")
+    visitor.page.reload()
+    visitor.connected()
+    expect(visitor.page.locator(".wb-historytable tbody tr")).not_to_have_count(0)
+    expect(visitor.page.locator('.wb-mesh[data-theme="dark"]')).to_be_visible()
+    assert brightness(visitor.page, "#main") < brightness(visitor.page, ".wb-card")
+    expect(visitor.page.locator("a.anchor-link:visible")).to_have_count(0)
+    visitor.page.locator(".wb-rowlink").last.click()
+    visitor.drawn()
+    shot(visitor.page, "voila-dark")
+    visitor.is_clean()
+
+
+def brightness(page: Page, selector: str) -> int:
+    colour = page.locator(selector).first.evaluate("at => getComputedStyle(at).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+
+def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) -> None:
+    kernels = [
+        process
+        for process in psutil.process_iter(["cmdline", "environ", "create_time"])
+        if "ipykernel_launcher" in " ".join(process.info["cmdline"] or ())
+        and (process.info["environ"] or {}).get("WORKBENCH_DATA") == str(site.data)
+    ]
+    newest = max(kernels, key=lambda process: float(process.info["create_time"]))
+    parent = newest.parent()
+    newest.kill()
+    if parent is not None:
+        newest.wait(5)
+    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_visible(timeout=10_000)
+    again = visitor.page.locator(".wb-mesh").get_by_role("button", name="Reload the page")
+    expect(again).to_be_visible()
+
+
+def test_an_analysis_is_a_page_of_sentences_tables_and_figures(
+    site: Served, new_page: Callable[..., Page], shot: Shot
 ) -> None:
+    visitor = Visitor(new_page(color_scheme="dark", viewport={"width": 400, "height": 5000}))
+    page = visitor.page
+    page.goto(site.url.replace("workbench.ipynb", "mint-fairness.ipynb"))
+    expect(page.locator(".js-plotly-plot .bartext").first).to_be_visible(timeout=90_000)
+    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    expect(page.get_by_text("412 mints were asked for, to 132 receivers")).to_be_visible()
+    folded = page.locator("details", has_text="How this came about").first
+    expect(folded.get_by_text("Formulas")).to_be_hidden()
+    folded.locator("summary").click()
+    expect(folded.get_by_text("Formulas")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shot(page, "voila-analysis-dark-narrow")
+    visitor.is_clean()
+
+
+def test_the_portuguese_page_holds_no_english_sentence(
+    site: Served, new_page: Callable[..., Page], shot: Shot
+) -> None:
+    visitor = Visitor(new_page())
     visitor.open(site.url, "pt-BR")
     page = visitor.page
     page.locator(".wb-mesh .wb-pill").click()
@@ -127,70 +218,3 @@ def test_the_portuguese_page_holds_no_english_sentence(
     expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
     page.keyboard.press("Escape")
     shot(page, "voila-pt")
-
-
-def test_a_reload_shows_the_tasks_again_in_dark_too(
-    site: Served, new_page: Callable[..., Page], shot: Shot
-) -> None:
-    visitor = Visitor(new_page(color_scheme="dark"))
-    visitor.open(site.url)
-    visitor.page.reload()
-    visitor.connected()
-    expect(visitor.page.locator(".wb-historytable tbody tr")).not_to_have_count(0)
-    expect(visitor.page.locator('.wb-mesh[data-theme="dark"]')).to_be_visible()
-    assert brightness(visitor.page, "#main") < brightness(visitor.page, ".wb-card")
-    expect(visitor.page.locator("a.anchor-link:visible")).to_have_count(0)
-    visitor.page.locator(".wb-rowlink").last.click()
-    visitor.drawn()
-    shot(visitor.page, "voila-dark")
-    visitor.is_clean()
-
-
-def brightness(page: Page, selector: str) -> int:
-    colour = page.locator(selector).first.evaluate("at => getComputedStyle(at).backgroundColor")
-    return sum(map(int, re.findall(r"\d+", colour)[:3]))
-
-
-def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) -> None:
-    visitor.open(site.url)
-    kernels = [
-        process
-        for process in psutil.process_iter(["cmdline", "environ", "create_time"])
-        if "ipykernel_launcher" in " ".join(process.info["cmdline"] or ())
-        and (process.info["environ"] or {}).get("WORKBENCH_DATA") == str(site.data)
-    ]
-    newest = max(kernels, key=lambda process: float(process.info["create_time"]))
-    parent = newest.parent()
-    newest.kill()
-    if parent is not None:
-        newest.wait(5)
-    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_visible(timeout=10_000)
-    again = visitor.page.locator(".wb-mesh").get_by_role("button", name="Reload the page")
-    expect(again).to_be_visible()
-
-
-@pytest.mark.shared
-def test_the_real_block_is_decoded_stored_and_drawn(
-    site: Served, visitor: Visitor, shot: Shot
-) -> None:
-    if not SHARED.is_dir():
-        pytest.skip("WORKBENCH_SHARED names no folder with the real block")
-    visitor.open(site.url)
-    page = visitor.page
-    visitor.choose_model("block-import")
-    visitor.choose_files([SHARED / "866342.bin.xz", SHARED / "866342_spent_utxos.json.gz"])
-    visitor.submit()
-    visitor.ends("done")
-    facts = page.locator(".wb-facts")
-    expect(facts).to_contain_text(f"{REAL_FEES_SAT:,}")
-    expect(facts).to_contain_text(re.compile(r"fees agree\s*yes", re.IGNORECASE))
-    visitor.drawn()
-    expect(page.locator(".wb-where code")).to_contain_text("b866342_")
-    shot(page, "voila-block")
-    page.get_by_role("button", name="Analyse this batch").click()
-    expect(page.locator("#wb-model")).to_have_value("cypher-v1")
-    visitor.submit()
-    visitor.ends("done")
-    expect(page.locator(".wb-taskhead")).to_contain_text("batch:b866342_")
-    visitor.drawn()
-    visitor.is_clean()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Shot
-from tests.browser.harness import BarePage, page_files
+from tests.browser.harness import BarePage, page_files, sent
 from workbench.widgets.mesh import MeshWidget
 
 pytestmark = pytest.mark.browser
@@ -29,13 +29,6 @@ def draw(lend_page: Callable[..., Page], mesh_state: dict[str, Any]) -> Open:
         return bare
 
     return open_page
-
-
-def sent(page: Page, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = page.evaluate(
-        "kind => model.sent.filter(one => one.kind === kind)", kind
-    )
-    return found
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelSite]:
         yield site
 
 
-@pytest.fixture
-def shopper(site: ModelSite, new_page: Callable[..., Page]) -> Shopper:
-    visitor = Shopper(new_page(viewport={"width": 1500, "height": 950}))
-    visitor.page.goto(f"{site.served.url}&lang=en")
-    visitor.stands()
-    return visitor
+@pytest.fixture(scope="module")
+def shopper(site: ModelSite, one_page: Page) -> Shopper:
+    """One page for both; nobody has a model at the end of a test."""
+    shopper = Shopper(one_page)
+    shopper.page.goto(f"{site.served.url}&lang=en")
+    shopper.stands()
+    return shopper
 
 
 def test_a_model_is_found_fetched_over_a_reload_loaded_asked_and_deleted(

@@ -186,6 +186,20 @@ def test_a_hub_that_is_gone_is_said_and_started_and_a_message_is_closed(draw: Dr
     assert len(sent(page, "startHub")) == 1
     drawn.trait("connection", {"state": "connected", "url": ""})
     expect(page.locator(".wb-main.wb-stale")).to_have_count(0)
+    notice = {"template": "version {theirs}", "values": {"theirs": "0.0.9"}, "remedy": "restart"}
+    drawn.trait("connection", {"state": "connected", "url": "", "notice": notice})
+    expect(page.get_by_role("status").filter(has_text="version 0.0.9")).to_be_visible()
+    page.get_by_role("button", name="Drain and restart the hub").click()
+    assert len(sent(page, "restartHub")) == 1
+    starting = {"state": "connected", "url": "", "notice": notice, "hub": "starting"}
+    drawn.trait("connection", starting)
+    expect(page.get_by_role("button", name="Restarting…")).to_be_disabled()
+    old = {"state": "connected", "url": "", "notice": {**notice, "remedy": "update"}}
+    drawn.trait("connection", old)
+    expect(page.get_by_text("version 0.0.9")).to_be_visible()
+    expect(page.get_by_role("button", name="Drain and restart the hub")).to_have_count(0)
+    drawn.trait("connection", {"state": "connected", "url": "", "notice": None})
+    expect(page.get_by_text("version 0.0.9")).to_be_hidden()
     drawn.trait("problem", {"template": "{model} is loaded: unload it first", "values": {}})
     page.get_by_role("button", name="Close this message").click()
     assert len(sent(page, "seen")) == 1

@@ -131,17 +131,6 @@ def test_a_tab_that_died_while_loading_is_culled(site: Site, new_page: Callable[
     site.until(0, limit_s=90)
 
 
-def test_nothing_comes_from_elsewhere(site: Site, new_page: Callable[..., Page]) -> None:
-    visitor = Visitor(new_page())
-    visitor.page.goto(site.url)
-    seen(visitor.page)
-    visitor.page.wait_for_load_state("networkidle")
-    visitor.page.goto(f"{site.base}/voila/render/gone.ipynb")
-    expect(visitor.page.get_by_text("404")).to_be_visible()
-    assert visitor.foreign == []
-    assert visitor.errors == []
-
-
 @pytest.mark.parametrize(
     ("query", "options", "lang", "light"),
     [
@@ -173,14 +162,26 @@ def test_language_and_theme_follow_the_reader(
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) > 384) is (light == "true")
 
 
-def test_the_theme_follows_the_system_while_the_page_is_open(
-    site: Site, new_page: Callable[..., Page]
-) -> None:
-    page = new_page(color_scheme="light")
-    page.goto(site.url)
-    seen(page)
-    page.emulate_media(color_scheme="dark")
-    expect(page.locator("body[data-jp-theme-light='false']")).to_be_attached()
+@pytest.fixture(scope="module")
+def visitor(site: Site, one_page: Page) -> Visitor:
+    visitor = Visitor(one_page)
+    visitor.page.goto(site.url)
+    seen(visitor.page)
+    return visitor
+
+
+def test_the_theme_follows_the_system_while_the_page_is_open(visitor: Visitor) -> None:
+    for scheme, light in (("light", "true"), ("dark", "false")):
+        visitor.page.emulate_media(color_scheme=scheme)
+        expect(visitor.page.locator(f"body[data-jp-theme-light='{light}']")).to_be_attached()
+
+
+def test_nothing_comes_from_elsewhere(site: Site, visitor: Visitor) -> None:
+    visitor.page.wait_for_load_state("networkidle")
+    visitor.page.goto(f"{site.base}/voila/render/gone.ipynb")
+    expect(visitor.page.get_by_text("404")).to_be_visible()
+    assert visitor.foreign == []
+    assert visitor.errors == []
 
 
 def test_without_the_token_there_is_a_login_and_under_a_foreign_name_nothing(site: Site) -> None:

@@ -39,14 +39,21 @@ class Visitor:
         self.page.goto(f"{url}&lang={lang}")
         self.connected()
 
+    def opens(self, url: str) -> None:
+        """The app notebook in JupyterLab, with a kernel that waits."""
+        self.page.goto(url.replace("/lab?", "/lab/tree/workbench.ipynb?reset&lang=en&"))
+        expect(self.page.locator(".jp-Notebook")).to_be_visible(timeout=90_000)
+        self.idle()
+
+    def idle(self) -> None:
+        idle = self.page.get_by_text("Python 3 (ipykernel) | Idle")
+        expect(idle).to_be_visible(timeout=60_000)
+
     def run_notebook(self, url: str) -> None:
-        """Open the app notebook in JupyterLab and run its cells by the menu."""
-        page = self.page
-        page.goto(url.replace("/lab?", "/lab/tree/workbench.ipynb?reset&lang=en&"))
-        expect(page.locator(".jp-Notebook")).to_be_visible(timeout=90_000)
-        expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
-        page.locator('.lm-MenuBar-item:has-text("Run")').click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        """Open the app notebook and run its cells by the menu."""
+        self.opens(url)
+        self.page.locator('.lm-MenuBar-item:has-text("Run")').click()
+        self.page.get_by_text("Run All Cells", exact=True).click()
 
     def connected(self) -> None:
         pill = self.page.locator('.wb-mesh .wb-pill[data-state="connected"]')

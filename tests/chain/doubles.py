@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 from tests.http_server import Asked
@@ -116,3 +117,83 @@ class Bitcoins(int):
     @staticmethod
     def unmark(body: str) -> bytes:
         return body.replace('"@', "").replace('@"', "").encode()
+
+
+class Branch:
+    """A chain of small blocks that can grow, lose its last ones, and be asked for.
+
+    `gone` many requests are cut off without an answer first; `looked` is called at each one.
+    """
+
+    looked: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, *raws: bytes) -> None:
+        self.raws = list(raws)
+        self.gone = 0
+
+    @property
+    def first(self) -> int:
+        return parse_block(self.raws[0]).height or 0
+
+    @property
+    def tip(self) -> int:
+        return self.first + len(self.raws) - 1
+
+    def hash_at(self, height: int) -> str | None:
+        place = height - self.first
+        return parse_block(self.raws[place]).hash if 0 <= place < len(self.raws) else None
+
+    def raw(self, block_hash: str) -> bytes | None:
+        return next((raw for raw in self.raws if parse_block(raw).hash == block_hash), None)
+
+    def is_cut(self, asked: Asked) -> bool:
+        self.looked()
+        if self.gone:
+            self.gone -= 1
+            asked.close_connection = True
+            asked.connection.shutdown(2)
+            return True
+        return False
+
+
+class BranchNode(Branch):
+    """A node's RPC over a branch: getblockcount, getblockhash, getblock at verbosity 0."""
+
+    def __call__(self, asked: Asked) -> None:
+        call = json.loads(asked.body)
+        if self.is_cut(asked):
+            return
+        found: Any
+        match [call["method"], *call["params"]]:
+            case ["getblockcount"]:
+                found = self.tip
+            case ["getblockhash", height]:
+                found = self.hash_at(height)
+            case ["getblock", block_hash, 0]:
+                raw = self.raw(block_hash)
+                found = raw and raw.hex()
+            case _:
+                found = None
+        fault = {"code": -8, "message": "not found"} if found is None else None
+        body = json.dumps({"result": found, "error": fault, "id": 0}).encode()
+        asked.reply(body, 200 if fault is None else 500, Content_Type="application/json")
+
+
+class BranchEsplora(Branch):
+    """An Esplora server over a branch."""
+
+    def __call__(self, asked: Asked) -> None:
+        match asked.path.split("/")[1:]:
+            case ["blocks", "tip", "height"]:
+                found: bytes | None = str(self.tip).encode()
+            case ["block-height", height]:
+                named = self.hash_at(int(height))
+                found = named and named.encode()  # type: ignore[assignment]
+            case ["block", block_hash, "raw"]:
+                found = self.raw(block_hash)
+            case _:
+                found = None
+        if found is None:
+            asked.reply(b"Block not found", 404)
+        else:
+            asked.reply(found)

@@ -88,6 +88,8 @@ class SpeakingNode:
                 else:
                     await self._message(connection, json.loads(frame))
                 await self._tell()
+        if connection in self.connections:
+            self.connections.remove(connection)
 
     async def _tell(self) -> None:
         async with self.news:

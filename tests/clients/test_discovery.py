@@ -66,14 +66,20 @@ async def test_a_hub_that_does_not_answer_is_no_hub(tmp_path: Path) -> None:
 
 async def test_another_wire_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
     async with speaking() as hub:
-        write(tmp_path, ws=hub.url, wire=WIRE_VERSION + 1, version="9.0")
+        write(tmp_path, ws=hub.url, wire=WIRE_VERSION - 1, version="0.0.1")
         with pytest.raises(ProtocolError) as refusal:
             await find_or_start(tmp_path)
     assert str(refusal.value) == (
-        f"the hub of {tmp_path} (PID {os.getpid()}, version 9.0) speaks wire version "
-        f"{WIRE_VERSION + 1} and this kernel speaks {WIRE_VERSION}: drain and restart it with "
+        f"the hub of {tmp_path} (PID {os.getpid()}, version 0.0.1) speaks wire version "
+        f"{WIRE_VERSION - 1} and this kernel speaks {WIRE_VERSION}: drain and restart it with "
         "workbench.connect(restart=True)"
     )
+
+
+async def test_a_newer_wire_version_says_that_the_package_here_is_old(tmp_path: Path) -> None:
+    write(tmp_path, wire=WIRE_VERSION + 1, version="9.0")
+    with pytest.raises(ProtocolError, match=r"version 9.0\) .* update the package runes-workbench"):
+        await find_or_start(tmp_path)
 
 
 async def test_without_a_hub_and_without_starting_one_it_says_how(tmp_path: Path) -> None:

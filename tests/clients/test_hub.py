@@ -179,3 +179,20 @@ def test_an_empty_answer_is_an_empty_table() -> None:
     assert "0 rows" in result._repr_html_()
     missing = QueryResult(pyarrow.table({"x": [None]}), truncated=False, elapsed_ms=0, as_of=None)
     assert ">–<" in missing._repr_html_()
+
+
+def test_integers_with_gaps_stay_exact_in_a_frame() -> None:
+    large = 2**60 + 1
+    table = pyarrow.table(
+        [
+            pyarrow.array([large, None], pyarrow.int64()),
+            pyarrow.array([2**64 - 1, None], pyarrow.uint64()),
+            pyarrow.array([1, 2], pyarrow.int64()),
+            pyarrow.array([0.5, None]),
+        ],
+        names=["n", "n", "whole", "share"],
+    )
+    frame = QueryResult(table, truncated=False, elapsed_ms=0.0, as_of=None).df()
+    assert [str(each) for each in frame.dtypes] == ["Int64", "UInt64", "int64", "float64"]
+    assert [frame.iat[0, 0], frame.iat[0, 1]] == [large, 2**64 - 1]
+    assert frame.iloc[1, :2].isna().all()

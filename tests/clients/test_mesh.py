@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.clients.hearing_client import Heard
 from tests.clients.speaking_node import SpeakingNode, finished, speaking
 from workbench.clients.faults import fault
 from workbench.clients.link import closing
 from workbench.clients.mesh import MeshClient
-from workbench.errors import InputError, LinkError, ProtocolError, TaskError
+from workbench.core.mesh_following import HISTORY_KEPT
+from workbench.errors import InputError, LinkError, ProtocolError, StoreError, TaskError
 
 MIB = 1 << 20
 
@@ -27,31 +30,6 @@ async def client_of(node: SpeakingNode, **config: Any) -> AsyncIterator[MeshClie
         yield client
     finally:
         await client.disconnect()
-
-
-class Heard:
-    """Every event of some names, and a wait for one."""
-
-    def __init__(self, client: MeshClient, *names: str) -> None:
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self._news = asyncio.Event()
-        for name in names:
-            client.on(name, lambda data, name=name: self._hear(name, data))
-
-    def _hear(self, name: str, data: dict[str, Any]) -> None:
-        self.events.append((name, data))
-        self._news.set()
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _ in self.events]
-
-    async def until(self, name: str, times: int = 1) -> dict[str, Any]:
-        async with asyncio.timeout(10):
-            while self.names.count(name) < times:
-                self._news.clear()
-                await self._news.wait()
-        return [data for each, data in self.events if each == name][times - 1]
 
 
 async def test_a_task_is_sent_accepted_followed_and_done() -> None:
@@ -131,6 +109,22 @@ async def test_a_refused_task_raises_the_nodes_sentence() -> None:
         assert refusal.value.template == "{field} is {value}; allowed: {allowed}"
 
 
+async def test_a_task_that_the_nodes_store_could_not_keep_is_a_store_error() -> None:
+    """Trying again helps once the disk has room: a ProtocolError would say that it never does."""
+
+    async def refuse(node: SpeakingNode, connection: Any, message: dict[str, Any]) -> None:
+        said = "the task was not accepted, because it could not be made durable: the disk is full"
+        await node.say(
+            type="error", taskId=message["taskId"], error=said, code="unavailable", cause="store"
+        )
+
+    async with speaking(refuse) as node, client_of(node) as client:
+        await client.connect()
+        task_id = await client.send_task("x", input_data=1)
+        with pytest.raises(StoreError, match="could not be made durable: the disk is full"):
+            await client.accepted(task_id, 10)
+
+
 async def test_a_task_that_ends_badly_raises_with_its_outcome() -> None:
     async def fail(node: SpeakingNode, connection: Any, message: dict[str, Any]) -> None:
         name = message["taskId"]
@@ -184,6 +178,32 @@ async def test_a_task_sent_while_the_node_is_away_is_sent_when_it_is_back() -> N
         await node.start(node.port)
         assert await client.result(task_id, 10) == {"x": 1}
     await node.stop()
+
+
+async def test_everybody_who_waits_gets_the_result_however_many_end_at_once() -> None:
+    """The client remembers fewer ended tasks than end here before a waiter's turn comes."""
+    waits: list[str] = []
+
+    async def at_once(node: SpeakingNode, connection: Any, message: dict[str, Any]) -> None:
+        waits.append(message["taskId"])
+        if len(waits) == HISTORY_KEPT + 100:
+            ends = [finished(name)[-1] for name in waits]
+            connection.transport.write(b"".join(_text_frame(json.dumps(each)) for each in ends))
+
+    async with speaking(at_once) as node, client_of(node) as client:
+        await client.connect()
+        sent = [await client.send_task("m", input_data=1) for _ in range(HISTORY_KEPT + 100)]
+        found = await asyncio.gather(*(client.result(each, 10) for each in sent))
+        assert found == [{"x": 1}] * len(sent)
+
+
+def _text_frame(text: str) -> bytes:
+    """A server's frame, so that many reach the client in one read."""
+    return (
+        b"\x81"
+        + (bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2))
+        + (text.encode())
+    )
 
 
 async def test_a_cancel_reaches_the_node() -> None:

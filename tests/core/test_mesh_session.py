@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from workbench.core.link import STABLE_S, Event
 from workbench.core.mesh_config import MeshConfig, address
-from workbench.core.mesh_following import HISTORY_KEPT
+from workbench.core.mesh_following import HISTORY_KEPT, Tasks
 from workbench.core.mesh_session import MeshSession
 from workbench.errors import InputError, LinkError, ProtocolError
 
@@ -188,6 +188,42 @@ def test_moves_an_unaccepted_task_elsewhere_only_when_told(session: MeshSession)
     assert [message["taskId"] for message in sent(session)] == ["new"]
 
 
+def test_two_sessions_of_one_client_speak_of_their_own_tasks() -> None:
+    tasks = Tasks()
+    here, there = MeshSession(tasks=tasks), MeshSession(tasks=tasks)
+    here.opened("local", 0.0)
+    there.opened("remote", 0.0)
+    here.submit(task("h"), "local", 0.0)
+    there.submit(task("t"), "remote", 0.0)
+    assert (sent(here), sent(there)) == ([task("h")], [task("t")])
+    assert told(here, type="taskResult", taskId="t", result=1, seq=2) == []
+    assert [record.task_id for record in here.history(1.0)] == ["t", "h"]
+    with pytest.raises(InputError, match="task t is already under way"):
+        here.submit(task("t"), "local", 0.0)
+    told(here, type="error", error="slow down", code="busy")
+    told(there, type="error", taskId="t", error="full", code="busy")
+    for session in (here, there):  # each ticks; a task is sent again by its own
+        session.tick(9.0)
+    assert (sent(here), sent(there)) == ([task("h")], [task("t")])
+    there.closed(LOST, 10.0, 0.5)
+    there.opened("remote", 11.0)
+    here.tick(12.0)
+    there.tick(12.0)
+    assert (sent(here), sent(there)) == ([], [task("t")])
+
+
+def test_a_word_of_no_task_is_about_those_of_its_own_node() -> None:
+    tasks = Tasks()
+    here, there = MeshSession(tasks=tasks), MeshSession(tasks=tasks)
+    here.opened("local", 0.0)
+    there.opened("remote", 0.0)
+    there.submit(task("t"), "remote", 0.0)
+    there.outbox()
+    told(here, type="error", error="slow down", code="busy")
+    there.tick(9.0)
+    assert sent(there) == []
+
+
 def test_a_cancel_survives_a_lost_connection(session: MeshSession) -> None:
     session.submit(task(), "local", 0.0)
     told(session, type="taskAccepted", taskId="a", seq=1)
@@ -302,6 +338,20 @@ def test_keeps_every_pending_task_and_the_newest_ended_ones(session: MeshSession
     assert history[-1].task_id == "pending"
 
 
+def test_a_task_that_was_slow_is_not_forgotten_in_the_moment_of_its_end(
+    session: MeshSession,
+) -> None:
+    session.submit(task("slow"), "local", 0.0)
+    for number in range(HISTORY_KEPT):
+        session.submit(task(f"t{number}"), "local", 0.0)
+        told(session, type="taskResult", taskId=f"t{number}", result=number, seq=2)
+    told(session, type="taskResult", taskId="slow", result="at last", seq=2)
+    record = session.record("slow", 1.0)
+    assert record is not None
+    assert record.result == "at last"
+    assert session.record("t0", 1.0) is None
+
+
 def test_the_wait_grows_by_half_each_time_then_ends() -> None:
     session = MeshSession(MeshConfig(reconnect_delay=2.0, reconnect_max_attempts=4))
     waits, now = [], 0.0
@@ -313,6 +363,13 @@ def test_the_wait_grows_by_half_each_time_then_ends() -> None:
         now = session.retry_at or 0.0
     assert waits == pytest.approx([2.0, 3.0, 4.5, 6.75])
     assert session.retry_at is None
+
+
+@pytest.mark.parametrize(("delay_s", "longest_s"), [(2.0, 60.0), (90.0, 90.0)])
+def test_many_attempts_wait_a_minute_each_at_most(delay_s: float, longest_s: float) -> None:
+    session = MeshSession(MeshConfig(reconnect_delay=delay_s, reconnect_max_attempts=1000))
+    waits = [session.closed(LOST, 0.0, 0.5)[0].data["delayS"] for _ in range(1000)]
+    assert waits[-1] == max(waits) == pytest.approx(longest_s)
 
 
 @given(jitter=st.floats(0, 1))

@@ -16,7 +16,7 @@ from workbench.errors import InputError
 
 TASK = {"type": "task", "taskId": "t", "model": "m", "inputDataURL": "https://x.org/b"}
 UPLOAD = {"type": "upload", "uploadId": "u", "name": "b", "size": 9, "sha256": "0" * 64}
-TYPES = "task, cancelTask, heartbeat-response, attach, models, tasks, upload"
+TYPES = "task, cancelTask, heartbeat-response, attach, models, tasks, upload, define"
 
 
 def without(message: dict[str, Any], name: str) -> dict[str, Any]:
@@ -34,10 +34,6 @@ def without(message: dict[str, Any], name: str) -> dict[str, Any]:
         ({**TASK, "taskId": ""}, "taskId is ''; allowed: str of length >= 1"),
         ({**TASK, "taskId": 7}, "taskId is 7; allowed: str"),
         (without(TASK, "model"), "model is missing; allowed: a value, it is required"),
-        (
-            without(TASK, "inputDataURL"),
-            "inputDataURL is missing; allowed: a URL, or inline JSON as inputData",
-        ),
         (
             {**TASK, "inputData": {}},
             "inputDataURL and inputData are both given; allowed: one of them",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
+import pandas
+import pyarrow
 import pytest
 
 from workbench.core.model import Context, DataURL, MeshModel, Result, model
 from workbench.errors import InputError, WorkbenchError
+from workbench.mesh.schema import Schema
 
 
 @model(name="count-things", version="1.2", title="Count things")
@@ -77,7 +83,7 @@ def test_a_bad_parameter_is_named_with_what_is_allowed(
 
 
 def test_a_parameter_without_a_type_is_refused_when_the_model_is_made() -> None:
-    def untyped(context: Context, *, depth=3):  # type: ignore[no-untyped-def]
+    def untyped(context: Context, *, depth):  # type: ignore[no-untyped-def]
         return Result(data={})
 
     with pytest.raises(WorkbenchError, match="parameter depth has no type: annotate it"):
@@ -98,3 +104,148 @@ def test_what_a_model_needs_of_a_gpu_is_above_zero() -> None:
 def test_a_model_is_still_its_function() -> None:
     assert isinstance(count, MeshModel)
     assert count(None, depth=2).data == {"depth": 2}
+
+
+# A plain function ---------------------------------------------------------------------------
+
+
+def test_a_bare_function_is_a_model_under_its_own_name() -> None:
+    @model
+    def count_the_runes(depth=3, share=0.5, method="fast", deep=False):  # type: ignore[no-untyped-def]
+        """Counts."""
+        return depth
+
+    assert (count_the_runes.name, count_the_runes.title) == ("count-the-runes", "count-the-runes")
+    assert (count_the_runes.version, count_the_runes.description) == ("own", "Counts.")
+    assert count_the_runes.parameters_schema()["properties"] == {
+        "depth": {"type": "integer", "default": 3},
+        "share": {"type": "number", "default": 0.5},
+        "method": {"type": "string", "default": "fast"},
+        "deep": {"type": "boolean", "default": False},
+    }
+    assert (count_the_runes.context, count_the_runes.batch) == (None, None)
+    assert count_the_runes(depth=4) == 4
+
+
+def test_context_and_batch_are_known_by_their_names_and_are_no_parameters() -> None:
+    @model(name="named", title="Named")
+    def whatever(batch: bytes, n: int, context=None):  # type: ignore[no-untyped-def]
+        return n
+
+    assert (whatever.name, whatever.context, whatever.batch) == ("named", "context", "bytes")
+    assert whatever.needs_batch
+    assert whatever.parameter_names == ("n",)
+
+
+def test_a_context_is_known_by_its_type_too_and_a_batch_may_have_a_default() -> None:
+    @model
+    def f(where: Context, batch: dict[str, int] | None = None):  # type: ignore[no-untyped-def]
+        return None
+
+    assert (f.context, f.batch, f.needs_batch) == ("where", "dict", False)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        (Path, "path"),
+        (bytes, "bytes"),
+        (pandas.DataFrame, "pandas"),
+        (pyarrow.Table, "arrow"),
+        (list[int], "list"),
+        (dict, "dict"),
+        (pandas.DataFrame | None, "pandas"),
+        (Any, "any"),
+    ],
+)
+def test_a_batch_comes_as_it_is_annotated(annotation: Any, kind: str) -> None:
+    def f(batch):  # type: ignore[no-untyped-def]
+        return None
+
+    f.__annotations__ = {"batch": annotation}
+    assert model(f).batch == kind
+
+
+def _of_values(*values: int) -> None: ...
+def _of_names(**names: int) -> None: ...
+def _of_a_taken_name(priority: int = 1) -> None: ...
+def _of_a_lock(what: threading.Event) -> None: ...
+def _of_an_unknown_type(what: Unheard) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+def _of_a_strange_batch(batch: threading.Event) -> None: ...
+async def _later() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (
+            _of_values,
+            "of-values: parameter *values takes any number of values: name each one",
+        ),
+        (
+            _of_names,
+            "of-names: parameter **names takes any number of values: name each one",
+        ),
+        (
+            _of_a_taken_name,
+            "of-a-taken-name: parameter priority has a name that submit and map take themselves: "
+            "choose another one",
+        ),
+        (
+            _of_a_lock,
+            "of-a-lock: parameter what has the type Event, of which no form can be made ("
+            "Generating JSON schema for custom types requires either:); allowed: numbers, texts, "
+            "true or false, and what is made of them",
+        ),
+        (
+            _of_an_unknown_type,
+            "of-an-unknown-type: the types of its parameters cannot be read: name 'Unheard' is "
+            "not defined",
+        ),
+        (
+            _of_a_strange_batch,
+            "of-a-strange-batch: its batch has the type Event; allowed: pathlib.Path, bytes, "
+            "dict, list, pandas.DataFrame, pyarrow.Table, polars.DataFrame, or none",
+        ),
+    ],
+)
+def test_a_function_of_which_no_form_can_be_made_is_refused(
+    function: Callable[..., Any], sentence: str
+) -> None:
+    with pytest.raises(WorkbenchError) as refused:
+        model(function)
+    assert str(refused.value) == sentence
+
+
+def test_what_is_no_plain_function_is_refused() -> None:
+    for wrong in (_later, len, "count"):
+        with pytest.raises(WorkbenchError, match="is no plain function: write def above it"):
+            model(wrong)  # type: ignore[arg-type, call-overload]
+
+
+def test_each_call_gets_its_own_default_list() -> None:
+    @model
+    def f(names: list[str] = ["a"]):  # type: ignore[no-untyped-def]  # noqa: B006
+        return names
+
+    first = f.parameters()
+    first.names.append("b")  # type: ignore[attr-defined]
+    assert f.validate({}) == {"names": ["a"]}
+
+
+def test_a_form_knows_the_default_of_a_list_and_of_a_dictionary() -> None:
+    @model
+    def f(tags: list[str] = ["b", "a"], more: dict[str, int] = {"x": 1}, of: set[int] = {2, 1}):  # type: ignore[no-untyped-def]  # noqa: B006
+        return tags
+
+    schema = f.parameters_schema()
+    defaults = {name: each["default"] for name, each in schema["properties"].items()}
+    assert defaults == {"tags": ["b", "a"], "more": {"x": 1}, "of": [1, 2]}
+    assert "required" not in schema or schema["required"] == []
+    assert Schema(schema).validate({}) == defaults
+
+
+def test_a_schema_that_was_given_away_can_be_changed() -> None:
+    schema = count.parameters_schema()
+    schema["properties"].clear()
+    assert count.parameters_schema()["properties"]

@@ -73,8 +73,11 @@ def test_a_wrong_letter_is_named() -> None:
 def test_a_name_beyond_the_last_is_refused() -> None:
     last = rune_name(MAX_U128)
     assert rune_number(last) == MAX_U128
-    with pytest.raises(InputError, match=f"is out of range; allowed: up to {last}"):
+    with pytest.raises(InputError) as caught:
         rune_number(last[:-1] + "W")
+    assert str(caught.value) == (
+        f"the rune name '{last[:-1]}W' is out of range; allowed: up to {last}"
+    )
 
 
 @given(numbers, st.integers(0, MAX_SPACERS))
@@ -85,7 +88,7 @@ def test_a_spaced_name_is_read_back(number: int, spacers: int) -> None:
     assert SpacedRune.parse(text.replace("•", ".")).name == rune_name(number)
 
 
-@pytest.mark.parametrize("text", ["", "•A", "A•", "A••B", "."])
+@pytest.mark.parametrize("text", ["", "•A", "•AB", "A•", "A••B", "."])
 def test_a_misplaced_spacer_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
         SpacedRune.parse(text)
@@ -105,6 +108,30 @@ def test_an_id_is_reached_by_its_delta(first: RuneId, second: RuneId) -> None:
     assert (delta is None) == (second < first)
     if delta:
         assert first.next(*delta) == second
+
+
+def test_an_id_reaches_to_the_greatest_place_and_no_further() -> None:
+    last = RuneId(MAX_U64, MAX_U32)
+    assert RuneId.checked(MAX_U64, MAX_U32) == last
+    assert RuneId.checked(MAX_U64 + 1, 0) is None
+    assert RuneId.checked(1, MAX_U32 + 1) is None
+    assert RuneId(1, 0).next(0, MAX_U32) == RuneId(1, MAX_U32)
+    assert RuneId(0, 0).next(MAX_U64, MAX_U32) == last
+    assert RuneId(0, 5).next(MAX_U64 + 1, 0) is None
+    assert RuneId(1, 0).next(1, MAX_U32 + 1) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "5:", ":5", "5:6:7", f"{2**64}:0", "1:-1", "0" * 41 + ":1"]
+)
+def test_an_id_that_is_none_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        RuneId.parse(text)
+    assert str(refused.value) == f"rune id is {text!r}; allowed: BLOCK:TX, such as 840000:3"
+
+
+def test_zeros_before_an_id_say_nothing() -> None:
+    assert RuneId.parse("7".rjust(40, "0") + ":3") == RuneId(7, 3)
 
 
 def test_a_rune_in_block_0_is_only_0_0() -> None:
@@ -172,6 +199,7 @@ def test_the_commitment_to_a_is_the_empty_push() -> None:
         (25, 0, "25"),
         (25, 1, "2.5"),
         (20, 1, "2"),
+        (250, 2, "2.5"),
         (1, 38, "0." + "0" * 37 + "1"),
         (1_000_001, 6, "1.000001"),
         (MAX_U128, 38, "3.40282366920938463463374607431768211455"),
@@ -198,6 +226,28 @@ def test_an_amount_that_would_need_guessing_is_refused(text: str) -> None:
         parse_amount(text, 2)
 
 
+def test_zeros_at_either_end_of_an_amount_say_nothing() -> None:
+    assert parse_amount("2.500", 1) == 25
+    assert parse_amount("0" * 79 + "1") == 1
+    with pytest.raises(InputError, match="cannot be read"):
+        parse_amount("0" * 80 + "1")
+    with pytest.raises(InputError, match="cannot be read"):
+        parse_amount("1X", 1)
+
+
+def test_an_amount_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_amount("x")
+    assert str(caught.value) == (
+        "the amount 'x' cannot be read; allowed: from 0 to 2^128 - 1 atomic units, "
+        "at most 0 decimal places"
+    )
+
+
+def test_an_amount_without_a_divisibility_is_whole() -> None:
+    assert format_amount(25) == "25"
+
+
 def test_an_amount_above_the_greatest_is_refused() -> None:
     assert parse_amount(str(MAX_U128)) == MAX_U128
     with pytest.raises(InputError, match=r"from 0 to 2\^128 - 1 atomic units"):
@@ -206,8 +256,11 @@ def test_an_amount_above_the_greatest_is_refused() -> None:
 
 @pytest.mark.parametrize("divisibility", [-1, 39])
 def test_a_divisibility_that_no_rune_has_is_refused(divisibility: int) -> None:
-    with pytest.raises(InputError, match=f"divisibility is {divisibility}; allowed"):
+    with pytest.raises(InputError) as caught:
         format_amount(1, divisibility)
+    assert str(caught.value) == f"divisibility is {divisibility}; allowed: integer from 0 to 38"
+    with pytest.raises(InputError, match="divisibility is"):
+        parse_amount("1", divisibility)
 
 
 def test_a_pile_has_its_symbol_after_a_no_break_space() -> None:

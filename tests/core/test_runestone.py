@@ -180,3 +180,71 @@ def test_a_flaw_late_in_the_edicts_burns_the_early_ones_too() -> None:
 @pytest.mark.parametrize("outputs", [[], [b""], [b"\x6a"], [b"\x5d\x6a"], [b"\x6a\x5c\x5d"]])
 def test_scripts_without_the_magic_are_no_message(outputs: list[bytes]) -> None:
     assert decipher(outputs) is None
+
+
+def scripted(*integers: int) -> bytes:
+    """A message of these integers in one push."""
+    payload = b"".join(map(encode_varint, integers))
+    return MAGIC + bytes([len(payload)]) + payload
+
+
+def flaw_of(*integers: int) -> str | None:
+    artifact = decipher([scripted(*integers)])
+    return artifact.flaw if isinstance(artifact, Cenotaph) else None
+
+
+@pytest.mark.parametrize(
+    "push",
+    ["4c", "4d", "4d01", "4e", "4e010000", "05aabbccdd", "4c02aa", "4d0200aa", "4e02000000aa"],
+)
+def test_a_push_that_ends_with_its_script_is_an_invalid_script(push: str) -> None:
+    artifact = decipher([MAGIC + bytes.fromhex(push)])
+    assert isinstance(artifact, Cenotaph)
+    assert artifact.flaw == "invalid-script"
+
+
+@pytest.mark.parametrize("head", ["03", "4c03", "4d0300", "4e03000000"])
+def test_every_length_of_a_push_says_the_same(head: str) -> None:
+    payload = b"".join(map(encode_varint, (22, 0, 127)))  # a pointer, and a Nop without a value
+    whole = decipher([MAGIC + bytes.fromhex(head) + payload])
+    assert isinstance(whole, Cenotaph)
+    assert whole.flaw == "truncated-field"
+    assert decipher([MAGIC + bytes.fromhex(head) + bytes([22, 0, 0])]) == Runestone(pointer=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "head"), [(75, "4b"), (76, "4c4c"), (255, "4cff"), (256, "4d0001"), (520, "4d0802")]
+)
+def test_a_payload_is_pushed_with_the_shortest_length(size: int, head: str) -> None:
+    four, longer = divmod(size - 1, 4)  # a tag, and edicts of four bytes each
+    made = [Edict(RuneId(1, 0), 128 if n < longer else 1, 0) for n in range(four)]
+    script = encipher(Runestone(edicts=tuple(made)))
+    assert script[len(MAGIC) :].hex().startswith(head)
+    assert len(script) == len(MAGIC) + len(head) // 2 + size
+    assert decipher([script]) == Runestone(edicts=tuple(made))
+
+
+def test_an_etching_beside_a_mint_loses_nothing() -> None:
+    both = Runestone(etching=Etching(rune=7, premine=3), mint=RuneId(5, 6), pointer=0)
+    assert decipher([encipher(both)]) == both
+
+
+def test_flags_say_only_what_the_etching_says() -> None:
+    payload = encipher(Runestone(etching=Etching(rune=7)))[len(MAGIC) + 1 :]
+    assert payload[:2] == bytes([2, 1])
+
+
+def test_a_third_value_of_a_mint_is_a_surplus() -> None:
+    assert flaw_of(20, 5, 20, 6) is None
+    assert flaw_of(20, 5, 20, 6, 20, 7) == "unrecognized-even-tag"
+
+
+@pytest.mark.parametrize(
+    ("value", "symbol"), [(0xD7FF, "\ud7ff"), (0xD800, None), (0xDFFF, None), (0xE000, "\ue000"),
+                          (0x10FFFF, "\U0010ffff"), (0x110000, None)]
+)  # fmt: skip
+def test_a_symbol_is_a_scalar_or_none(value: int, symbol: str | None) -> None:
+    artifact = decipher([scripted(2, 1, 5, value)])
+    assert isinstance(artifact, Runestone)
+    assert artifact.etching is not None
+    assert artifact.etching.symbol == symbol

@@ -86,7 +86,7 @@ def leave(context: Context) -> Result:
 
 
 def wrong(context: Context) -> Any:
-    return {"not": "a result"}
+    return object()
 
 
 def unwritable(context: Context) -> Result:

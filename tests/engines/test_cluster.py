@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
+from tests.engines.elsewhere import Elsewhere, started
 from tests.engines.flying import Flown, data_of, job, outcome_of
 from tests.engines.models import a_broken_reading, a_hanging_reading, a_reading
 from tests.engines.waiting import alive, until
-from workbench.core.job import Cancelled, Done, Failed, Lost, Progress
+from workbench.clients.own_functions import definition_of
+from workbench.core.job import FUNCTION, Cancelled, Done, Failed, Lost, Progress
+from workbench.core.model import Context, model
 from workbench.engines.cluster import check_address
 from workbench.engines.dask import DaskEngine
 from workbench.errors import LinkError, SettingsError
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -48,53 +47,9 @@ def test_tls_or_this_machine_is_allowed(address: str) -> None:
     assert check_address(address) == address
 
 
-@contextmanager
-def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts Dask's own commands, and ends them all whatever happens."""
-    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(command: str, *arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments],
-            env=environment,
-            cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-        )
-        processes.append(process)
-        return process
-
-    try:
-        yield start
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait(10)
-
-
-class Elsewhere:
-    """A scheduler on loopback, and workers of two threads when asked for."""
-
-    def __init__(self, start: Callable[..., subprocess.Popen[bytes]], folder: Path) -> None:
-        self._start, self._folder = start, folder
-        self._file = folder / "scheduler.json"
-        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-              "--scheduler-file", str(self._file))  # fmt: skip
-        until(lambda: self._address() is not None, limit_s=30)
-
-    def _address(self) -> str | None:
-        try:
-            return str(json.loads(self._file.read_text())["address"])
-        except (OSError, ValueError):  # not there, or not written to its end
-            return None
-
-    @property
-    def address(self) -> str:
-        return self._address() or ""
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        return self._start("worker", self.address, "--nthreads", "2", "--no-nanny",
-                           "--no-dashboard", "--local-directory", str(self._folder))  # fmt: skip
+@model
+def an_own_function(context: Context, n: int = 1) -> list[Any]:
+    return [n, sorted(context.inputs)]
 
 
 @pytest.fixture
@@ -104,7 +59,7 @@ def cluster(tmp_path: Path) -> Iterator[Elsewhere]:
 
 
 async def slots(engine: DaskEngine, wanted: int) -> None:
-    await asyncio.to_thread(until, lambda: engine.slots == wanted, limit_s=20)
+    await asyncio.to_thread(until, lambda: engine.slots == wanted, limit_s=60)
 
 
 async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
@@ -121,6 +76,17 @@ async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
         assert (data["text"], data["name"]) == ("hello", "batch.json")
         assert data["path"] != str(path)
         assert not await asyncio.to_thread(Path(data["path"]).exists)
+        definition = definition_of(an_own_function)
+        (tmp_path / "function").write_bytes(definition.body)
+        own = job("own", inputs={FUNCTION: tmp_path / "function"}, n=4)
+        own = msgspec.structs.replace(own, target=f"own:{definition.sha256}")
+        assert await data_of(engine, own) == {"value": [4, []]}
+        others = [tmp_path / f"{number}.json" for number in range(6)]
+        for other in others:
+            other.write_text(f"I am {other.name}")
+        at_once = [data_of(engine, job("read", inputs={"batch": other})) for other in others]
+        texts = [data["text"] for data in await asyncio.wait_for(asyncio.gather(*at_once), 60)]
+        assert texts == [f"I am {other.name}" for other in others]
         outcome, events = await outcome_of(engine, job("talk", steps=20))
         assert isinstance(outcome, Done)
         assert [e.done for e in events if isinstance(e, Progress)] == list(range(1, 21))
@@ -140,14 +106,25 @@ async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
         outcome = await asyncio.wait_for(flown.task, 15)
         assert isinstance(outcome, Lost)
         await asyncio.to_thread(until, lambda: not any(map(alive, pids)), limit_s=5)
-        second = cluster.worker()
+    finally:
+        await engine.stop()
+
+
+async def test_what_a_frozen_worker_ran_is_gone_before_it_counts_as_lost(
+    cluster: Elsewhere, tmp_path: Path
+) -> None:
+    worker = cluster.worker()
+    engine = DaskEngine(address=cluster.address, scratch=tmp_path, heartbeat_s=0.5, lease_s=1.5)
+    await engine.start()
+    try:
         await slots(engine, 2)
         flown = Flown(engine, job("hang"))
         pids = await flown.pids()
-        second.send_signal(signal.SIGSTOP)
-        assert await asyncio.wait_for(flown.task, 15) == Lost("the Dask worker was silent for 2 s")
-        second.kill()
+        worker.send_signal(signal.SIGSTOP)
+        assert await asyncio.wait_for(flown.task, 15) == Lost("the Dask worker was silent for 3 s")
+        assert not any(map(alive, pids))
     finally:
+        worker.kill()
         await engine.stop()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -167,7 +168,12 @@ async def test_a_models_faults_are_told_with_template_values_and_traceback(
     ("function", "sentence"),
     [
         ("leave", "SystemExit: 3"),
-        ("wrong", "the model returned a dict; allowed: a Result"),
+        (
+            "wrong",
+            "the model returned something of the type object as value; allowed: None, numbers, "
+            "texts, lists and dictionaries, a DataFrame, a Series, an array, a pyarrow.Table, a "
+            "Plotly figure, a dictionary or tuple of these, or a Result",
+        ),
         (
             "unwritable",
             "the model's result cannot be written as JSON: a object cannot be written as JSON",
@@ -261,6 +267,29 @@ async def test_cancel_at_any_moment_ends_in_cancelled_and_no_process_works_on(
         await asyncio.wait_for(engine.cancel(flown.key), 5)
         assert await flown.task == Cancelled()
     assert (await data_of(engine, job("echo", text="x")))["text"] == "x"
+
+
+async def test_a_cancel_touches_no_job_that_ends_in_the_same_moment(tmp_path: Path) -> None:
+    engine, chance = DaskEngine(slots=6, scratch=tmp_path), random.Random(7)
+    outcomes: list[Any] = []
+
+    async def one_after_the_other() -> None:
+        for _ in range(20):
+            each = job("echo")
+            flying = asyncio.ensure_future(engine.run(each, lambda event: None))
+            await asyncio.sleep(chance.uniform(0, 0.05))
+            if wanted := chance.random() < 0.5:
+                await engine.cancel(each.key)
+            await asyncio.wait([flying])
+            outcomes.append("raised" if flying.cancelled() else type(flying.result()).__name__)
+            assert wanted or outcomes[-1] == "Done", outcomes
+
+    await engine.start()
+    try:
+        await asyncio.gather(*(one_after_the_other() for _ in range(6)))
+    finally:
+        await engine.stop()
+    assert set(outcomes) <= {"Done", "Cancelled"}
 
 
 async def test_cancelling_what_is_over_or_was_never_there_returns(engine: DaskEngine) -> None:

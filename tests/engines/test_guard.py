@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.engines.waiting import alive, until
+from workbench.engines.guard import Guard
 
 HUB = """
 import asyncio, sys
@@ -45,3 +46,23 @@ def test_no_process_outlives_a_killed_hub(tmp_path: Path) -> None:
         hub.kill()
         hub.communicate()
     until(lambda: not any(map(alive, everyone)), limit_s=5)
+
+
+def test_a_group_whose_lease_is_not_renewed_is_killed_and_no_other() -> None:
+    sleepers = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(3)]
+    unleased, renewed, expired = (sleeper.pid for sleeper in sleepers)
+    guard = Guard()
+    try:
+        for group in (unleased, renewed, expired):
+            guard.add(group)
+        guard.lease(renewed, 0.1)
+        guard.lease(renewed, 60.0)
+        guard.lease(expired, 0.1)
+        until(lambda: not alive(expired), limit_s=10)
+        assert alive(unleased)
+        assert alive(renewed)
+    finally:
+        guard.close()
+    until(lambda: not any(map(alive, (unleased, renewed))), limit_s=5)
+    for sleeper in sleepers:
+        sleeper.wait(5)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from workbench.core.gpu import Vendor
+from workbench.core.job import TASK_MARK
 from workbench.engines.process import environment
 
 
 def test_a_process_gets_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_TOKEN", "canary")
     assert "canary" not in environment(threads=1).values()
+
+
+def test_a_process_knows_that_it_is_a_tasks() -> None:
+    assert environment(threads=1)[TASK_MARK] == "1"
 
 
 @pytest.mark.parametrize(

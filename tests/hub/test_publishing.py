@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tests.hub.endpoint import Endpoint
 
@@ -64,6 +65,15 @@ async def test_a_task_may_be_followed_before_it_is_there(endpoint: Endpoint) -> 
         assert (await peer.ask("task:subscribe", {"taskId": 5}))["data"] == {"taskId": 5}
         endpoint.feed.change("5")
         assert (await peer.hear())["data"]["task"]["id"] == 5
+
+
+async def test_each_follower_gets_a_change_under_the_id_that_it_gave(endpoint: Endpoint) -> None:
+    async with endpoint.peer() as one, endpoint.peer() as other, endpoint.peer() as third:
+        given: list[tuple[Any, Any]] = [(one, 5), (other, "5"), (third, 5)]
+        for peer, task_id in given:
+            await peer.ask("task:subscribe", {"taskId": task_id})
+        endpoint.feed.change("5")
+        assert [(await peer.hear())["data"]["task"]["id"] for peer, _ in given] == [5, "5", 5]
 
 
 async def test_an_unsubscribed_task_is_not_sent(endpoint: Endpoint) -> None:

@@ -420,6 +420,17 @@ async def test_a_grammar_is_refused_rather_than_passed_over(
     assert fake.asked == []
 
 
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_server_that_says_the_key_again_is_not_quoted_with_it(
+    fake: FakeOpenAI, backend: OpenAI, status: int
+) -> None:
+    fake.routes[CHAT] = refusing(status, f"wrong key {SECRET}, model {MODEL}")
+    error = await failure(backend)
+    assert "wrong key ***" in str(error)
+    assert MODEL in str(error)
+    assert SECRET not in "".join(traceback.format_exception(error)) + repr(error.values)
+
+
 async def test_the_key_shows_nowhere(fake: FakeOpenAI, backend: OpenAI) -> None:
     fake.routes[CHAT] = refusing(401, f"wrong key {SECRET}")
     error = await failure(backend)

@@ -21,7 +21,7 @@ def test_a_folder_with_weights_is_one_model_with_what_stands_beside_them(tmp_pat
     assert {id_: [file.name for file in files] for id_, files in models.items()} == {
         "org/one/safetensors": ["config.json", "model.safetensors"]
     }
-    (card,) = tensors.cards(models, "workbench")
+    (card,) = tensors.cards(tmp_path, "workbench")
     assert (card.id, card.title, card.size_bytes, card.backend) == (
         "org/one/safetensors",
         "one",

@@ -40,7 +40,30 @@ TASKS = [
 ]
 EVENTS = ["task_id", "seq", "attempt", "kind", "body", "recorded_at"]
 LOGS = ["task_id", "seq", "attempt", "level", "content", "template", "template_values", "logged_at"]
-COLUMNS = {"tasks": TASKS, "task_events": EVENTS, "task_logs": LOGS}
+FUNCTIONS = [
+    "name",
+    "version",
+    "title",
+    "description",
+    "pure",
+    "gpu_memory_mb",
+    "parameters_schema",
+    "batch_kind",
+    "needs_batch",
+    "source",
+    "source_sha256",
+    "sha256",
+    "python",
+    "cloudpickle",
+    "defined_by",
+    "defined_at",
+]
+COLUMNS = {
+    "tasks": TASKS,
+    "task_events": EVENTS,
+    "task_logs": LOGS,
+    "function_entries": FUNCTIONS,
+}
 
 
 class ConnectionGone(LinkError):
@@ -148,6 +171,10 @@ class MemoryJournal:
                 state = {"kind": events[-1]["kind"], "max_seq": newest, "logs": len(logs)}
                 found.append({**row, **state, "attempt": max(each["attempt"] for each in events)})
         return found
+
+    def _functions(self) -> list[dict[str, Any]]:
+        newest = {(row["name"], row["version"]): row for row in self.durable["function_entries"]}
+        return sorted(newest.values(), key=lambda row: row["defined_at"])
 
     def _cached_result(self, content_hash: str, since: Any) -> list[dict[str, Any]]:
         same = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -56,4 +57,13 @@ def test_parameters_get_their_defaults_or_a_sentence() -> None:
 
 
 def test_our_own_models_are_installed() -> None:
-    assert {"block-import", "cypher-v1"} <= set(discover())
+    ours = {"block-import", "cypher-v1", "neuro-embed", "rune-classifier", "runegpt-v2"}
+    assert ours <= set(discover())
+
+
+def test_a_model_without_a_version_gets_one_that_follows_its_text() -> None:
+    entries = [entry(name, f"tests.mesh.own_cells:{name}") for name in ("fails", "anything")]
+    found = discover(entries)
+    assert all(re.fullmatch(r"own-[0-9a-f]{12}", each.version) for each in found.values())
+    assert found["fails"].version != found["anything"].version
+    assert found["fails"].version == discover(entries)["fails"].version

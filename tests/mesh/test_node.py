@@ -163,7 +163,7 @@ async def test_a_task_that_could_not_be_made_durable_is_not_accepted(bench: Benc
     bench.journal.broken = "the disk is full"
     peer.say(task())
     refused = await peer.get("error", "t")
-    assert refused["code"] == "unavailable"
+    assert (refused["code"], refused["cause"]) == ("unavailable", "store")
     assert "seq" not in refused
     assert refused["error"] == (
         "the task was not accepted, because it could not be made durable: "
@@ -435,6 +435,24 @@ async def test_a_dropped_connection_cancels_nothing(bench: Bench) -> None:
     assert (await other.end("t"))["success"] is True
 
 
+async def test_a_cancel_that_comes_too_late_overtakes_nothing_that_was_missed(
+    bench: Bench,
+) -> None:
+    peer = bench.peer()
+    peer.say(task())
+    attempt = await bench.engine.attempt("t.1")
+    attempt.log("one")
+    attempt.log("two")
+    attempt.end()
+    await peer.end("t")
+    back = bench.peer(2)
+    back.say({"type": "attach", "taskId": "t", "after": 1})
+    back.say({"type": "cancelTask", "taskId": "t"})
+    await back.end("t")
+    await settled()
+    assert back.numbered("t") == peer.numbered("t")[1:]
+
+
 async def test_cancelling_an_ended_task_tells_its_end_again(bench: Bench) -> None:
     peer = bench.peer()
     peer.say(task())
@@ -592,6 +610,27 @@ async def test_a_bad_task_is_refused_before_it_is_accepted(
     await peer.get("taskAccepted")
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"parameters": {"units": {"deep": ['to"ken-of-this-mesh']}}}, "parameters.units"),
+        ({"inputDataURL": None, "inputData": {'a to"ken-of-this-mesh': 1}}, "inputData"),
+    ],
+)
+async def test_a_task_that_holds_a_token_of_the_mesh_is_refused_without_saying_it(
+    tmp_path: Path, fields: dict[str, Any], named: str
+) -> None:
+    bench = Bench(tmp_path, tokens={'to"ken-of-this-mesh': "admin"})
+    await bench.start()
+    peer = bench.peer()
+    peer.say(task("t", **fields))
+    refused = await peer.get("error", "t")
+    assert refused["error"].startswith(f"{named} holds a token of this mesh, and is not taken")
+    assert "ken-of" not in json.dumps(refused)
+    assert not bench.journal.durable["tasks"]
+    await bench.stop()
+
+
 async def test_too_large_parameters_and_inline_inputs_are_refused(bench: Bench) -> None:
     peer = bench.peer()
     peer.say(inline("t", inputData="x" * (1 << 20)))
@@ -657,6 +696,20 @@ async def test_the_list_of_tasks_says_who_waits_and_why(bench: Bench) -> None:
     peer.say({"type": "tasks", "before": listed[-1]["submittedAt"]})
     (oldest,) = (await peer.get("tasks"))["tasks"]
     assert (oldest["state"], oldest["error"], oldest["inputDataURL"]) == ("failed", "no luck", URL)
+
+
+async def test_an_impure_model_is_run_each_time_that_it_is_asked_for(bench: Bench) -> None:
+    peer = bench.peer()
+    for name in ("a", "b"):
+        peer.say(task(name, model="once"))
+        (await bench.engine.attempt(f"{name}.1")).end()
+        await peer.end(name)
+    assert bench.engine.begun == ["a.1", "b.1"]
+    await bench.restart()
+    peer = bench.peer()
+    peer.say(task("c", model="once"))
+    (await bench.engine.attempt("c.1")).end()
+    await peer.end("c")
 
 
 async def test_the_result_of_the_same_content_is_used_again(bench: Bench) -> None:

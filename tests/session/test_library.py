@@ -133,7 +133,9 @@ def test_safetensors_are_seen_and_deleted(bench: Workbench, tmp_path: Path) -> N
     place.mkdir(parents=True)
     (place / "model.safetensors").write_bytes(b"x" * 100)
     (place / "config.json").write_bytes(b"{}")
-    (card,) = bench.library.cards().result()
+    (place.parent.parent / "zebra.gguf").write_bytes(b"no model")
+    card, zebra = bench.library.cards().result()  # in the order of their titles
+    assert zebra["id"] == "zebra"
     assert (card["id"], card["sizeBytes"], card["fits"]) == (
         "org/weights/safetensors",
         102,
@@ -141,7 +143,7 @@ def test_safetensors_are_seen_and_deleted(bench: Workbench, tmp_path: Path) -> N
     )
     bench.library.delete("org/weights/safetensors").result()
     assert list(place.iterdir()) == []
-    assert bench.library.cards().result() == []
+    assert [each["id"] for each in bench.library.cards().result()] == ["zebra"]
 
 
 def test_a_long_address_is_an_address(bench: Workbench, source: HubWithFiles) -> None:

@@ -12,12 +12,12 @@ import pandas
 import pytest
 
 from workbench.core.chat import AnswerUsage, Message
+from workbench.core.figure import PLOTLY
 from workbench.errors import InputError, LinkError
 from workbench.session import Workbench
 from workbench.session.answers import Answer, Conversations
 from workbench.session.giving import image_of, sampling_of
 from workbench.session.harmless import harmless
-from workbench.session.run import PLOTLY
 
 GREEDY = {"temperature": 0.0, "max_tokens": 12}
 

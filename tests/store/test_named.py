@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.store.rows import NOON, event, log, task
 from workbench.errors import StoreError
 from workbench.store import Store
+from workbench.store.named import read
+from workbench.store.owner import Owner
 
 DONE = '{"type":"taskResult","success":true,"result":{"alias":"t_aaaaaaaaaaaa"}}'
 FAILED = '{"type":"error","error":"the batch has no runestones"}'
@@ -117,3 +120,12 @@ async def test_side_files_are_listed_and_found_by_alias(store: Store) -> None:
 async def test_a_wrong_parameter_is_a_sentence(store: Store) -> None:
     with pytest.raises(StoreError, match="the store could not answer task: "):
         await store.read("task", nonsense=1)
+
+
+def test_reading_a_file_that_cannot_be_opened_again_is_a_sentence(tmp_path: Path) -> None:
+    with Owner(tmp_path) as owner:
+        owner.connection.close()  # as after a full disk, until there is room
+        with pytest.raises(StoreError, match="the store could not answer tasks_open: "):
+            read(owner, "tasks_open", {})
+        owner.reopen()
+        assert read(owner, "tasks_open", {}) == []

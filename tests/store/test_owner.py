@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 from tests.store.rows import metric
 from workbench.errors import StoreError
 from workbench.store import Store
+from workbench.store.owner import Owner
+from workbench.store.place import FILE
+from workbench.store.wal import checksum
 
 WRITER = """
 import asyncio, sys
@@ -119,3 +123,18 @@ async def test_the_format_is_the_one_that_duckdb_1_5_reads(store: Store) -> None
         "WHERE database_name = 'workbench'"
     )  # fmt: skip
     assert found["version"].startswith("v1.5.0")
+
+
+def test_a_file_of_a_newer_duckdb_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with Owner(tmp_path):
+        pass
+    path = tmp_path / FILE
+    body = bytearray(path.read_bytes())
+    struct.pack_into("<Q", body, 12, 999)  # the version of the format, in the file's first block
+    struct.pack_into("<Q", body, 0, checksum(bytes(body[8:4096])))
+    path.write_bytes(bytes(body))
+    with pytest.raises(StoreError) as refused:
+        Owner(tmp_path)
+    assert str(refused.value).startswith(f"{path} was written by a newer DuckDB than 2.")
+    assert str(refused.value).endswith("update the workbench, or use another data folder")
+    assert path.read_bytes() == bytes(body)

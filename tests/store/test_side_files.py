@@ -25,6 +25,16 @@ async def test_a_side_file_keeps_its_tables_and_its_document(store: Store) -> No
     assert [high * 2**64 + low for high, low in zip(highs, lows, strict=True)] == BIG
 
 
+async def test_a_small_result_takes_little_room_and_is_read_beside_a_large_one(
+    store: Store,
+) -> None:
+    small = await store.write_side_file("results", "t_s", {"x": amounts(*range(10))}, b"{}")
+    large = await store.write_side_file("results", "t_l", {"x": amounts(*range(100_000))}, b"{}")
+    assert small.bytes < 100_000 < large.bytes
+    sql = "SELECT count(*) AS n FROM t_s.x JOIN t_l.x AS other USING (amount_low)"
+    assert await rows(store, sql) == [{"n": 10}]
+
+
 async def test_the_same_content_again_changes_nothing(store: Store) -> None:
     first = await store.write_side_file("results", "t_1", {"x": amounts(1)}, b"{}")
     before = (store.folder / first.path).stat().st_mtime_ns

@@ -55,5 +55,27 @@ def test_a_failing_step_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "workbench.duckdb").write_bytes(b"this is not a database" * 1000)
-    with pytest.raises(StoreError, match=r"workbench\.duckdb could not be opened: "):
+    with pytest.raises(StoreError, match=r"workbench\.duckdb is damaged \(IO Error: "):
         Owner(tmp_path)
+
+
+def test_functions_are_joined_to_the_tasks_that_ran_them(tmp_path: Path) -> None:
+    with Owner(tmp_path) as owner:
+        run = owner.connection.execute
+        for version, at in (("own-1", "10:00"), ("own-2", "11:00"), ("own-1", "12:00")):
+            run(
+                "INSERT INTO function_entries VALUES ('f', $1, 'F', '', true, NULL, '{}', NULL, "
+                "false, 'def f(): ...', 's', 'b', '3.11', '3.1', 'admin', $2)",
+                [version, f"2026-01-01 {at}"],
+            )
+        run(
+            "INSERT INTO tasks VALUES ('t', 'f', 'own-1', true, '{}', NULL, NULL, 0, 0, true, "
+            "true, 'h', '2026-01-01 10:30')"
+        )
+        found = run(
+            "SELECT task_id, source, defined_at::VARCHAR FROM task_history "
+            "JOIN functions ON model = name AND model_version = version"
+        ).fetchall()
+        assert found == [("t", "def f(): ...", "2026-01-01 12:00:00")]
+        (newest,) = run("SELECT arg_max(version, defined_at) FROM functions").fetchall()
+        assert newest == ("own-1",)

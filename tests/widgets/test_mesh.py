@@ -107,7 +107,7 @@ def test_opened_lines_do_not_come_again_in_the_next_delta() -> None:
     assert kinds(widget) == ["snapshot", "delta", "opened"]
 
 
-@pytest.mark.parametrize("entry", ["mesh.js", "plot.js"])
+@pytest.mark.parametrize("entry", ["mesh.js", "plot.js", "runes.js"])
 def test_the_page_s_module_is_whole_and_names_nothing_outside(entry: str) -> None:
     module = script(entry)
     assert "import {" not in module

@@ -166,3 +166,14 @@ def test_a_better_sentence_of_a_replay_replaces_the_plain_one() -> None:
 
 def test_a_message_without_words_says_nothing() -> None:
     assert said({"template": "{x}"}, "error") is None
+
+
+def test_a_removed_result_is_told_of_its_task() -> None:
+    told = {"removed": "gone after 30", "removedTemplate": "gone after {days}"}
+    values = {"removedValues": {"days": "30"}}
+    row = history_row({"taskId": "a", "state": "done", **told, **values})
+    assert row["removed"] == {
+        "text": "gone after 30", "template": "gone after {days}", "values": {"days": "30"},
+    }  # fmt: skip
+    assert row["error"] is None
+    assert history_row({"taskId": "a", "state": "done"})["removed"] is None

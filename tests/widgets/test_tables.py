@@ -24,6 +24,13 @@ def test_two_halves_become_one_exact_integer() -> None:
     assert view["columns"][1]["kind"] == "integer"
 
 
+def test_amounts_that_come_as_digits_are_integers_and_other_digits_are_text() -> None:
+    table = pa.table({"rune_id": ["1"], "held": [str(2**127)], "none": [None]})
+    view = table_view("answer", table, amounts=["held", "gone"])
+    assert [column["kind"] for column in view["columns"]] == ["text", "integer", "text"]
+    assert view["rows"] == [["1", str(2**127), None]]
+
+
 def test_the_first_rows_are_shown_and_all_are_counted() -> None:
     view = table_view("t", pa.table({"n": list(range(SHOWN_ROWS + 8))}))
     assert len(view["rows"]) == SHOWN_ROWS

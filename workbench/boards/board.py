@@ -67,6 +67,7 @@ class Board(ABC, Generic[Widget]):
         self._workbench: Workbench | None = None
         self._inbox: deque[tuple[str, Any]] = deque()
         self._leave: list[Callable[[], None]] = []
+        self._ears: list[Callable[[], None]] = []
         self._watch = HubWatch(home, widget, self._reconnect)
         self._drawing = Coalesced(home, self._draw, draw_s)
 
@@ -78,6 +79,7 @@ class Board(ABC, Generic[Widget]):
     def close(self) -> None:
         """Hear and show nothing more; what was begun goes on at the hub."""
         self._follower.cancel()
+        self._hear_no_more()
         for leave in self._leave:
             leave()
         self.widget.close()
@@ -88,7 +90,12 @@ class Board(ABC, Generic[Widget]):
 
     def _hear(self, client: Events, *names: str) -> None:
         for name in names:
-            self._leave.append(client.on(name, partial(self._heard, name)))
+            self._ears.append(client.on(name, partial(self._heard, name)))
+
+    def _hear_no_more(self) -> None:
+        for leave in self._ears:
+            leave()
+        self._ears.clear()
 
     def _tell(self, name: str, data: Any) -> None:
         """Something to be taken and drawn at home. From any thread."""
@@ -121,6 +128,11 @@ class Board(ABC, Generic[Widget]):
         if self._workbench is not None:
             self._watch.show("starting")
             self._spawn(self._watch.start(self._workbench))
+
+    def _restart_hub(self) -> None:
+        """At a person's word: the running one is of another version."""
+        self._watch.show("starting")
+        self._spawn(self._watch.restart())
 
     # What a board says for itself
 
@@ -192,9 +204,9 @@ def shown(make: type[AnyBoard]) -> AnyBoard | None:
     return board if isinstance(board, make) else None
 
 
-def show(make: Callable[[Home], Board[Widget]]) -> Widget:
+def show(make: Callable[..., Board[Widget]], **given: Any) -> Widget:
     """The widget of a board of this kind. Shown again, the board that was there is replaced."""
     if make in _shown:
         _shown[make].close()
-    board = _shown[make] = make(Home())
+    board = _shown[make] = make(Home(), **given)
     return board.widget

@@ -251,6 +251,7 @@ class ChatBoard(DeskBoard[ChatWidget, ChatDesk]):
         "settings": _settings,
         "create": _create,
         "startHub": lambda board, _content: board._start_hub(),
+        "restartHub": lambda board, _content: board._restart_hub(),
         **dict.fromkeys(
             (
                 *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),

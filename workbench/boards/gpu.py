@@ -177,6 +177,8 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
             self._runtime.call(self._choose, kind, dict(self.widget.options))
         elif kind == "startHub":
             self._start_hub()
+        elif kind == "restartHub":
+            self._restart_hub()
         elif kind in ("refresh", "alertsPage", "saveRule", "deleteRule", "unload", "export"):
             self._work(kind, content)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from workbench.boards.gpu_export import Format, Wanted, export
+from workbench.boards.gpu_export import Wanted, export
 from workbench.boards.hub_watch import said, tried
+from workbench.boards.table_file import Format
 from workbench.clients.hub import HubClient
 from workbench.clients.llm import LanguageClient
 from workbench.clients.metrics import MetricsClient

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from workbench.boards.table_file import Exported, Format, table_file
 from workbench.clients.hub import HubClient
 from workbench.core.metrics_wire import Resolution
 from workbench.errors import InputError
@@ -23,9 +23,6 @@ WHERE resolution = $resolution AND from_at >= make_timestamp($since_ms * 1000)
     AND ($subjects IS NULL OR list_contains(string_split($subjects, chr(10)), subject))
 ORDER BY from_at, metric, subject
 """
-MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
-
-Format = Literal["csv", "parquet"]
 
 
 class Wanted(NamedTuple):
@@ -35,14 +32,6 @@ class Wanted(NamedTuple):
     metrics: list[str]
     subjects: list[str] | None
     since_ms: int
-
-
-class Exported(NamedTuple):
-    """A file for the browser."""
-
-    name: str
-    media_type: str
-    content: bytes
 
 
 async def export(
@@ -64,8 +53,8 @@ async def export(
         )
         raise InputError(template, limit=f"{EXPORT_ROWS:,}")
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ms / 1000))
-    content = await asyncio.to_thread(_written, found.arrow(), format)
-    return Exported(f"metrics-{wanted.view}-{stamp}.{format}", MEDIA_TYPES[format], content)
+    stem = f"metrics-{wanted.view}-{stamp}"
+    return await asyncio.to_thread(table_file, stem, found.arrow(), format)
 
 
 def resolution_of(window_ms: float, series: int, every_ms: int) -> Resolution:
@@ -76,16 +65,3 @@ def resolution_of(window_ms: float, series: int, every_ms: int) -> Resolution:
         if series * window_ms / step_ms <= EXPORT_ROWS:
             return name
     return "hour"
-
-
-def _written(table: Any, format: Format) -> bytes:
-    target = io.BytesIO()
-    if format == "csv":
-        from pyarrow import csv
-
-        csv.write_csv(table, target)
-    else:
-        from pyarrow import parquet
-
-        parquet.write_table(table, target, compression="zstd")
-    return target.getvalue()

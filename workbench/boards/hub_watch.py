@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from workbench.boards.home import Home
-from workbench.clients.discovery import HubFile, find_or_start, hub_process
+from workbench.clients.discovery import HubFile, find_or_start, hub_process, read_hub_file
+from workbench.clients.versions import OtherWire, difference
 from workbench.errors import WorkbenchError
 from workbench.session import Workbench
 from workbench.widgets.link import LinkedWidget
@@ -56,16 +59,29 @@ class HubWatch:
         self._home, self._widget, self._connect = home, widget, connect
         self._state = ""
         self._tried: HubFile | None = None
+        self._folder: Path | None = None
+        self._notice: dict[str, Any] | None = None
+        self._restarted = asyncio.Event()
 
     async def session(self, opened: Callable[[], Workbench], **where: str) -> Workbench:
         """The session; a hub that cannot be had is said, and tried for again."""
         while True:
             try:
-                return await asyncio.to_thread(opened)
+                workbench = await asyncio.to_thread(opened)
+            except OtherWire as error:
+                self._folder = error.folder
+                self._notice = {**said(error), "remedy": error.remedy}
             except WorkbenchError as error:
+                self._notice = None
                 self._set("problem", said(error))
-                self._set("connection", {"state": "failed", **where, "url": ""})
-                await asyncio.sleep(RETRY_S)
+            else:
+                self._compare(workbench.data, read_hub_file(workbench.data))
+                return workbench
+            failed = {"state": "failed", **where, "url": "", "notice": self._notice}
+            self._set("connection", failed)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._restarted.wait(), RETRY_S)
+            self._restarted.clear()
 
     async def look(self, workbench: Workbench) -> None:
         """A new hub is not kept waiting for the next attempt; that there is none is said."""
@@ -76,8 +92,32 @@ class HubWatch:
             self._home.call(lambda: self.show("absent"))
         elif found != self._tried:
             self._tried = found
-            self._home.call(lambda: self.show(""))
+            self._compare(workbench.data, found)
             await self._connect()
+
+    async def restart(self) -> None:
+        """Drain the hub and start one of this kernel's version, at a person's word."""
+        if self._folder is None:
+            return
+        try:
+            found = await find_or_start(self._folder, restart=True)
+        except WorkbenchError as error:
+            self._set("problem", said(error))
+            self._home.call(lambda: self.show(""))
+            return
+        self._compare(self._folder, found)
+        self._restarted.set()
+
+    def _compare(self, folder: Path, found: HubFile | None) -> None:
+        """Say whether the hub is of another version than this kernel's package."""
+        self._folder, self._notice = folder, None
+        differs = difference(folder, found) if found is not None else None
+        if differs is not None:
+            remedy, told = differs
+            template, values = told.template, told.values
+            self._notice = {"template": template, "values": values, "text": str(told)}
+            self._notice["remedy"] = remedy
+        self._home.call(lambda: self.show(""))
 
     async def start(self, workbench: Workbench) -> None:
         """Start a hub, at a person's word."""
@@ -93,7 +133,8 @@ class HubWatch:
     def show(self, state: str) -> None:
         """`absent`, `starting`, or nothing to be said of it."""
         self._state = state
-        self._set_now("connection", {**_connection(self._widget), "hub": state})
+        now = {**_connection(self._widget), "hub": state, "notice": self._notice}
+        self._set_now("connection", now)
 
     def show_link(self, name: str, data: Mapping[str, Any], now_ms: int, **where: str) -> None:
         """How the connection is after an event of the client; `where` it leads."""
@@ -111,6 +152,7 @@ class HubWatch:
             "retryAt": None if wait_s is None else now_ms + int(wait_s * 1000),
             "error": {"text": reason, **told} if reason else None,
             "hub": self._state,
+            "notice": self._notice,
         }
         self._set_now("connection", connection)
 

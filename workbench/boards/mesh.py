@@ -6,67 +6,51 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-import msgspec
-
-from workbench.boards.board import Board, show, started
+from workbench.boards.board import show
 from workbench.boards.home import Home
 from workbench.boards.hub_watch import said
 from workbench.boards.machine import missing_here
-from workbench.boards.results import drawn
 from workbench.boards.samples import list_samples
-from workbench.boards.uploads import Spooled, Uploads
-from workbench.clients.mesh import EVENTS, MeshClient
+from workbench.boards.submitting import SubmittingBoard
 from workbench.core.mesh_config import ENDPOINTS
-from workbench.core.metrics_wire import RunMetrics
-from workbench.errors import InputError, LinkError, TaskError, WorkbenchError
+from workbench.errors import InputError, LinkError, WorkbenchError, without_secrets
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
+from workbench.session.cells import CELL
+from workbench.session.own import Model, name_of, named
 from workbench.widgets.mesh import MeshWidget
-from workbench.widgets.mesh_events import fold, history_row
 from workbench.widgets.mesh_state import TERMINAL
 
 HISTORY_TASKS = 200
 REFRESH_S = 10.0
 QUEUE_REFRESH_S = 2.0
-HUB_S = 5.0
-
-LISTENED = tuple(name for name in EVENTS if name not in ("message", "console"))
+FIRST = "cypher-v1"
 
 
-class MeshBoard(Board[MeshWidget]):
+class MeshBoard(SubmittingBoard[MeshWidget]):
     """Wires one MeshWidget to the session's MeshClient, which it leaves as it was."""
 
     def __init__(
         self,
         home: Home,
         *,
+        model: Model | None = None,
         session: Callable[[], Workbench] = connect,
         background: Runtime | None = None,
     ) -> None:
-        widget = MeshWidget(dispatch=home.call)
+        widget = MeshWidget(dispatch=home.call, chosen="" if model is None else name_of(model))
         super().__init__(home, widget, "mesh board", session=session, background=background)
-        self._mesh: MeshClient | None = None
-        self._labels: dict[str, str] = {}
-        self._names: dict[str, str] = {}
+        self._model = model
         self._waiting = False
-        self._replayed: set[str] = set()
-        self._uploads = Uploads(self.widget.reply, self._uploaded)
+        self._gone: set[str] = set()
         self._start()
-
-    def close(self) -> None:
-        """Leave the client as it was; tasks go on."""
-        self._uploads.close()
-        super().close()
 
     # On the runtime's thread: the session, the client's events, what the node knows
 
     async def _live(self) -> None:
-        workbench = await self._session(endpoint="local")
-        mesh = self._mesh = workbench.mesh
-        self._hear(mesh, *LISTENED)
+        workbench, mesh = await self._mesh_of_session()
         self._tell("samples", await asyncio.to_thread(list_samples, workbench.data))
         self._tell("endpoints", self._endpoints())
         mesh.configure(keep_trying=True)
@@ -77,26 +61,40 @@ class MeshBoard(Board[MeshWidget]):
         await self._keep_fresh()
 
     def _heard(self, name: str, data: dict[str, Any]) -> None:
-        self._tell(name, data)
+        super()._heard(name, data)
         if name == "connected":
             self._spawn(self._catch_up())
 
     async def _catch_up(self) -> None:
         """After each connection: what the node offers and what it knows of tasks."""
-        mesh = self._client()
-        models = await mesh.models()
-        self._tell("models", sorted(models, key=lambda model: str(model.get("title"))))
         self._tell("endpoints", self._endpoints())
-        await self._refresh()
         self._tell("problem", None)
+        await self._define()
+        await self._list_models()
+        await self._refresh()
+
+    async def _define(self) -> None:
+        """The own function that the form begins with, where the node allows it."""
+        if self._model is not None and self._client().endpoint == "local":
+            try:
+                await named(self._client(), self._model)
+            except WorkbenchError as error:
+                self._tell("problem", said(error))
+
+    async def _list_models(self) -> None:
+        models = [
+            {**each, "listed": each.get("name") != CELL} for each in await self._client().models()
+        ]
+        self._tell("models", sorted(models, key=_place))
 
     async def _refresh(self, before: int | None = None) -> None:
         rows = await self._client().tasks(limit=HISTORY_TASKS, before=before)
-        shown = [history_row(row) for row in rows]
-        for row in shown:
-            known = self._names.get(str(row["inputDataURL"]))
-            row["input"] = self._labels.get(row["taskId"]) or known or row["input"]
+        shown = self._rows(rows)
         full = len(rows) >= HISTORY_TASKS
+        known_models = {each.get("name") for each in self.widget.models}
+        if {row["model"] for row in shown} - known_models - self._gone:
+            await self._list_models()  # an own function that another notebook defined
+            self._gone = {str(row["model"]) for row in shown}
         self._home.call(lambda: self._merge(shown, full))
         for row in shown:
             if row["state"] not in TERMINAL and not self._client().is_task_pending(row["taskId"]):
@@ -119,80 +117,6 @@ class MeshBoard(Board[MeshWidget]):
                 with contextlib.suppress(WorkbenchError):  # the connection tells of it itself
                     await self._refresh()
 
-    async def _reconnect(self) -> None:
-        await self._client().connect("local", wait_s=0)
-
-    async def _submit(self, task: Mapping[str, Any]) -> None:
-        task_id = str(task["taskId"])
-        mesh = self._client()
-        try:
-            await mesh.send_task(
-                str(task["model"]),
-                task["inputDataURL"],
-                task.get("parameters"),
-                task_id=task_id,
-                use_cache=bool(task.get("useCache", True)),
-            )
-            await mesh.accepted(task_id)
-        except WorkbenchError as error:
-            self._home.call(partial(self._refused, task_id, error))
-        else:
-            self._home.call(lambda: self._submitted(task_id, task))
-
-    async def _cancel(self, task_id: str) -> None:
-        mesh = self._client()
-        if not mesh.is_task_pending(task_id):
-            await mesh.attach(task_id)
-        await mesh.cancel_task(task_id)
-
-    async def _fetch(self, task_id: str, model: str) -> None:
-        """Log and end of a task, known here or replayed by the node; then its result, drawn."""
-        mesh = self._client()
-        record = mesh.get_task(task_id)
-        if record is None or (record.state not in TERMINAL and not record.pending):
-            await mesh.attach(task_id, model=model)
-            record = None
-        if record is None or record.pending:
-            with contextlib.suppress(TaskError):
-                await mesh.result(task_id, timeout_s=60)
-            record = mesh.get_task(task_id)
-        if record is None or not isinstance(record.result, Mapping):
-            return
-        local = mesh.endpoint == "local" and self._workbench is not None
-        query = self._workbench.query if local and self._workbench else None
-        result = await asyncio.to_thread(drawn, record.result, query)
-        self._home.call(lambda: self._fetched(task_id, result))
-
-    async def _measure(self, task_id: str) -> None:
-        """What a task used, or why nobody can tell."""
-        try:
-            used = await self._used(task_id)
-        except WorkbenchError as error:
-            answer = {"error": said(error)}
-        else:
-            answer = {"metrics": msgspec.to_builtins(used)}
-        self._home.call(lambda: self.widget.reply("metrics", taskId=task_id, **answer))
-
-    async def _used(self, task_id: str) -> RunMetrics:
-        workbench, mesh = self._workbench, self._client()
-        if workbench is None or mesh.endpoint != "local":
-            raise InputError("what this task used is kept at the node that ran it")
-        await workbench.client.connect(wait_s=HUB_S)
-        return await workbench.metering.run(task_id=task_id)
-
-    async def _carry(self, spooled: Spooled) -> None:
-        def progress(done: int, size: int) -> None:
-            said = {"uploadId": spooled.upload_id, "phase": "storing", "done": done, "size": size}
-            self._home.call(lambda: self.widget.reply("upload", **said))
-
-        try:
-            url = await self._client().upload(spooled.path, name=spooled.name, progress=progress)
-        except WorkbenchError as error:
-            self._home.call(partial(self._uploads.fail, spooled.upload_id, error))
-            return
-        self._names[url] = spooled.name
-        self._home.call(lambda: self._carried(spooled, url))
-
     async def _connect(self, choice: Mapping[str, Any]) -> None:
         mesh, endpoint = self._client(), str(choice.get("endpoint"))
         try:
@@ -203,9 +127,6 @@ class MeshBoard(Board[MeshWidget]):
             await mesh.connect(endpoint, wait_s=0)
         except WorkbenchError as error:
             self._tell("reconnect_failed", said(error))
-
-    def _client(self) -> MeshClient:
-        return started(self._mesh)
 
     def _endpoints(self) -> list[dict[str, str]]:
         return [{"name": name, "url": self._url(name)} for name in ENDPOINTS]
@@ -219,18 +140,12 @@ class MeshBoard(Board[MeshWidget]):
 
     # At home: the widget and its state
 
-    def _take(self, name: str, data: Any) -> None:
-        if name in EVENTS:
-            fold(self.widget.state, name, data)
-        else:
-            super()._take(name, data)
-
     def _flush(self) -> None:
         state = self.widget.state
         self._waiting = any(
             (state.task(name) or {}).get("state") == "queued" for name in state.active
         )
-        self.widget.flush()
+        super()._flush()
 
     def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
         endpoint = self._client().endpoint
@@ -247,14 +162,12 @@ class MeshBoard(Board[MeshWidget]):
         if kind == "upload":
             self._uploads.handle(content, buffers)
         elif kind == "submit":
-            self._labels[task_id] = str(content.get("input") or "")
+            self._labels[task_id] = without_secrets(str(content.get("input") or ""))
             self._spawn(self._submit(content))
         elif kind == "rerun":
             self._rerun(str(content.get("of")), task_id)
         elif kind == "cancel":
-            self.widget.state.update(task_id, state="cancelling")
-            self._drawing.ask()
-            self._spawn(self._cancel(task_id))
+            self._begin_cancel(task_id)
         elif kind == "open":
             self._open(task_id)
         elif kind == "metrics":
@@ -263,57 +176,33 @@ class MeshBoard(Board[MeshWidget]):
             self._spawn(self._refresh(self.widget.state.oldest_ms))
         elif kind == "startHub":
             self._start_hub()
+        elif kind == "restartHub":
+            self._restart_hub()
         elif kind == "connect":
             self._spawn(self._connect(content))
 
-    def _open(self, task_id: str) -> None:
-        task = self.widget.state.task(task_id)
-        self.widget.show_opened(task_id)
-        if task is None or task["state"] not in TERMINAL or task_id in self._replayed:
-            return
-        if task["state"] != "done":
-            self._replayed.add(task_id)
-        if self.widget.state.result(task_id) is None:
-            self._spawn(self._fetch(task_id, str(task.get("model") or "")))
-
     def _rerun(self, earlier: str, task_id: str) -> None:
         task = self.widget.state.task(earlier) or {}
-        if not task.get("inputDataURL"):
+        own = self._own(task.get("model"))
+        if not task.get("inputDataURL") and not (own and not own.get("needsBatch")):
             self.widget.problem = said(
                 InputError("this task brought its input along: choose the file again and submit it")
             )
             return
-        self._labels[task_id] = str(task.get("input") or "")
-        again = {name: task.get(name) for name in ("model", "parameters", "inputDataURL", "input")}
-        self._spawn(self._submit({**again, "taskId": task_id, "useCache": False}))
-
-    def _submitted(self, task_id: str, task: Mapping[str, Any]) -> None:
-        self.widget.set_trait("problem", None)
-        names = ("model", "parameters", "inputDataURL", "input")
-        known = self.widget.state.task(task_id) or {}
-        submitted = known.get("submittedAt") or self.widget.state.now_ms()
-        fields = {name: task.get(name) for name in names}
-        shown = self.widget.state.update(task_id, submittedAt=submitted, **fields)
-        self.widget.flush()
-        self.widget.reply("submitted", taskId=task_id, task=shown)
-
-    def _refused(self, task_id: str, error: WorkbenchError) -> None:
-        values = error.values
-        faults = [values] if {"field", "value", "allowed"} <= values.keys() else []
-        self.widget.reply("refused", taskId=task_id, error=said(error), faults=faults)
-
-    def _fetched(self, task_id: str, result: dict[str, Any]) -> None:
-        self.widget.state.set_result(task_id, result)
-        self.widget.show_opened(task_id)
-
-    def _uploaded(self, spooled: Spooled) -> None:
-        self._spawn(self._carry(spooled))
-
-    def _carried(self, spooled: Spooled, url: str) -> None:
-        self._uploads.forget(spooled.upload_id)
-        self.widget.reply("upload", uploadId=spooled.upload_id, inputDataURL=url)
+        version = task.get("version") if own else None
+        self._spawn(self._submit(self._again(earlier, task_id, version)))
 
 
-def show_mesh() -> MeshWidget:
-    """The mesh submitter. Shown again, the board that was there is replaced."""
-    return show(MeshBoard)
+def _place(model: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    """The form begins with the model that explores; questions, which have a board, come last."""
+    name = str(model.get("name"))
+    return name.startswith("runes-"), name != FIRST, str(model.get("title"))
+
+
+def show_mesh(model: Model | None = None) -> MeshWidget:
+    """The mesh submitter. Shown again, the board that was there is replaced.
+
+    `model` is what its form begins with: a model's name, or a function with `@workbench.model`
+    above it, which the hub is given first.
+    """
+    return show(MeshBoard, model=model)

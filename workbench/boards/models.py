@@ -162,6 +162,8 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
     def _act(self, kind: str, content: dict[str, Any]) -> None:
         if kind == "startHub":
             self._start_hub()
+        elif kind == "restartHub":
+            self._restart_hub()
         elif kind == "seen":
             self.widget.problem = None
         elif kind == "closeFound":

@@ -49,7 +49,8 @@ def _tables(
             continue
         try:
             table = query(_first_rows(alias, name)).arrow()
-            views.append(table_view(name, table, int(told["rows"])))
+            amounts = (result.get("data") or {}).get("amounts") or ()
+            views.append(table_view(name, table, int(told["rows"]), amounts))
         except WorkbenchError as error:
             log.warning("result.table table=%s.%s error=%s", alias, name, error)
             faults.append(_note(error.template, error.values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 BLOCKS = (".bin", ".dat", ".blk", ".hex")
@@ -20,7 +20,7 @@ def list_samples(data: Path) -> list[dict[str, Any]]:
     ]
 
 
-def sample_kind(path: Path) -> str:
+def sample_kind(path: PurePath) -> str:
     """batch, block, or spent (the outputs that a block spends); empty for anything else."""
     name = path.name.lower().removesuffix(".gz").removesuffix(".xz")
     if "spent" in name or "utxo" in name:

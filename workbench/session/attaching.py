@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.clients.answers import ANSWER_S
-from workbench.clients.mesh import MeshClient
+from workbench.clients.mesh import ID_CHARS, MeshClient
 from workbench.core.mesh_record import TaskRecord
 from workbench.errors import InputError, LinkError
 
 FIRST_WORDS = ("accepted", "progress", "completed", "error")
+TASK_IDS = f"a task's id, a text of 1 to {ID_CHARS} characters; bench.tasks() lists the newest"
 NO_TASK = "there is no task {task} on this hub: bench.tasks() lists the newest"
 NOT_A_TASK = (
     "there is no task {task}, and run() takes a task's id; did you mean "
@@ -22,6 +23,8 @@ NOT_A_TASK = (
 
 async def attach(mesh: MeshClient, task_id: str) -> None:
     """Follow a task sent earlier. Raises InputError for one that the hub does not know."""
+    if not isinstance(task_id, str) or not 0 < len(task_id) <= ID_CHARS:
+        raise InputError.field("task_id", task_id, TASK_IDS)
     known = mesh.get_task(task_id)
     if known is None or _unheard_of(known):
         await _first_word(mesh, task_id)

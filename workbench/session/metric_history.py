@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import markup
+from workbench.core.figure import Figure
 from workbench.core.metrics import CATALOGUE
 from workbench.core.metrics_wire import History, Series
-from workbench.session.run import Figure
 
 if TYPE_CHECKING:
     import pandas

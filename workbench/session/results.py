@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from workbench.core import markup
+from workbench.core.figure import Figure
 from workbench.core.llm_results import Benchmark, Comparison, Generated, Recommendation
 from workbench.session.answers import Answer
-from workbench.session.run import Figure
 
 MIB = 1 << 20
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from workbench.clients.answer import QueryResult
 from workbench.clients.faults import sentence
 from workbench.clients.mesh import MeshClient
 from workbench.core import markup
+from workbench.core.figure import Figure
 from workbench.core.mesh_record import TaskRecord
-from workbench.errors import InputError, LinkError
-from workbench.session import drawing
+from workbench.errors import InputError, LinkError, StoreError, TaskError
+from workbench.runtime import Runtime
+from workbench.session import drawing, snapshots
+from workbench.session.live import displayed
+from workbench.session.returned import NO_TABLES, VALUE, frame_of, returned, select_all
 from workbench.session.run_metrics import Metered, RunMetrics, run_metrics
+
+if TYPE_CHECKING:
+    import pandas
+
+    from workbench.session.workbench import Workbench
 
 T = TypeVar("T")
 
-PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_LOGS = 10
-SHOWN_POINTS = 20
 QUIET_S = 10.0
-_WHOLE = {"automargin": True}
-DEFAULTS = {"layout": {"xaxis": _WHOLE, "yaxis": _WHOLE}}
-"""Plotly cuts long names off at the edge unless an axis makes room for them."""
 
 
 class Host(Metered, Protocol):
@@ -30,32 +37,10 @@ class Host(Metered, Protocol):
 
     mesh: MeshClient
 
+    @property
+    def runtime(self) -> Runtime: ...
     def query(self, sql: str) -> QueryResult: ...
     def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
-
-
-class Figure(dict[str, Any]):
-    """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a table."""
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        layout = {"template": DEFAULTS, **(self.get("layout") or {})}
-        drawn = {PLOTLY: {**self, "layout": layout}, "text/html": self._repr_html_()}
-        return {**drawn, "text/plain": repr(self)}
-
-    def _repr_html_(self) -> str:
-        rows = [(*row,) for trace in self.get("data") or () for row in _points(trace)]
-        caption = self.title or "figure"
-        if len(rows) > SHOWN_POINTS:
-            caption = f"{caption}: {SHOWN_POINTS} of {len(rows)} points"
-        return markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
-
-    def __repr__(self) -> str:
-        return f"Figure({self.title!r}, {len(self.get('data') or ())} traces)"
-
-    @property
-    def title(self) -> str:
-        title = (self.get("layout") or {}).get("title") or ""
-        return str(title.get("text") or "") if isinstance(title, dict) else str(title)
 
 
 class RunResult(dict[str, Any]):
@@ -80,6 +65,30 @@ class RunResult(dict[str, Any]):
     @property
     def figures(self) -> list[Figure]:
         return [Figure(each) for each in self.get("figures") or ()]
+
+    @property
+    def table_names(self) -> list[str]:
+        return list(self.get("tables") or {})
+
+    @property
+    def value(self) -> Any:
+        """See `Run.value`."""
+        return returned(self, self._query)
+
+    def check_kept(self) -> None:
+        """Raises StoreError where its rows were removed by age."""
+        removed = self.get("removed")
+        if removed:
+            raise StoreError(removed["template"], **removed["values"])
+
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """See `Run.frame`. Raises InputError where it wrote no table."""
+        self.check_kept()
+        names = self.table_names
+        if not names:
+            raise InputError.field("table", VALUE, NO_TABLES)
+        return frame_of(self, VALUE if VALUE in names else names[0], self._query)
 
     def __repr__(self) -> str:
         return drawing.summary(self)
@@ -133,7 +142,20 @@ class Run:
         Ctrl-C, and the time limit with a LinkError, end the waiting and not the task.
         """
         found = self._host.block_on(self._host.mesh.result(self.task_id, timeout_s))
-        return self._result(found)
+        result = self._result(found)
+        record = self._host.block_on(_task(self._host.mesh, self.task_id))
+        if record is not None:
+            snapshots.note(record, result)
+        return result
+
+    def when_done(self, told: Callable[[Any], None]) -> Future[None]:
+        """`told(value)` is called once it is done, on the background thread; never otherwise."""
+        return self._host.runtime.spawn(self._tell_value(told), "run")
+
+    async def _tell_value(self, told: Callable[[Any], None]) -> None:
+        with contextlib.suppress(TaskError):
+            found = await self._host.mesh.result(self.task_id)
+            told(await asyncio.to_thread(lambda: self._result(found).value))
 
     def metrics(self) -> RunMetrics:
         """What it used so far, or used: GPU memory, energy, cost; None where nobody knows."""
@@ -146,10 +168,22 @@ class Run:
     def table(self, name: str) -> QueryResult:
         """One of the tables that the task wrote; waits for the end."""
         result = self.result()
-        tables: dict[str, Any] = result.get("tables") or {}
-        if name not in tables:
-            raise InputError.field("table", name, ", ".join(tables) or "none: it wrote no tables")
-        return self._host.query(f"SELECT * FROM {_quoted(result['alias'])}.{_quoted(name)}")  # noqa: S608
+        result.check_kept()
+        if name not in result.table_names:
+            raise InputError.field("table", name, ", ".join(result.table_names) or NO_TABLES)
+        return self._host.query(select_all(result["alias"], name))
+
+    @property
+    def value(self) -> Any:
+        """What an own function or a cell returned, once it has: plain data, a data frame for a
+        table, and both by name where it returned several. For any other model its `data`.
+        """
+        return self.result().value
+
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """The table that it returned, else the first that it wrote, once it has ended."""
+        return self.result().frame
 
     @property
     def figures(self) -> list[Figure]:
@@ -176,8 +210,10 @@ class Run:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
 
     def _ipython_display_(self) -> None:
-        """The run, and below it each of its figures."""
-        _display(self._repr_mimebundle_(), self.figures)
+        """Live in a notebook; elsewhere as it is now, and below it each of its figures."""
+        from workbench.boards.run import show_run  # brings the widgets, which no shell needs
+
+        displayed(self, lambda: show_run(cast("Workbench", self._host), self.task_id), self.figures)
 
     def _result(self, found: Any) -> RunResult:
         return RunResult(found if isinstance(found, dict) else {"data": found}, self._host.query)
@@ -217,18 +253,6 @@ async def _logs(mesh: MeshClient, task_id: str) -> list[dict[str, Any]]:
     return mesh.get_task_logs(task_id)
 
 
-def _points(trace: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """The points of one trace, as far as they stand in plain lists."""
-    kind = trace.get("name") or trace.get("type") or "trace"
-    xs, ys = trace.get("x", trace.get("labels")), trace.get("y", trace.get("values"))
-    xs = xs if isinstance(xs, list) else []
-    ys = ys if isinstance(ys, list) else []
-    for number in range(max(len(xs), len(ys))):
-        x = xs[number] if number < len(xs) else None
-        y = ys[number] if number < len(ys) else None
-        yield kind, x, y
-
-
 def _display(bundle: dict[str, str], figures: Sequence[Figure]) -> None:
     """One output of a cell, and below it each figure."""
     from IPython.display import display
@@ -236,8 +260,3 @@ def _display(bundle: dict[str, str], figures: Sequence[Figure]) -> None:
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
     for figure in figures:
         display(figure)  # type: ignore[no-untyped-call]
-
-
-def _quoted(name: Any) -> str:
-    escaped = str(name).replace('"', '""')
-    return f'"{escaped}"'

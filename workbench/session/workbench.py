@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.clients.answer import QueryResult
 from workbench.clients.discovery import START_S, HubFile, find_or_start, read_hub_file
 from workbench.clients.hub import QUERY_S, HubClient, Parameters
-from workbench.clients.inputs import Batch, Inputs
+from workbench.clients.inputs import Inputs
 from workbench.clients.mesh import MeshClient
 from workbench.clients.metrics import MetricsClient
+from workbench.clients.versions import OtherVersion, difference
 from workbench.core import markup
+from workbench.core.job import TASK_MARK
 from workbench.core.metrics_wire import POINTS
 from workbench.errors import InputError, LinkError, ProtocolError
 from workbench.runtime import Runtime, runtime
-from workbench.session.attaching import attach
-from workbench.session.run import Run
+from workbench.session.tasks import Tasks
 from workbench.settings import load_settings
 
 if TYPE_CHECKING:
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     from workbench.session.metrics import Alerts, Gpus, Ledger, Moment
 
 T = TypeVar("T")
+
+IN_A_TASK = (
+    "a task runs without a hub of its own, so connect() is not for it: "
+    "give it what it needs as parameters or as its batch"
+)
 
 _open: dict[Path, Workbench] = {}
 _guard = threading.Lock()
@@ -51,18 +59,23 @@ def connect(
     A second call in the same process gives the same workbench. `restart` drains and
     restarts a running hub; `free_ports` lets a new one take other ports where the wanted
     are taken. `nest_asyncio` is for cells of yours that call `asyncio.run`
-    inside a notebook; nothing of ours needs it.
+    inside a notebook; nothing of ours needs it. Raises InputError inside a task's process.
     """
+    if os.environ.get(TASK_MARK):  # else it would start a second hub, on other data
+        raise InputError(IN_A_TASK)
     if nest_asyncio:
         allow_nested_loops()
-    folder = load_settings(data=data).data
+    settings = load_settings(data=data)
+    folder = settings.data
     with _guard:
         known = _open.get(folder)
         if known is not None and not known.closed and not restart:
             return known
         if known is not None:
             known.close()
-        workbench = Workbench(folder, start=start, free_ports=free_ports)
+        workbench = Workbench(
+            folder, start=start, free_ports=free_ports, batch_base_url=settings.batch_base_url
+        )
         try:
             workbench._connect(restart=restart, wait_s=wait_s)
         except BaseException:
@@ -70,17 +83,28 @@ def connect(
             raise
         _open[folder] = workbench
         _offer_magics(workbench)
+        _mention_version(workbench)
         return workbench
 
 
+def _mention_version(workbench: Workbench) -> None:
+    """Once, where a cell shows it; a board, which connects on another thread, shows it itself."""
+    found = read_hub_file(workbench.data)
+    differs = difference(workbench.data, found) if found is not None else None
+    if differs is not None and threading.current_thread() is threading.main_thread():
+        warnings.warn(str(differs[1]), OtherVersion, stacklevel=3)
+
+
 def _offer_magics(workbench: Workbench) -> None:
-    """In a notebook or an IPython shell, `%%ask` asks on this workbench."""
+    """In a notebook or an IPython shell, `%%ask`, `%%mesh` and `%%runes` go to this workbench."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:
-        from workbench.session.ask import register
+        from workbench.session import ask, on_mesh, on_runes
 
-        register(shell, workbench.chat)
+        ask.register(shell, workbench.chat)
+        on_mesh.register(shell, workbench)
+        on_runes.register(shell, workbench)
 
 
 def allow_nested_loops() -> None:
@@ -90,20 +114,19 @@ def allow_nested_loops() -> None:
     nest_asyncio2.apply()
 
 
-class Models(list[dict[str, Any]]):
-    """The models of a node, which draw themselves as a table."""
-
-    def _repr_html_(self) -> str:
-        rows = [(each.get("name"), each.get("version"), each.get("title")) for each in self]
-        return markup.table(("name", "version", "title"), rows, f"{len(rows)} models")
-
-
-class Workbench:
+class Workbench(Tasks):
     """One hub, from a kernel: queries, tasks, models. Every call blocks until it is answered;
     Ctrl-C ends the waiting. Made by `connect()`.
     """
 
-    def __init__(self, folder: Path, *, start: bool = True, free_ports: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start: bool = True,
+        free_ports: bool = False,
+        batch_base_url: str | None = None,
+    ) -> None:
         self.data = folder
         """The data folder of the hub."""
         self.closed = False
@@ -112,7 +135,7 @@ class Workbench:
         self._finding = asyncio.Lock()
         self.client = HubClient(locate=self._hub_address)
         """The hub's client, for code on `runtime` that awaits."""
-        self.mesh = MeshClient(locate=self._mesh_address)
+        self.mesh = MeshClient(locate=self._mesh_address, batch_base_url=batch_base_url)
         """The mesh client, for code on `runtime` that awaits."""
         self.metering = MetricsClient(self.client)
         """The client of metrics, for code on `runtime` that awaits."""
@@ -167,47 +190,6 @@ class Workbench:
         if not sql.strip():
             raise InputError.field("sql", sql, "a SELECT")
         return self.block_on(self._query(sql, params, fresh, max_rows, timeout_s))
-
-    def submit(
-        self,
-        model: str,
-        batch: Batch | None = None,
-        *,
-        task_id: str | None = None,
-        timeout_s: float | None = None,
-        priority: int | None = None,
-        use_cache: bool | None = None,
-        **parameters: Any,
-    ) -> Run:
-        """Send a task and return once the hub has made it durable.
-
-        `batch` is a path, a URL, bytes, or a dictionary. A parameter that names a second
-        input may be a path too. The task goes on when this kernel ends.
-        """
-        options = {
-            "task_id": task_id,
-            "timeout_ms": None if timeout_s is None else round(timeout_s * 1000),
-            "priority": priority,
-            "use_cache": use_cache,
-        }
-        return Run(self, self.block_on(self._submit(model, batch, parameters, options)))
-
-    def run(self, task_id: str) -> Run:
-        """A task sent earlier, by whatever kernel: followed from now on.
-
-        Raises InputError for a task that the hub does not know.
-        """
-        self.block_on(self._attach(task_id))
-        return Run(self, task_id)
-
-    def tasks(self, limit: int = 100) -> QueryResult:
-        """The newest tasks of this hub, as it remembers them."""
-        sql = "SELECT * FROM task_history ORDER BY submitted_at DESC LIMIT $count"
-        return self.query(sql, {"count": limit}, fresh=True)
-
-    def models(self) -> Models:
-        """The models that this hub runs, each with the JSON Schema of its parameters."""
-        return self.block_on(self._models())
 
     def gpus(self) -> Gpus:
         """The GPUs as they are now, and who uses their memory; this kernel by name."""
@@ -332,28 +314,6 @@ class Workbench:
                 if last or self.client.connected:
                     raise
         raise AssertionError("the last round returns or raises")
-
-    async def _submit(
-        self,
-        model: str,
-        batch: Batch | None,
-        parameters: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> str:
-        await self._ready()
-        given = await self._inputs.parameters(model, parameters)
-        url, inline = (None, None) if batch is None else await self._inputs.batch(batch)
-        task_id = await self.mesh.send_task(model, url, given, input_data=inline, **options)
-        await self.mesh.accepted(task_id)
-        return task_id
-
-    async def _attach(self, task_id: str) -> None:
-        await self._ready()
-        await attach(self.mesh, task_id)
-
-    async def _models(self) -> Models:
-        await self._ready()
-        return Models(await self.mesh.models())
 
     async def _ping(self) -> float:
         await self._ready()

@@ -31,7 +31,7 @@ class ChatWidget(LinkedWidget):
     {conversationId}, export {conversationId, format}, search {text}, older (of the list of
     conversations), pick {model}, load {model}, unload {model}, refreshModels, settings {system,
     parameters}, preview {frame}, savePrompt {name, content, title, promptKind}, deletePrompt
-    {name, promptKind}, budget {draft, attachments}, metrics {messageId}, startHub.
+    {name, promptKind}, budget {draft, attachments}, metrics {messageId}, startHub, restartHub.
 
     Replies: sent {clientId, messageId}, refused {clientId, error}, preview {name, text, rows,
     tokens, error}, export {name, mediaType, content}, promptSaved {name},

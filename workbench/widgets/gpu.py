@@ -39,7 +39,7 @@ class GpuPanel(LinkedWidget):
 
     Intents: configure {intervalMs}, pause {paused}, refresh, view {view}, select {gpus: [gpuId]
     or null}, window {seconds}, export {format: csv | parquet, windowS}, saveRule {rule},
-    deleteRule {name}, unload {model}, alertsPage, startHub.
+    deleteRule {name}, unload {model}, alertsPage, startHub, restartHub.
 
     Replies: exported {name, mediaType} with one buffer, exportRefused {error}, ruleSaved {name},
     ruleRefused {error}.

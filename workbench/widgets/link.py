@@ -53,6 +53,13 @@ class LinkedWidget(anywidget.AnyWidget):
         self.on_msg(lambda _widget, content, buffers: self.receive(content, buffers))
 
     @property
+    def model_id(self) -> str:
+        """A closed widget keeps its own: JupyterLab asks a kernel for all its widgets at once,
+        and none would be restored where one box still held a widget that cannot be named."""
+        name: str = self._model_id if self.comm is None else self.comm.comm_id
+        return name
+
+    @property
     def watched(self) -> bool:
         """Whether some page looked within the grace time and has not said that it is hidden."""
         now = self._clock()

@@ -83,7 +83,7 @@ def history_row(row: Wire) -> dict[str, Any]:
     """A task of the node's `tasks` answer as the page shows it."""
     names = (
         "taskId", "model", "state", "attempt", "progress", "submittedAt", "startedAt",
-        "finishedAt", "parameters", "inputDataURL", "position",
+        "finishedAt", "parameters", "inputDataURL", "position", "version",
     )  # fmt: skip
     shown = {name: row.get(name) for name in names}
     why = {
@@ -91,11 +91,17 @@ def history_row(row: Wire) -> dict[str, Any]:
         "template": row.get("waitsForTemplate"),
         "values": row.get("waitsForValues") or {},
     }
+    removed = {
+        "text": row.get("removed"),
+        "template": row.get("removedTemplate"),
+        "values": row.get("removedValues") or {},
+    }
     told = {**row, "values": row.get("errorValues"), "template": row.get("errorTemplate")}
     return {
         **shown,
         "input": input_label(row.get("inputDataURL")),
         "why": why if why["text"] else None,
+        "removed": removed if removed["text"] else None,
         "error": said(told, "error") if row.get("state") in TERMINAL else None,
     }
 

@@ -30,7 +30,7 @@ class ModelsWidget(LinkedWidget):
     null}; pause, resume, verify, forget {downloadId}, cancel {downloadId, keep},
     move {downloadId, position}; load {model, options: {contextSize, gpuLayers}}, unload,
     benchmark, stop, chat {model}, delete {model: id}; context {contextSize: tokens or null},
-    refresh, seen, startHub.
+    refresh, seen, startHub, restartHub.
 
     Replies: chatting {model, title, where: console | list}, once a chat asks that model.
     """

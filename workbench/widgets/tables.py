@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import json
 import math
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -15,14 +16,18 @@ SAFE_INTEGER = 2**53
 TEXT_CHARS = 400
 
 
-def table_view(name: str, table: Any, total: int | None = None) -> dict[str, Any]:
+def table_view(
+    name: str, table: Any, total: int | None = None, amounts: Collection[str] = ()
+) -> dict[str, Any]:
     """`{name, total, columns: [{name, kind}], rows}` of a pyarrow.Table's first rows.
 
     `x_high` and `x_low` (two UBIGINT halves) become one column `x`; integers beyond 2^53
-    become decimal strings, because a page's numbers are doubles.
+    become decimal strings, because a page's numbers are doubles. Columns that `amounts` names
+    are integers, though they come as decimal strings.
     """
     head = table.slice(0, SHOWN_ROWS)
     kinds = {field.name: kind_of(str(field.type)) for field in head.schema}
+    kinds |= {column: "integer" for column in amounts if column in kinds}
     halves = [name[:-5] for name in kinds if name.endswith("_high") and f"{name[:-5]}_low" in kinds]
     columns: dict[str, tuple[str, list[Any]]] = {}
     for column, kind in kinds.items():

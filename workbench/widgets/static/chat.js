@@ -12,6 +12,7 @@ import { copy, download, fill, followTheme, h, icon, mark, say, show } from "./d
 import { chooseLanguage, clockTime, currentLanguage, duration, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { Link } from "./link.js";
+import { drawVersion } from "./version.js";
 
 const TICK_MS = 250;
 const SOURCE_WAITS_MS = 1500;
@@ -79,8 +80,9 @@ class Console {
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });
+    this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.status = h("div.wb-sr", { role: "status", "aria-live": "polite" });
-    const banners = h("div.wb-banners", {}, this.gone, this.absence, this.trouble);
+    const banners = h("div.wb-banners", {}, this.gone, this.absence, this.version, this.trouble);
     this.main = h("div.wb-talkmain", {}, this.#header(), banners, this.thread.element, this.composer.element);
     this.veil = h("div.wb-veil", { onclick: () => this.side(false) });
     fill(this.root, h("div.wb-frame", {}, this.talks.element, this.veil, this.main, this.status));
@@ -291,6 +293,7 @@ class Console {
     const lost = state !== "connected" && state !== "connecting";
     show(this.absence, lost);
     if (lost) this.#absent(hub);
+    drawVersion(this.version, this.model.get("connection"), (kind) => this.#intend(kind));
     if (!this.thread.blank.hidden) this.#start(this.thread.blank);
   }
 

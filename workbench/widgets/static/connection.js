@@ -1,6 +1,8 @@
 // The connection: its state as a pill, and the choice of the node behind it.
+import { drawAbsence } from "./absence.js";
 import { fill, h, icon, mark, say, show } from "./dom.js";
 import { duration, sentence, t } from "./language.js";
+import { drawVersion } from "./version.js";
 
 const SIGN = { connected: "check", connecting: "dots", reconnecting: "again", disconnected: "ban", failed: "cross" };
 
@@ -28,6 +30,7 @@ export class Connection {
       icon("chevron"),
     );
     this.absence = h("div.wb-problem.wb-absent", { role: "alert", hidden: true });
+    this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.panel = h("form.wb-popover", { hidden: true, role: "dialog", "aria-label": t("Connection") });
     this.panel.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -88,18 +91,11 @@ export class Connection {
     return this.toggle(false);
   }
 
-  /** No hub runs on this machine: what that means, and the way back. */
-  #miss(hub) {
-    if (hub === this.absence.dataset.hub) return;
-    mark(this.absence, "data-hub", hub);
-    show(this.absence, Boolean(hub));
-    const start = h("button.wb-button", { type: "button", disabled: hub === "starting", onclick: () => this.act("startHub") }, icon("play"), hub === "starting" ? t("Starting…") : t("Start the hub"));
-    fill(this.absence, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The hub is not running.")), " ", t("Tasks wait until it is back, and what you see may be old. Start it here, or with make run or workbench hub.")), start);
-  }
-
   update() {
     const { state, endpoint, url, error, hub } = this.model.get("connection");
-    this.#miss(state === "connected" || endpoint !== "local" ? "" : (hub ?? ""));
+    drawVersion(this.version, this.model.get("connection"), (kind) => this.act(kind));
+    const words = t("Tasks wait until it is back, and what you see may be old. Start it here, or with make run or workbench hub.");
+    drawAbsence(this.absence, state === "connected" || endpoint !== "local" ? "" : (hub ?? ""), words, () => this.act("startHub"));
     if (this.pill.dataset.state !== state) {
       mark(this.pill, "data-state", state);
       fill(this.sign, icon(SIGN[state] ?? "question"));

@@ -26,6 +26,16 @@ function ink(element) {
 const legible = (trace, text) =>
   trace.marker?.pattern ? { insidetextfont: { color: text }, ...trace } : trace;
 
+const LEGEND_ROW = 20;
+
+/** How many lines the names above a figure take: Plotly puts them in columns where one is too short. */
+function legendRows(data, width) {
+  const widths = data.map((trace) => 48 + 7 * t(String(trace.name ?? "")).length);
+  const room = Math.max(width - 72, 1);
+  if (widths.reduce((sum, one) => sum + one, 0) <= room) return 1;
+  return Math.ceil(data.length / Math.max(1, Math.floor(room / Math.max(...widths))));
+}
+
 /** Our layout under the figure's own: what it states itself wins, except the template's white. */
 export function themed(figure, element, fixed = false) {
   const { text, quiet, line, font } = ink(element);
@@ -36,14 +46,14 @@ export function themed(figure, element, fixed = false) {
       .filter((name) => /^[xy]axis\d*$/.test(name))
       .map((name) => [name, axis(layout[name])]),
   );
-  const named = layout.showlegend ?? (figure.data ?? []).length > 1;
+  const rows = layout.showlegend ?? (figure.data ?? []).length > 1 ? legendRows(figure.data ?? [], element.clientWidth) : 0;
   const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
   return {
     data: translated(figure.data ?? [], "data").map((trace) => legible(trace, text)),
     layout: {
       colorway: COLOURWAY,
-      margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + (named ? 26 : 0), b: 48 },
-      height: named ? 350 : 330,
+      margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + rows * LEGEND_ROW + (rows ? 6 : 0), b: 48 },
+      height: 330 + rows * LEGEND_ROW,
       ...layout,
       ...axes,
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", font: { color: text }, ...layout.legend },

@@ -2,6 +2,10 @@
 import { h, mark, say, show } from "./dom.js";
 import { currentLanguage, number, t } from "./language.js";
 
+/** As core/masking.py has it: the names of parameters whose values are secrets. */
+const SECRET =
+  /(?:pass(?:words?|wd|phrase)|pwd|secrets?|token|credentials?|(?:api|access|account|private|secret|shared|signing|subscription)[_-]?keys?|authorization|cookies?)$/i;
+
 let serial = 0;
 const nextId = (name) => `wb-${name}-${(serial += 1)}`;
 
@@ -45,7 +49,8 @@ const parseNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN
 /** Each kind of field gives {element, focus, read() -> value | undefined, fault() -> sentence}. */
 const KINDS = {
   choice(schema, value, id) {
-    const options = schema.enum.map((one) =>
+    const allowed = schema.optional && !schema.enum.includes(null) ? [null, ...schema.enum] : schema.enum;
+    const options = allowed.map((one) =>
       h("option", { value: JSON.stringify(one), selected: one === value }, one === null ? t("none") : t(String(one))),
     );
     const control = h("select.wb-input", { id }, options);
@@ -68,8 +73,9 @@ const KINDS = {
     const element = h("span.wb-switch", {}, control, h("span.wb-track", { "aria-hidden": "true" }));
     return { element, control, read: () => control.checked, fault: () => "" };
   },
-  text(schema, value, id) {
-    const control = h("input.wb-input", { id, type: "text", autocomplete: "off", spellcheck: false });
+  text(schema, value, id, name) {
+    const secret = SECRET.test(name);
+    const control = h("input.wb-input", { id, type: secret ? "password" : "text", autocomplete: secret ? "new-password" : "off", spellcheck: false });
     control.value = value ?? "";
     const read = () => control.value || (schema.optional ? null : "");
     const fault = () =>
@@ -81,8 +87,12 @@ const KINDS = {
   list(schema, value, id) {
     const control = h("input.wb-input", { id, type: "text", autocomplete: "off", placeholder: t("separated by commas") });
     control.value = (value ?? []).join(", ");
-    const read = () => control.value.split(",").map((one) => one.trim()).filter(Boolean);
-    return { element: control, control, read: () => (read().length || !schema.optional ? read() : null), fault: () => "" };
+    const before = control.value;
+    const typed = () => control.value.split(",").map((one) => one.trim()).filter(Boolean);
+    // Untouched it is what it was: a text of the list may hold a comma itself.
+    const untouched = () => value !== undefined && control.value === before;
+    const read = () => (untouched() ? value : typed().length || !schema.optional ? typed() : null);
+    return { element: control, control, read, fault: () => "" };
   },
   document(schema, value, id) {
     const control = h("textarea.wb-input.wb-code", { id, rows: 3, spellcheck: false });
@@ -132,7 +142,7 @@ export class ParameterForm {
       const row = h("div.wb-field.wb-wide", {}, h("div.wb-labelled", {}, title), chooser.element, hint, fault);
       return { row, fault, schema, needed, control: chooser.control, read: () => chooser.value(), check: () => chooser.fault(), given: value };
     }
-    const part = KINDS[kindOf(schema)](schema, value, id);
+    const part = KINDS[kindOf(schema)](schema, value, id, name);
     mark(part.control, "aria-describedby", `${id}-fault`);
     part.control.addEventListener("input", () => {
       this.#tell(name, part.fault());

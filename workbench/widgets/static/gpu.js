@@ -2,7 +2,8 @@
 import { fill, followTheme, h, icon, mark, say, show } from "./dom.js";
 import { AlertCard, AlertStrip, notifyOf } from "./gpu-alerts.js";
 import { GaugeChart } from "./gpu-chart.js";
-import { ChartBar, Controls, Freshness } from "./gpu-controls.js";
+import { Freshness } from "./freshness.js";
+import { ChartBar, Controls } from "./gpu-controls.js";
 import { numbersOf, Store } from "./gpu-data.js";
 import { MemoryCard } from "./gpu-memory.js";
 import { GpuTable, Meters } from "./gpu-meters.js";
@@ -10,6 +11,7 @@ import { GAUGES } from "./gpu-words.js";
 import { chooseLanguage, clockTime, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { Link } from "./link.js";
+import { drawVersion } from "./version.js";
 
 const LOOK_MS = 500;
 const OLD_AFTER = 4; // so many intervals without a tick: what is shown is not current
@@ -75,12 +77,13 @@ class MetricsPanel {
     this.blank = h("div.wb-blank", { hidden: true });
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });
+    this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.host = h("ul.wb-hostlines", { hidden: true });
     this.numbers = h("section.wb-card.wb-numbers", { "aria-label": t("Gauges and history") }, this.bar.element, this.chart.element, this.meters.element);
     this.sides = h("div.wb-sides", {}, this.memory.element, this.alerts.element);
     this.main = h("div.wb-main", {}, this.blank, this.numbers, this.table.element, this.sides);
-    fill(this.root, this.#header(), this.gone, this.absence, this.trouble, this.controls.element, this.strip.element, this.main, this.host);
+    fill(this.root, this.#header(), this.gone, this.absence, this.version, this.trouble, this.controls.element, this.strip.element, this.main, this.host);
     this.told();
     this.alerted();
   }
@@ -208,6 +211,7 @@ class MetricsPanel {
   told() {
     const { state, hub, endpoint } = this.model.get("connection");
     this.#miss(state !== "connected" && (endpoint ?? "local") === "local" ? (hub ?? "") : "");
+    drawVersion(this.version, this.model.get("connection"), (kind) => this.link.send({ kind }));
     const problem = this.model.get("problem");
     show(this.trouble, Boolean(problem));
     if (problem) fill(this.trouble, icon("warning"), h("span", {}, sentence(problem), problem.remedy ? h("span.wb-remedy", {}, ` ${sentence(problem.remedy)}`) : null));

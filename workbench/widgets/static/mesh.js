@@ -73,7 +73,7 @@ class Page {
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.host = h("div.wb-host");
     this.main = h("div.wb-main", {}, h("div.wb-columns", {}, this.form.element, this.panel.element), this.history.element);
-    fill(this.root, this.#header(), this.gone, this.connection.absence, this.trouble, this.tiles.element, this.main, this.host);
+    fill(this.root, this.#header(), this.gone, this.connection.absence, this.connection.version, this.trouble, this.tiles.element, this.main, this.host);
     this.strip();
     this.problem();
     this.#redraw();
@@ -108,6 +108,7 @@ class Page {
       submit: (task) => this.mine.add(task.taskId) && this.link.send({ kind: "submit", ...task }),
       connect: (choice) => this.link.send({ kind: "connect", ...choice }),
       startHub: () => this.link.send({ kind: "startHub" }),
+      restartHub: () => this.link.send({ kind: "restartHub" }),
       use: (url) => this.form.use(url),
       older: () => this.link.send({ kind: "older" }),
       metrics: (task) => this.link.send({ kind: "metrics", taskId: task.taskId }),

@@ -1,6 +1,7 @@
 // The models: what is on this machine, what is downloaded and what can be; puts the parts together.
+import { drawAbsence } from "./absence.js";
 import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
-import { Freshness } from "./gpu-controls.js";
+import { Freshness } from "./freshness.js";
 import { clockTime, chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { Link } from "./link.js";
@@ -9,6 +10,7 @@ import { Downloads } from "./models-downloads.js";
 import { Find } from "./models-find.js";
 import { ContextChoice, Sieve } from "./models-sieve.js";
 import { lastPart, modelName, space } from "./models-words.js";
+import { drawVersion } from "./version.js";
 
 const LOOK_MS = 1000;
 
@@ -65,6 +67,7 @@ class ModelPanel {
     this.fresh = new Freshness();
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });
+    this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.said = h("p.wb-notice", { role: "status", hidden: true });
     this.find = new Find({ act, draw: (...grid) => this.#grid(...grid) });
@@ -77,7 +80,7 @@ class ModelPanel {
     const here = h("section.wb-here", { "aria-label": t("Models") }, h("div.wb-toolbar", {}, this.sieve.element, this.context.element), this.room, this.grid, this.blank);
     this.main = h("div.wb-main", {}, this.find.element, this.downloads.element, here);
     const head = h("header.wb-header", {}, h("h2", {}, t("Models")), this.fresh.element, h("span.wb-grow"), languageChoice());
-    fill(this.root, head, this.gone, this.absence, this.trouble, this.said, this.main);
+    fill(this.root, head, this.gone, this.absence, this.version, this.trouble, this.said, this.main);
     this.told();
     this.draw();
   }
@@ -142,10 +145,9 @@ class ModelPanel {
 
   told() {
     const { state, hub } = this.model.get("connection");
-    const miss = state === "connected" ? "" : (hub ?? "");
-    show(this.absence, Boolean(miss));
-    const start = h("button.wb-button", { type: "button", disabled: miss === "starting", onclick: () => this.act("startHub") }, icon("play"), miss === "starting" ? t("Starting…") : t("Start the hub"));
-    if (miss) fill(this.absence, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The hub is not running.")), " ", t("Downloads stand still and go on where they were once it is back. Start it here, or with make run or workbench hub.")), start);
+    const words = t("Downloads stand still and go on where they were once it is back. Start it here, or with make run or workbench hub.");
+    drawAbsence(this.absence, state === "connected" ? "" : (hub ?? ""), words, () => this.act("startHub"));
+    drawVersion(this.version, this.model.get("connection"), (kind) => this.act(kind));
     const problem = this.model.get("problem");
     show(this.trouble, Boolean(problem));
     if (problem) fill(this.trouble, icon("warning"), h("span.wb-grow", {}, sentence(problem)), h("button.wb-iconbutton", { type: "button", "aria-label": t("Close this message"), onclick: () => this.act("seen") }, icon("cross")));

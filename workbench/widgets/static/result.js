@@ -17,8 +17,9 @@ function inWords(value) {
 }
 
 function cell(column, value) {
-  if (value === null || value === undefined) return h("td.wb-null", {}, "–");
-  if (NUMERIC.has(column.kind)) return h("td.wb-right", {}, quantity(value, column.name));
+  const numeric = NUMERIC.has(column.kind);
+  if (value === null || value === undefined) return h(`td.wb-null${numeric ? ".wb-right" : ""}`, {}, "–");
+  if (numeric) return h("td.wb-right", {}, quantity(value, column.name));
   if (column.kind === "boolean") return h("td", {}, value ? t("yes") : t("no"));
   const text = inWords(value);
   return h("td", text.length > 24 ? { title: text } : {}, h("span.wb-cut", {}, text));
@@ -36,7 +37,8 @@ function compared(one, other, down) {
   return down ? -order : order;
 }
 
-export function tableView(table) {
+/** `tools` are buttons beside its name. */
+export function tableView(table, tools = []) {
   const rows = table.rows.map((values) => ({ values, element: h("tr", {}, values.map((value, at) => cell(table.columns[at], value))) }));
   const body = h("tbody", {}, rows.map((row) => row.element));
   const sort = (at, down) => {
@@ -59,15 +61,18 @@ export function tableView(table) {
   return h(
     "section.wb-tablepart",
     { "aria-label": table.name },
-    h("div.wb-toolbar", {}, h("h4", {}, h("code", {}, table.name)), h("span.wb-quiet.wb-tabular", {}, told)),
+    h("div.wb-toolbar", {}, h("h4", {}, h("code", {}, table.name)), h("span.wb-quiet.wb-tabular", {}, told), tools.length ? [h("span.wb-grow"), h("span.wb-tools", {}, tools)] : null),
     h("div.wb-scroll", { tabindex: "0", role: "region", "aria-label": t("Table {name}", { name: table.name }) }, h("table.wb-table", {}, h("thead", {}, h("tr", {}, heads)), body)),
   );
 }
 
 /** Plain facts of `data`: numbers, words and yes-or-no at its top level. */
-function facts(data) {
+export function facts(data) {
   return Object.entries(data ?? {}).filter(([, value]) => ["number", "string", "boolean"].includes(typeof value) || value === null);
 }
+
+/** A text that is read, not glanced at. */
+const isReport = ([, value]) => typeof value === "string" && value.length > 100 && value.includes(" ");
 
 const LONG = 22;
 const INSTANT = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/;
@@ -80,9 +85,19 @@ function factText(name, value) {
   return value.length > LONG && !value.includes(" ") ? `${value.slice(0, 6)}…${value.slice(-8)}` : t(value);
 }
 
-function factView([name, value]) {
+export function factView([name, value]) {
   const text = factText(name, value);
   return h("div.wb-fact", {}, h("dt", { title: name }, heading(name)), h("dd", { title: String(value) }, text));
+}
+
+const POINTS = ["x", "y", "z", "values", "labels"];
+
+/** Where there is nothing to compare, no empty axes are drawn. */
+function hasPoints({ data = [] }) {
+  return data.some((trace) => {
+    const given = POINTS.filter((name) => name in trace);
+    return !given.length || given.some((name) => trace[name]?.length !== 0);
+  });
 }
 
 export class ResultPane {
@@ -96,17 +111,24 @@ export class ResultPane {
   open(task, result) {
     this.result = result;
     if (!result) return fill(this.element, h("p.wb-quiet.wb-empty", {}, this.#nothing(task)));
-    const { data, tables = [], figures = [], notes = [] } = result;
-    this.figures = figures.map((figure) => ({ figure, element: h("div.wb-plot") }));
-    return fill(
-      this.element,
+    this.figures = (result.figures ?? []).filter(hasPoints).map((figure) => ({ figure, element: h("div.wb-plot") }));
+    return fill(this.element, this.parts(result, task));
+  }
+
+  /** What there is to see, from the top down. */
+  parts(result) {
+    return [...this.told(result), (result.tables ?? []).map((table) => tableView(table)), this.document(result.data), this.where(result)];
+  }
+
+  /** Notes, facts and figures. */
+  told({ notes = [], data, ...result }) {
+    const list = facts(data);
+    return [
       notes.map((note) => h("p.wb-notice", {}, icon("warning"), sentence(note))),
-      this.#facts(result, facts(data)),
+      this.#facts(result, list.filter((fact) => !isReport(fact))),
+      list.filter(isReport).map(([, text]) => h("p.wb-report", {}, text)),
       h("div.wb-figures", {}, this.figures.map((one) => one.element)),
-      tables.map(tableView),
-      this.#document(data),
-      this.#where(result),
-    );
+    ];
   }
 
   #nothing(task) {
@@ -121,13 +143,13 @@ export class ResultPane {
     return h("dl.wb-facts", {}, list.map(factView), own);
   }
 
-  #document(data) {
+  document(data) {
     const text = JSON.stringify(data, null, 2) ?? "";
     const copied = h("button.wb-quietbutton", { type: "button", onclick: () => copy(text) }, icon("copy"), t("Copy JSON"));
     return h("details.wb-more", {}, h("summary", {}, t("The answer as JSON")), h("div.wb-toolbar", {}, copied), h("pre.wb-code", { tabindex: "0" }, text.slice(0, 20_000), text.length > 20_000 ? "\n…" : ""));
   }
 
-  #where(result) {
+  where(result) {
     if (!result.alias) return null;
     const first = result.tables?.[0]?.name ?? "document";
     const line = `workbench.connect().query("SELECT * FROM ${result.alias}.${first}")`;

@@ -41,12 +41,15 @@ export class SubmitForm {
     this.redraw();
   }
 
+  /** Cells of notebooks are kept as models, too: they have no form. */
   get models() {
-    return this.model.get("models");
+    return this.model.get("models").filter((one) => one.listed ?? true);
   }
 
   redraw() {
     const { models } = this;
+    const chosen = this.model.get("chosen");
+    if (chosen && models.some((one) => one.name === chosen)) this.kept.model ??= chosen;
     fill(this.pick, models.map((one) => h("option", { value: one.name, selected: one.name === this.kept.model }, t(one.title ?? one.name))));
     this.pick.disabled = !models.length;
     if (models.length) this.#choose(this.kept.model && models.some((one) => one.name === this.kept.model) ? this.kept.model : models[0].name);
@@ -94,7 +97,11 @@ export class SubmitForm {
     });
     this.inputFault = h("p.wb-fault", { hidden: true });
     const word = isBlock ? t("Block") : t("Batch");
-    fill(this.input, h("div.wb-field", {}, h("label.wb-label", { for: "wb-input" }, word), this.main.element, this.inputFault));
+    this.takes = model.takesBatch ?? true;
+    this.needs = model.needsBatch ?? true;
+    show(this.input, this.takes);
+    const label = h("div.wb-labelled", {}, h("label.wb-label", { for: "wb-input" }, word), this.needs ? null : h("span.wb-range", {}, t("optional")));
+    fill(this.input, h("div.wb-field", {}, label, this.main.element, this.inputFault));
   }
 
   /** Files dropped together: one that is called like a second input goes there. */
@@ -127,18 +134,19 @@ export class SubmitForm {
   async #submit() {
     if (this.button.disabled) return;
     show(this.fault, false);
-    const chosen = this.main.label();
-    if (!this.#inputFault(this.main.fault() || (chosen ? "" : t("choose an input first")))) return;
+    const chosen = this.takes ? this.main.label() : "";
+    if (this.takes && !this.#inputFault(this.main.fault() || (chosen || !this.needs ? "" : t("choose an input first")))) return;
     if (!this.form.read()) return;
-    const waiting = [this.main, ...this.seconds.values()];
+    const waiting = [...(this.takes ? [this.main] : []), ...this.seconds.values()];
     this.#busy(t("waiting for the upload…"));
     const arrived = (await Promise.all(waiting.map((one) => one.ready()))).every(Boolean);
     const parameters = this.form.read();
-    if (!arrived || !parameters || !this.main.value()) return void this.#busy(null);
+    const url = this.takes ? this.main.value() : null;
+    if (!arrived || !parameters || (this.needs && !url)) return void this.#busy(null);
     this.#busy(t("submitting…"));
     this.taskId = randomId();
     const seconds = Object.fromEntries([...this.seconds].map(([name, source]) => [name, source.label()]).filter(([, label]) => label));
-    const task = { taskId: this.taskId, model: this.kept.model, parameters, inputDataURL: this.main.value(), input: chosen, inputs: seconds, useCache: this.cached.checked };
+    const task = { taskId: this.taskId, model: this.kept.model, parameters, inputDataURL: url, input: chosen, inputs: seconds, useCache: this.cached.checked };
     this.act("submit", task);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.refused({ taskId: this.taskId, error: { template: "no answer for {seconds} s: the task may have been taken, look at the history", values: { seconds: ANSWER_MS / 1000 } } }), ANSWER_MS);
@@ -179,7 +187,7 @@ export class SubmitForm {
 
   /** A batch that the node holds becomes the input of the next task. */
   use(url) {
-    const model = this.models.find((one) => !one.name.startsWith("block"));
+    const model = this.models.find((one) => !one.name.endsWith("-import"));
     if (!model) return;
     this.kept.sources.batch = { mode: "url", url };
     this.#choose(model.name);

@@ -7,29 +7,31 @@ import { ResultPane } from "./result.js";
 import { runMetricRows } from "./run-metrics.js";
 import { elapsed, isOver, quiet, remaining, stateBadge, stateWord } from "./states.js";
 
+const noTask = () => ({
+  title: t("No task yet"),
+  text: t("Choose a model and a batch on the left, then submit: progress, log and result appear here, and stay when this page is closed."),
+});
+
 export class TaskPanel {
-  constructor({ model, act, titleOf }) {
-    this.act = act;
+  /** `blank` is what stands there before a task: {title, text}; `result` draws what one gave. */
+  constructor({ model, act, titleOf, again = true, blank = noTask(), result = new ResultPane(model, act) }) {
+    Object.assign(this, { act, again, result });
     this.models = () => model.get("models");
     this.titleOf = titleOf;
     this.log = new LogPane();
-    this.result = new ResultPane(model, act);
     this.details = h("dl.wb-details");
+    this.code = h("details.wb-more", { hidden: true }, h("summary", {}, t("Source")), h("pre.wb-code", { tabindex: "0" }));
     this.used = [];
+    this.source = "";
     this.#head();
     this.#tabs();
     this.status = h("p.wb-sr", { role: "status", "aria-live": "polite" });
     this.body = h("div.wb-taskbody", { hidden: true }, this.head, this.progress, this.waits, this.fault, this.tablist, ...Object.values(this.panes));
-    this.element = h("section.wb-card.wb-task", { "aria-label": t("Task") }, this.#empty(), this.body, this.status);
+    this.element = h("section.wb-card.wb-task", { "aria-label": t("Task") }, this.#empty(blank), this.body, this.status);
   }
 
-  #empty() {
-    this.blank = h(
-      "div.wb-blank",
-      {},
-      h("h3", {}, t("No task yet")),
-      h("p", {}, t("Choose a model and a batch on the left, then submit: progress, log and result appear here, and stay when this page is closed.")),
-    );
+  #empty({ title, text }) {
+    this.blank = h("div.wb-blank", {}, h("h3", {}, title), h("p", {}, text));
     return this.blank;
   }
 
@@ -55,7 +57,7 @@ export class TaskPanel {
     this.panes = {
       result: h("div.wb-pane", {}, this.result.element),
       log: h("div.wb-pane", {}, this.log.element),
-      details: h("div.wb-pane", {}, this.details),
+      details: h("div.wb-pane", {}, this.details, this.code),
     };
     this.buttons = Object.entries(names).map(([name, word]) =>
       h("button.wb-tab", { type: "button", role: "tab", "data-tab": name, onclick: () => this.show(name) }, word),
@@ -98,6 +100,7 @@ export class TaskPanel {
   /** The answer: {taskId, metrics or error}. */
   setUsed(answer) {
     if (answer.taskId !== this.task?.taskId) return;
+    this.source = answer.source ?? "";
     this.used = runMetricRows(answer).map(([name, value]) => [name, h("span.wb-tabular", {}, value)]);
     this.#details(this.task);
   }
@@ -107,6 +110,7 @@ export class TaskPanel {
     if (this.task?.taskId !== task?.taskId) {
       this.confirming = false;
       this.used = [];
+      this.source = "";
       delete this.badge.dataset.state;
     }
     this.task = task;
@@ -153,6 +157,7 @@ export class TaskPanel {
 
   #actions() {
     const { task } = this;
+    if (isOver(task) && !this.again) return fill(this.cancel);
     if (isOver(task)) return fill(this.cancel, h("button.wb-button", { type: "button", onclick: () => this.act("rerun", task) }, icon("again"), t("Run again")));
     if (task.state === "cancelling") return fill(this.cancel, h("button.wb-button", { type: "button", disabled: true }, t("cancelling…")));
     if (!this.confirming) {
@@ -212,7 +217,8 @@ export class TaskPanel {
 
   #words(task, over, stalled) {
     if (stalled !== null) return t("no news for {seconds} s", { seconds: Math.floor(stalled) });
-    if (over) return task.state === "done" ? t("finished") : stateWord(task.state);
+    if (task.state === "done") return [t("finished"), sentence(task.removed)].filter(Boolean).join(" · ");
+    if (over) return stateWord(task.state);
     return sentence(task.status) || stateWord(task.state);
   }
 
@@ -241,5 +247,7 @@ export class TaskPanel {
       ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("span", { title: name }, parameterWord(this.models(), task.model, name)), h("span.wb-tabular", {}, parameterText(value))]),
     ];
     fill(this.details, [...rows, ...this.used].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    show(this.code, Boolean(this.source));
+    say(this.code.lastElementChild, this.source);
   }
 }

@@ -1,0 +1,178 @@
+"""The Runes board drawn from a JSON file, without a kernel: what a reader sees and can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import STATES, Shot
+from tests.browser.harness import BarePage, page_files, sent
+from workbench.widgets.runes import RunesWidget
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., BarePage]
+BATCH = "sample_small"
+
+
+@pytest.fixture
+def state() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((STATES / "runes.json").read_text("utf-8"))
+    return read
+
+
+@pytest.fixture
+def draw(lend_page: Callable[..., Page], state: dict[str, Any]) -> Open:
+    def open_page(
+        lang: str = "en", theme: str = "light", figures: bool = False, **options: Any
+    ) -> BarePage:
+        files = page_files(RunesWidget(), state, theme, figures=figures)
+        bare = BarePage(lend_page(**options), files)
+        bare.open(f"?lang={lang}")
+        expect(bare.page.locator("#wb-question")).to_be_visible()
+        return bare
+
+    return open_page
+
+
+def says(page: Page, told: dict[str, Any]) -> None:
+    """What the kernel would say."""
+    page.evaluate("told => model.say(told)", told)
+
+
+def opens(page: Page, number: int) -> None:
+    page.locator(".wb-askedrow").nth(number).click()
+
+
+@pytest.mark.parametrize(
+    ("width", "lang", "theme"), [(1280, "en", "light"), (390, "pt-BR", "dark")]
+)
+def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
+    draw: Open, state: dict[str, Any], shot: Shot, theme: str, lang: str, width: int
+) -> None:
+    bare = draw(lang, theme, True, viewport={"width": width, "height": 900})
+    page = bare.page
+    assert [each["kind"] for each in sent(page, "look")] == ["look"]
+    says(page, state["about"]["b1211_fac6c387"])
+    opens(page, 1)
+    expect(page.locator(".wb-plot .main-svg").first).to_be_visible()
+    expect(page.locator(".wb-answer")).to_contain_text("76.2 %")
+    page.locator(".wb-result > .wb-more summary").click()
+    expect(page.locator(".wb-how")).to_have_count(4)
+    shot(page, f"runes-{theme}-{lang}-{width}")
+    opens(page, 2)
+    expect(page.locator(".wb-tablepart tbody tr")).to_have_count(8)
+    exact = "170,141,183,752,128,236,358,417,578,185,590,013,350"
+    shown = exact if lang == "en" else exact.replace(",", ".")
+    amount = page.locator(".wb-tablepart td", has_text=shown)
+    expect(amount).to_be_visible()
+    assert amount.evaluate("at => at.scrollWidth <= at.clientWidth")  # not one digit is cut off
+    expect(page.locator(".wb-plot")).to_have_count(0)  # nothing is off: there is no bar to draw
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert bare.errors == []
+    assert bare.foreign == []
+
+
+def test_a_refusal_is_a_sentence_with_its_way_out(draw: Open, shot: Shot) -> None:
+    page = draw().page
+    opens(page, 0)
+    expect(page.locator(".wb-taskbody .wb-problem").first).to_contain_text("Apply the blocks with")
+    shot(page, "runes-refused")
+
+
+def test_a_rune_is_found_and_taken_with_the_keys(draw: Open, state: dict[str, Any]) -> None:
+    page = draw().page
+    page.locator("#wb-runes-batch").select_option(BATCH)
+    page.locator("#wb-question").select_option("runes-reconcile")
+    field = page.get_by_role("combobox", name="Rune", exact=True)
+    field.press_sequentially("oas")
+    page.wait_for_function("() => model.sent.some((one) => one.text === 'oas')")
+    asked = sent(page, "search")[-1]
+    assert asked["alias"] == BATCH
+    says(page, {"kind": "runes", "number": asked["number"] - 1, "found": []})  # of an earlier one
+    expect(field).to_have_attribute("aria-expanded", "false")
+    says(page, {"kind": "runes", "number": asked["number"], "found": state["found"]})
+    options = page.get_by_role("option", name="OASIS")
+    expect(options.first).to_be_visible()
+    field.press("ArrowDown")
+    field.press("ArrowDown")
+    chosen = page.locator('.wb-runelist [aria-selected="true"]')
+    expect(field).to_have_attribute("aria-activedescendant", str(chosen.get_attribute("id")))
+    field.press("Enter")
+    expect(field).to_have_value(state["found"][1]["name"])
+    expect(field).to_have_attribute("aria-expanded", "false")
+    assert sent(page, "ask") == []
+    field.press("Enter")
+    page.wait_for_function("() => model.sent.some((one) => one.kind === 'ask')")
+    [task] = sent(page, "ask")
+    assert (task["model"], task["alias"]) == ("runes-reconcile", BATCH)
+    assert task["parameters"] == {"rune": state["found"][1]["name"]}
+
+
+def test_the_rune_stays_when_another_question_is_chosen(draw: Open) -> None:
+    page = draw().page
+    page.locator("#wb-question").select_option("runes-reconcile")
+    page.get_by_role("combobox", name="Rune", exact=True).fill("1205:3")
+    page.locator("#wb-question").select_option("cypher-v1")
+    expect(page.get_by_label("Analysis depth")).to_have_value("3")
+    page.locator("#wb-question").select_option("runes-reconcile")
+    expect(page.get_by_role("combobox", name="Rune", exact=True)).to_have_value("1205:3")
+
+
+def test_a_block_is_kept_with_the_outputs_that_it_spends(draw: Open) -> None:
+    page = draw().page
+    page.locator(".wb-addbatch summary").click()
+    page.get_by_role("button", name="Keep it in the hub").click()
+    expect(page.locator(".wb-addbatch .wb-fault:visible")).to_have_text("choose an input first")
+    page.locator('.wb-addbatch [data-mode="sample"]').first.click()
+    page.locator(".wb-sample", has_text="small.json").click()
+    spent = page.get_by_text("Outputs that the block spends")
+    expect(spent).to_be_hidden()
+    page.locator(".wb-sample", has_text="block-sim.bin").click()
+    expect(spent).to_be_visible()
+    page.locator('.wb-addbatch [data-mode="sample"]').nth(1).click()
+    page.locator(".wb-sample", has_text="spent").click()
+    page.get_by_role("button", name="Keep it in the hub").click()
+    page.wait_for_function("() => model.sent.some((one) => one.kind === 'import')")
+    [task] = sent(page, "import")
+    assert task["inputDataURL"] == "samples/block-sim.bin"
+    assert task["spentOutputsURL"] == "samples/block-sim.spent.json.gz"
+
+
+def test_every_word_of_the_portuguese_page_is_portuguese(draw: Open, state: dict[str, Any]) -> None:
+    parts = ["label", "h2", ".wb-asked h3", ".wb-how > h4", "summary", ".wb-range"]
+    parts += [".wb-primary", ".wb-button", ".wb-quietbutton", ".wb-new .wb-hint[aria-live]"]
+    words = "parts => [...document.querySelectorAll(parts)].map(e => e.textContent.trim())"
+    said = []
+    for lang in ("en", "pt-BR"):
+        page = draw(lang).page
+        says(page, state["about"]["b1211_fac6c387"])
+        opens(page, 1)
+        expect(page.locator(".wb-answer")).to_be_visible()
+        said.append(set(page.evaluate(words, ",".join(f".wb {part}" for part in parts))))
+    assert said[0] & said[1] <= {"", "CSV", "Parquet", "Rune", "Runes"}
+
+
+def test_a_choice_that_may_be_left_open_begins_with_none(draw: Open, state: dict[str, Any]) -> None:
+    models = state["traits"]["models"]
+    choice = {"anyOf": [{"enum": ["bear", "bull"]}, {"type": "null"}], "default": None}
+    models[0]["parametersSchema"]["properties"]["scenario"] = {**choice, "title": "Scenario"}
+    page = draw().page
+    page.locator("#wb-question").select_option(models[0]["name"])
+    expect(page.get_by_label("Scenario")).to_have_value("null")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    [task] = sent(page, "ask")
+    assert "scenario" not in task["parameters"]
+
+
+def test_a_report_is_there_to_be_read(draw: Open, state: dict[str, Any]) -> None:
+    report = "The batch covers 16 blocks.\n" + "It holds 29 etchings and 199 mints. " * 4
+    state["opened"]["share"]["result"]["data"] = {"report": report, "generator": "templates"}
+    page = draw().page
+    opens(page, 1)
+    expect(page.locator(".wb-report")).to_contain_text("It holds 29 etchings")
+    expect(page.locator(".wb-facts")).not_to_contain_text("It holds")

@@ -1,0 +1,111 @@
+"""Batches that the hub keeps: what the questions of `workbench.runes` are asked of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from workbench.clients.answer import QueryResult
+from workbench.core import markup
+from workbench.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from workbench.runes.evidence import Evidence
+
+ALIAS = re.compile(r"[a-z][a-z0-9_]{0,62}")
+LISTED = "SELECT alias, tables, created_at FROM batches ORDER BY created_at DESC LIMIT 1000"
+KEPT = "SELECT tables FROM batches WHERE alias = $alias ORDER BY created_at DESC LIMIT 1"
+
+
+class Asker(Protocol):
+    """The workbench, as far as a kept batch needs it."""
+
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, *, fresh: bool = False
+    ) -> QueryResult: ...
+
+
+class KeptBatch:
+    """One batch by its alias. Questions run as SQL at the hub: its rows stay there."""
+
+    def __init__(self, workbench: Asker, alias: str) -> None:
+        self._workbench = workbench
+        self.alias = alias
+        self.tables: tuple[str, ...] = ()
+        """All that it holds in SQL, the empty ones too."""
+        self._evidence: Evidence | None = None
+
+    def evidence(self) -> Evidence:
+        """What a question may read of it. Raises InputError where the hub keeps no such batch."""
+        if self._evidence is None:
+            self._evidence = self._found()
+        return self._evidence
+
+    def _found(self) -> Evidence:
+        from workbench.runes.evidence import Evidence  # it needs Arrow, which a session need not
+        from workbench.runes.history import trust_sentence
+        from workbench.runes.records import RECORDS
+
+        if not ALIAS.fullmatch(self.alias):
+            allowed = "a batch's alias: a small letter, then small letters, digits and _"
+            raise InputError.field("alias", self.alias, allowed)
+        asked = {"alias": self.alias}
+        kept = self._workbench.query(KEPT, asked).rows()
+        kept = kept or self._workbench.query(KEPT, asked, fresh=True).rows()  # it may be new
+        if not kept:
+            raise InputError.field("alias", self.alias, self._known())
+        header = self._header()
+        trusted = header["source"].get("trusted")
+        RECORDS.read(self.alias, header["source"].get("sha256"))
+        held: dict[str, int] = msgspec.json.decode(kept[0]["tables"])
+        self.tables = tuple(held)
+        names = [name for name, rows in held.items() if rows]
+        return Evidence(
+            name=self.alias,
+            network=header["network"],
+            completeness=header["completeness"],
+            first_height=header["first_height"],
+            last_height=header["last_height"],
+            producer=header["source"]["producer"],
+            trust=None if trusted is None else trust_sentence(trusted),
+            covers=frozenset(header.get("covers") or self.tables),
+            tables={name: f'"{self.alias}"."{name}"' for name in names},
+            query=self._rows,
+        )
+
+    def _header(self) -> dict[str, Any]:
+        sql = f'SELECT decode(body) AS body FROM "{self.alias}".document'  # noqa: S608
+        document = msgspec.json.decode(self._workbench.query(sql).rows()[0]["body"])
+        header: dict[str, Any] = document["data"]["batch"]
+        return header
+
+    def _known(self) -> str:
+        known = [str(row["alias"]) for row in self._workbench.query(LISTED).rows()]
+        if not known:
+            return "the alias of a batch that the hub keeps; it keeps none: import a block first"
+        return "the alias of a batch that the hub keeps: " + ", ".join(known[:20])
+
+    def _rows(self, sql: str, params: Mapping[str, Any]) -> pyarrow.Table:
+        return self._workbench.query(sql, params).arrow()
+
+    def __repr__(self) -> str:
+        found = self.evidence()
+        return (
+            f"<KeptBatch {self.alias}: {found.network}, {found.span}, {found.completeness} level>"
+        )
+
+    def _repr_html_(self) -> str:
+        found = self.evidence()
+        facts = [
+            ("network", found.network),
+            ("blocks", found.span.removeprefix("blocks ")),
+            ("completeness", found.completeness),
+            ("source", found.producer),
+            ("tables", ", ".join(found.tables)),
+        ]
+        return markup.table((self.alias, ""), facts)
