@@ -55,6 +55,19 @@ class Page(BoardPage):
     async def shows(self, metric: str, subject: str, value: float | None) -> None:
         await self.until(lambda: self.sent("tick") and self.number(metric, subject) == value)
 
+    @property
+    def charted(self) -> set[tuple[str, str]]:
+        """The kinds of metrics and the subjects of the newest history."""
+        content, _buffers = self.sent("history")[-1]
+        return {(metric.split(".")[0], subject) for metric, subject, _count in content["series"]}
+
+    async def stored(self) -> None:
+        """Samples are shown before the hub's writer has them in the file: asks until it has."""
+        while self.charted != {("gpu", "0"), ("gpu", "1")}:
+            answered = len(self.sent("history"))
+            self.wants("refresh")
+            await self.until(lambda: len(self.sent("history")) > answered)  # noqa: B023
+
 
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncIterator[Endpoint]:
@@ -169,20 +182,16 @@ async def test_a_pause_stops_the_numbers_and_a_refresh_brings_one(
 
 
 async def test_another_view_window_or_choice_asks_for_its_history(page: Page) -> None:
-    def charted() -> set[tuple[str, str]]:
-        content, _buffers = page.sent("history")[-1]
-        return {(metric.split(".")[0], subject) for metric, subject, _count in content["series"]}
-
-    await page.shows("gpu.utilization", "0", 30.0)
-    page.wants("refresh")  # the first history may be from before the first sample
-    await page.until(lambda: charted() == {("gpu", "0"), ("gpu", "1")})
+    await page.stored()
     page.wants("select", gpus=["1"])
-    await page.until(lambda: charted() == {("gpu", "1")})
+    await page.until(lambda: page.charted == {("gpu", "1")})
     page.wants("view", view="llm")
-    await page.until(lambda: charted() == {("llm", ""), ("llm", "m@b")})
+    await page.until(lambda: page.charted == {("llm", ""), ("llm", "m@b")})
     page.wants("view", view="host")
     await page.until(
-        lambda: {kind for kind, _ in charted()} == {"host", "hub"} or charted() == {("host", "")}
+        lambda: (
+            {kind for kind, _ in page.charted} == {"host", "hub"} or page.charted == {("host", "")}
+        )
     )
     before = page.sent("history")[-1][0]
     page.wants("window", seconds=7 * 86_400)
@@ -193,7 +202,7 @@ async def test_another_view_window_or_choice_asks_for_its_history(page: Page) ->
     ("format", "read"), [("csv", pandas.read_csv), ("parquet", pandas.read_parquet)]
 )
 async def test_what_is_shown_is_exported(page: Page, format: str, read: Callable[..., Any]) -> None:
-    await page.until(lambda: len(page.sent("tick")) >= 2)
+    await page.stored()
     page.wants("select", gpus=["1"])
     page.wants("export", format=format, windowS=300)
     answer, (content,) = await page.reply("exported")
