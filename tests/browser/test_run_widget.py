@@ -78,6 +78,20 @@ def test_a_task_that_is_done_shows_its_table_and_has_no_button(
     assert bare.errors == []
 
 
+def test_a_task_that_is_first_heard_of_when_it_is_done_shows_its_result(
+    draw: Draw, mesh_state: dict[str, Any]
+) -> None:
+    widget = RunWidget(task_id=of(mesh_state, "done"))
+    (task,) = [each for each in mesh_state["tasks"] if each["taskId"] == widget.task_id]
+    late = {**mesh_state, "tasks": [], "opened": {}}
+    bare = draw(widget, late, viewport={"width": 900, "height": 900})
+    page = bare.page
+    page.wait_for_function("model.sent.some((one) => one.kind === 'open')")
+    page.evaluate("(task) => model.say({ kind: 'delta', n: 1, tasks: [task], logs: {} })", task)
+    expect(page.locator('.wb-state[data-state="done"]')).to_be_visible()
+    assert len(sent(page, "open")) == 2
+
+
 COUNTS = {
     "total": 40, "done": 21, "failed": 3, "cancelled": 1, "running": 2, "waiting": 13,
     "began": 1_700_000_000_000, "ended": 1_700_000_047_000,

@@ -70,7 +70,7 @@ class RunCard {
   #tasks({ now, tasks = [], logs = {} }, anew) {
     if (now) this.offset = now - Date.now();
     const task = tasks.find((one) => one.taskId === this.taskId);
-    const ended = task && this.task && !isOver(this.task) && isOver(task);
+    const ended = task && isOver(task) && !(this.task && isOver(this.task)); // or is first heard of
     if (task) this.#show(task);
     if (logs[this.taskId] && this.known) {
       this.known.lines.push(...logs[this.taskId]);
