@@ -1,6 +1,6 @@
 # Every way into the project. Each target sets up what it needs; run them in any order.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor run lab stop test thorough faults mutants check format bench docs lock browser clean
+.PHONY: help setup doctor run lab stop test faults mutants check format bench docs lock browser clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,13 +30,8 @@ browser: setup
 	@$(PY) tests/browser/chromium.py
 
 # More at once than there are cores: much of the time a test waits, for a page or a process.
-PYTEST := $(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder
-
-test: setup browser static  ## pass every test that fits into a quarter of an hour, browser included
-	@$(PYTEST) --part quick
-
-thorough: setup  ## pass the long tests of the Runes analysis, too
-	@$(PYTEST) --part thorough
+test: setup browser static  ## pass every test, browser included
+	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: static
 static: setup

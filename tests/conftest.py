@@ -68,33 +68,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for number, path in enumerate(several)
     }
     items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
-    part = config.getoption("--part")
-    if part is not None:
-        wanted = part == "thorough"
-        left_out = [item for item in items if item.nodeid.startswith(THOROUGH) is not wanted]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item.nodeid.startswith(THOROUGH) is wanted]
-
-
-THOROUGH = (
-    "tests/boards/test_runes.py",
-    "tests/notebooks/test_notebooks.py::test_an_analysis",
-    "tests/runes/questions/",
-    "tests/runes/sources/",
-    "tests/runes/test_audit.py",
-    "tests/runes/test_classify.py",
-    "tests/runes/test_cypher.py",
-    "tests/runes/test_embed.py",
-    "tests/runes/test_forecast.py",
-    "tests/runes/test_frames.py",
-    "tests/runes/test_report_numbers.py",
-    "tests/runes/test_runegpt.py",
-    "tests/session/test_reproduce.py",
-    "tests/test_docs.py::test_the_examples_run[models.md]",
-    "tests/test_docs.py::test_the_examples_run[reproduce-a-notebook.md]",
-)
-"""What `make thorough` runs and `make test` does not: together they would take too long."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--part", choices=("quick", "thorough"), help="one half of the suite")

@@ -27,7 +27,7 @@ from tests.llm.fake_server import faking
 from tests.llm.faulty_files import Files, busy, content, reset_after, short_by
 from tests.llm.hub_server import COMMIT, FakeHub, model, sibling
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 20 * ROUNDS)]
 
 PATIENCE_S = 60.0

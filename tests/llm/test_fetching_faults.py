@@ -23,7 +23,7 @@ from workbench.llm.part_file import NoSpace
 ROOT = Path(__file__).parent.parent.parent
 CHILD = Path(__file__).with_name("fetch_child.py")
 SIZE = 24_000_000
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 
 pytestmark = pytest.mark.faults
 
