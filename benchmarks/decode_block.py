@@ -29,9 +29,9 @@ SEED = 849_250
 ROOT = Path(__file__).parent.parent
 
 
-def made_block() -> bytes:
+def made_block(number: int = 0) -> bytes:
     """A coinbase and 4,999 transactions: mints, and one in five a transfer with two edicts."""
-    random = Random(SEED)
+    random = Random(SEED + number)
     rune = RuneId(840_000, 3)
     mint = encipher(Runestone(mint=rune, pointer=0))
     moves = [
