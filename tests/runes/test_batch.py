@@ -112,7 +112,12 @@ def test_amounts_survive_every_way_out_and_in(
 ) -> None:
     edicts = [edict(str(amount), edict_index=place) for place, amount in enumerate(asked)]
     etchings = [
-        etching(premine=str(cap or 0), **({} if cap is None else {"cap": str(cap)})) for cap in caps
+        etching(
+            rune_id=f"840000:{place}",
+            premine=str(cap or 0),
+            **({} if cap is None else {"cap": str(cap)}),
+        )
+        for place, cap in enumerate(caps, 1)
     ]
     batch = load_batch(document(edicts=edicts, etchings=etchings))
     path = tmp_path_factory.mktemp("batch") / way

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import Fault, InputError, shown
+from workbench.runes.repeats import repeat_faults
 from workbench.runes.rows import ROWS
 from workbench.runes.schema import SCHEMA_FILE
 from workbench.runes.tables import (
@@ -219,7 +220,7 @@ def _fits(text: str, column: Column) -> bool:
 
 
 def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
-    """What no type can say: heights in the batch's range, rune ids that can exist."""
+    """What no type can say: heights in the range, rune ids that can exist, nothing twice."""
     if first > last:
         yield Fault("first_height", shown(first), f"integer from 0 to last_height {last}")
     for name in (*_OWN_RANGE, "etchings"):
@@ -230,6 +231,8 @@ def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Ite
             yield Fault(f"tables.{name}[{row}].height", shown(heights[row].as_py()), allowed)
     for name, column in rune_columns():
         yield from _impossible_ids(name, column, tables[name][column])
+    for name, table in tables.items():
+        yield from repeat_faults(name, table)
 
 
 def rune_columns() -> Iterator[tuple[str, str]]:

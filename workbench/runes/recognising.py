@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import InputError
+from workbench.errors import Fault, InputError
 from workbench.runes.amounts import amount_columns, parse_amounts
 from workbench.runes.faults import refuse, table_faults
+from workbench.runes.repeats import repeat_faults
 from workbench.runes.tables import ARROW, TABLES, Column
 
 
@@ -43,7 +45,7 @@ def taken(name: str, table: pa.Table) -> pa.Table:
     for column in TABLES[name]:
         arrays.extend(_arrays(name, column, table))
     whole = pa.Table.from_arrays(arrays, schema=_loose(name))
-    refuse(table_faults(name, whole))
+    refuse(chain(table_faults(name, whole), repeat_faults(name, whole)))
     return whole
 
 
@@ -62,7 +64,10 @@ def _arrays(name: str, column: Column, table: pa.Table) -> list[Any]:
             return [table[field.name].cast(field.type) for field in column.fields]
         if column.name in found:
             return list(_halves(table[column.name]))
-    except (pa.ArrowException, InputError, ValueError) as error:
+    except InputError as error:  # of an amount: which, and what is allowed, is said here
+        field, value = f"tables.{name}.{column.name}", error.values.get("value", str(error))
+        raise InputError.of([Fault(field, str(value), column.kind.rule)]) from None
+    except (pa.ArrowException, ValueError) as error:
         field = f"tables.{name}.{column.name}"
         raise InputError.field(field, str(error), column.kind.rule) from None
     if not column.optional:

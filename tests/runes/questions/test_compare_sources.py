@@ -239,8 +239,8 @@ _HELD = st.lists(
 def test_any_balances_agree_with_a_naive_comparison(one: Told, two: Told) -> None:
     def by_script(held: Told) -> dict[str, pa.Table]:
         whole = Rows()
-        for rune, whose, amount in held:
-            whole.add("balances", rune, None, whose.encode().hex(), None, amount)
+        for place, (rune, whose, amount) in enumerate(held):
+            whole.add("balances", rune, None, whose.encode().hex(), f"a{place}", amount)
         return {"balances": whole.tables()["balances"]}
 
     answer = compare_sources(by_script(one), by_script(two))

@@ -1,0 +1,69 @@
+"""Rows that stand twice in a table that has one for each thing: what they say would count twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from workbench.errors import Fault
+
+ONE_EACH: dict[str, tuple[tuple[str, ...], ...]] = {
+    "blocks": (("height",),),
+    "etchings": (("rune_id",),),
+    "runestones": (("height", "tx_index"),),
+    "mints": (("height", "tx_index"), ("txid",)),
+    "balances": (("rune_id", "outpoint"), ("rune_id", "script", "address")),
+    "entries": (("rune_id",),),
+    "prices": (("rune_id", "taken_at", "unit"),),
+}
+"""By what a table has one row: by the first columns, and by the next where one of them is null. A
+transaction mints once; a holder without an output, a script or an address may be several."""
+MOST = 100
+_PLACE = ("height", "tx_index")
+
+
+def repeat_faults(name: str, table: pa.Table) -> Iterator[Fault]:
+    """The faults of a table of a batch in which a thing has several rows."""
+    rest, rows = table, np.arange(table.num_rows)
+    for keys in ONE_EACH.get(name, ()):
+        known = _said(rest, keys)
+        for row, first in islice(_repeats(rest, rows, known, keys), MOST):
+            values = ((key, table[key][row].as_py()) for key in keys)
+            told = ", ".join(f"{key} {value}" for key, value in values if value is not None)
+            allowed = f"one row for each {', '.join(keys)}"
+            yield Fault(f"tables.{name}[{row}]", f"{told} again, as in row {first}", allowed)
+        rest, rows = rest.filter(pa.array(~known)), rows[~known]
+
+
+def _said(table: pa.Table, keys: tuple[str, ...]) -> Any:
+    """Where a row says what tells it from others: all of the keys, of a holder either."""
+    valid = [table[key].is_valid().to_numpy() for key in keys]
+    if keys[1:] == ("script", "address"):
+        return valid[1] | valid[2]
+    return np.logical_and.reduce(valid)
+
+
+def _repeats(
+    table: pa.Table, rows: Any, known: Any, keys: tuple[str, ...]
+) -> Iterator[tuple[int, int]]:
+    """(row, the one that it repeats), as few as there are: nearly always none."""
+    if not known.any():
+        return
+    some = table if known.all() else table.filter(pa.array(known))
+    if keys == _PLACE:
+        places = some["height"].to_numpy().astype(np.uint64) << 32
+        places |= some["tx_index"].to_numpy().astype(np.uint64)
+        if (places[1:] > places[:-1]).all() or np.unique(places).size == places.size:
+            return
+    elif some.group_by(list(keys)).aggregate([]).num_rows == some.num_rows:
+        return
+    firsts: dict[tuple[Any, ...], int] = {}
+    columns = [some[key].to_pylist() for key in keys]
+    for row, value in zip(rows[known].tolist(), zip(*columns, strict=True), strict=True):
+        first = firsts.setdefault(value, row)
+        if first != row:
+            yield row, first
