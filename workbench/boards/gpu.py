@@ -11,9 +11,8 @@ from workbench.boards.board import DeskBoard, show
 from workbench.boards.gpu_desk import GpuDesk
 from workbench.boards.gpu_view import GpuView, catalogue
 from workbench.boards.home import Home
-from workbench.boards.hub_watch import LINK_STATES, said
+from workbench.boards.hub_watch import LINK_STATES
 from workbench.clients.hub import HubClient
-from workbench.errors import WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.gpu import GpuPanel
@@ -155,7 +154,7 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
             self._show_stale()
         super()._show_link(name, data)
 
-    # Intents, at home; whatever may fail fails in front of the reader
+    # Intents, at home
 
     def _watched(self, watched: bool) -> None:
         options = dict(self.widget.options)
@@ -165,22 +164,14 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
         else:
             self._runtime.call(self._rest)
 
-    def _intent(self, content: dict[str, Any], _buffers: Sequence[memoryview]) -> None:
-        try:
-            self._act(str(content.get("kind")), content)
-        except WorkbenchError as error:
-            self.widget.problem = said(error)
-
-    def _act(self, kind: str, content: dict[str, Any]) -> None:
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
         if kind in ("configure", "pause", "view", "select", "window"):
             self._asked_desk()
             self._runtime.call(self._choose, kind, dict(self.widget.options))
-        elif kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
         elif kind in ("refresh", "alertsPage", "saveRule", "deleteRule", "unload", "export"):
             self._work(kind, content)
+        else:
+            super()._act(kind, content, buffers)
 
     def _work(self, kind: str, content: dict[str, Any]) -> None:
         self._spawn(self._asked_desk().do(kind, content))

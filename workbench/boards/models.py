@@ -9,10 +9,9 @@ from typing import Any
 from workbench.boards.board import DeskBoard, show, shown
 from workbench.boards.chat import ChatBoard
 from workbench.boards.home import Home
-from workbench.boards.hub_watch import LINK_STATES, said
+from workbench.boards.hub_watch import LINK_STATES
 from workbench.boards.models_desk import VERBS, ModelsDesk
 from workbench.clients.hub import HubClient
-from workbench.errors import WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.models import ModelsWidget
@@ -147,24 +146,14 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
     def _flush(self) -> None:
         """Each trait was set as it was told."""
 
-    # Intents, at home; whatever may fail fails in front of the reader
+    # Intents, at home
 
     def _watched(self, watched: bool) -> None:
         if watched:
             self._runtime.call(self._look)
 
-    def _intent(self, content: dict[str, Any], _buffers: Sequence[memoryview]) -> None:
-        try:
-            self._act(str(content.get("kind")), content)
-        except WorkbenchError as error:
-            self.widget.problem = said(error)
-
-    def _act(self, kind: str, content: dict[str, Any]) -> None:
-        if kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
-        elif kind == "seen":
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        if kind == "seen":
             self.widget.problem = None
         elif kind == "closeFound":
             self._runtime.call(self._asked_desk().forget_found)
@@ -177,6 +166,8 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
             self._say_chat({"model": content.get("model"), "where": "console"})
         elif kind in INTENTS:
             self._work(kind, content)
+        else:
+            super()._act(kind, content, buffers)
 
     def _work(self, kind: str, content: Mapping[str, Any]) -> None:
         self._spawn(self._asked_desk().do(kind, content))

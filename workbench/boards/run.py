@@ -80,13 +80,8 @@ class RunBoard(TasksBoard[RunWidget]):
         self._watch.show_link(name, data, now, endpoint=self._client().endpoint, url="")
 
     def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        kind = content.get("kind")
-        if kind == "open":
-            self._open(self._task_id)
-        elif kind == "cancel":
-            self._begin_cancel(self._task_id)
-        elif kind == "metrics":
-            self._spawn(self._measure(self._task_id))
+        """Of this one task, whatever a page names."""
+        super()._intent({**content, "taskId": self._task_id}, buffers)
 
 
 def show_run(workbench: Workbench, task_id: str) -> RunWidget:
