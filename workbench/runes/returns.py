@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from workbench.runes.evidence import Evidence
 
-NEEDED = frozenset(("inputs", "allocations"))
+NEEDED = ("inputs", "allocations")
 
 _PLACE = "height::UBIGINT * 4294967296 + tx_index::UBIGINT AS place"
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_share
 
 SHOWN_POINTS = 500
 
@@ -48,7 +49,7 @@ _PARTS = (
 def block_share(batch: Evidence) -> Answer:
     """The share of Runes messages in each block's transactions, virtual size and fees, and its
     fees held against what its coinbase claims."""
-    batch.has("block_share", "blocks")
+    batch.needs_rows("block_share", "blocks")
     table = batch.rows(_BLOCKS)
     rows = table.to_pylist()
     sums = {of: _sums(rows, part, whole) for of, part, whole in _PARTS}

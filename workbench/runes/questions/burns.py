@@ -11,10 +11,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.standing import place_of
+from workbench.runes.saying import said_amount
 
 TITLE = "What was burned, and why?"
 CENOTAPH = "cenotaph"
@@ -115,8 +116,7 @@ def burns(
 ) -> Answer:
     """Says how much of each rune was burned, by cause, and by the flaw where a cenotaph did it;
     and how many cenotaphs there were, and what they paid."""
-    batch.needs("burns")
-    batch.must_hold("burns", "events")
+    batch.needs("burns", "events")
     wanted = None if rune is None else batch.rune(rune)
     which = wanted.id if wanted else None
     rows = _burned(batch, which)

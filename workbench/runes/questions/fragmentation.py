@@ -11,10 +11,11 @@ from msgspec import Meta
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER
+from workbench.runes.saying import said_share
 
 BLOCKS_A_DAY = 144
 LONG_DAYS = 155

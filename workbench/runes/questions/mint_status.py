@@ -12,11 +12,12 @@ from msgspec import Meta
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.pace import DAY, blocks_of, recent
 from workbench.runes.questions.standing import Standing, place_of, standings
+from workbench.runes.saying import said_share
 
 TITLE = "Can it be minted, and until when?"
 AMOUNTS = ("mints", "cap", "remaining")
@@ -167,8 +168,7 @@ def mint_status(
 ) -> Answer:
     """Says whether each rune can be minted in the next block, why not, how much of its cap is
     used, and when it will be used up at the pace of the last 144 blocks."""
-    batch.needs("mint_status")
-    batch.must_hold("mint_status", "entries")
+    batch.needs("mint_status", "entries")
     wanted = None if rune is None else batch.rune(rune)
     height = _next_height(batch)
     fresh = recent(batch, wanted.id if wanted else None, DAY)

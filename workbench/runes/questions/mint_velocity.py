@@ -79,7 +79,7 @@ def mint_velocity(
 ) -> Answer:
     """Says how many mints the last 1, 6 and 144 blocks hold, what part of their transactions that
     is, and in how many blocks the pace halves."""
-    batch.must_hold("mint_velocity", "mints")
+    batch.needs("mint_velocity", "mints", state=False)
     wanted = None if rune is None else batch.rune(rune)
     which, name = (None, None) if wanted is None else (wanted.id, wanted.name)
     blocks = _blocks(batch, which)

@@ -59,8 +59,8 @@ def similar_names(
     """Names that look like a rune's: other spacers, the same words, doubled letters, or near by
     n-gram cosine and edit distance."""
     if rune is None:
-        batch.needs("similar_names", "etchings", "balances")
-    batch.has("similar_names", "etchings")
+        batch.needs("similar_names", "balances")
+    batch.needs_rows("similar_names", "etchings")
     names = batch.rows(_NAMES).to_pylist()
     _add_holders(batch, names)
     _add_keys(names)

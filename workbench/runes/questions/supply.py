@@ -10,10 +10,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
 from workbench.runes.questions.standing import Standing, product, standings
+from workbench.runes.saying import said_amount, said_share
 
 TITLE = "How much is there, and how much can there be?"
 BUCKETS = 10
@@ -102,8 +103,7 @@ def supply(
 ) -> Answer:
     """Says how much of each rune there is, circulates and can ever be, and what part of it was
     premined."""
-    batch.needs("supply")
-    batch.must_hold("supply", "entries")
+    batch.needs("supply", "entries")
     wanted = None if rune is None else batch.rune(rune)
     found = [_Supply(one) for one in standings(batch, wanted.id if wanted else None)]
     found.sort(key=_by_premine)

@@ -9,9 +9,10 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.saying import said_amount, said_share
 
 SHOWN_BARS = 20
 AMOUNTS = ("gross", "net", "sent", "issued", "burned")
@@ -123,7 +124,7 @@ def volume(
     """Says how much of a rune outputs received, and how much of it reached another script."""
     batch.needs("volume", "allocations")
     if per == "day":
-        batch.has("volume per day", "blocks")
+        batch.needs_rows("volume per day", "blocks")
     wanted = None if rune is None else batch.rune(rune)
     only = None if wanted is None else wanted.id
     known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
