@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.tables import MAX_HEIGHT
+from workbench.runes.kinds import MAX_HEIGHT
 
 _BIAS = f"{2**120}::HUGEINT"
 _HELD = f"""

@@ -13,6 +13,7 @@ import msgspec
 
 from workbench.core.rune import SPACER, SpacedRune, rune_number
 from workbench.errors import InputError
+from workbench.runes.kinds import DIVISIBILITY, RUNE_ID, SPACERS, rule_pattern
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.shapes import (
     About,
@@ -33,7 +34,6 @@ from workbench.runes.sources.shapes import (
     unsigned,
     with_keys,
 )
-from workbench.runes.tables import DIVISIBILITY, RUNE_ID, SPACERS, rule_pattern
 
 Truth = bool | Literal["t", "f", "true", "false"]
 _TRUE = (True, "t", "true")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from workbench.runes.kinds import DIVISIBILITY
 from workbench.runes.sources.shapes import (
     About,
     Address,
@@ -32,7 +33,6 @@ from workbench.runes.sources.shapes import (
     unsigned,
     with_keys,
 )
-from workbench.runes.tables import DIVISIBILITY
 
 DOG = "840000:3"
 

@@ -17,8 +17,7 @@ import msgspec
 from workbench.core.rune import SPACER, RuneId, SpacedRune, parse_amount
 from workbench.errors import InputError
 from workbench.runes.amounts import AMOUNT_RULE, MAX_AMOUNT
-from workbench.runes.rows import python_type
-from workbench.runes.tables import (
+from workbench.runes.kinds import (
     ADDRESS,
     COUNT,
     DIVISIBILITY,
@@ -30,6 +29,7 @@ from workbench.runes.tables import (
     U64,
     Kind,
 )
+from workbench.runes.rows import python_type
 
 if TYPE_CHECKING:
     TxId = str
