@@ -9,7 +9,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
-from workbench.runes.saying import said_share
+from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 500
 
@@ -176,8 +176,7 @@ def _explanation(batch: Evidence, facts: dict[str, Any], outside: int) -> Explan
         for says, of in lacking.items()
         if facts[f"{of}_known"] < blocks
     ]
-    if outside:
-        missing.append(f"the blocks of {outside:,} Runes messages: these do not count")
+    missing += said_counts(("the blocks of {count} Runes messages: these do not count", outside))
     if "runestones" not in batch.tables:
         missing.append("any Runes message: there was none, or the producer left them out")
     return Explanation(

@@ -15,7 +15,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.standing import place_of
-from workbench.runes.saying import said_amount
+from workbench.runes.saying import said_amount, said_counts
 
 TITLE = "What was burned, and why?"
 CENOTAPH = "cenotaph"
@@ -255,11 +255,10 @@ def _missing(rows: list[dict[str, Any]], totals: dict[str, int]) -> tuple[str, .
     """What the batch does not say of how many burns, and where it contradicts itself."""
     sums = _sums(rows)
     flawless = [row for row in rows if row["cause"] == CENOTAPH and row["flaw"] is None]
-    counts = (
+    return said_counts(
         (_AMOUNT, sum(row["unknown"] for row in rows)),
         (_CAUSE, sum(row["events"] for row in rows if row["cause"] is None)),
         (_FLAW, sum(row["events"] for row in flawless)),
         (_EARLIER, sum(total > sums.get(rune, 0) for rune, total in totals.items())),
         (_EXCESS, sum(total < sums.get(rune, 0) for rune, total in totals.items())),
     )
-    return tuple(template.format(count=count) for template, count in counts if count)

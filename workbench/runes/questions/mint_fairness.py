@@ -13,7 +13,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
-from workbench.runes.saying import said_share
+from workbench.runes.saying import said_counts, said_share
 
 TITLE = "How fair is the mint?"
 
@@ -285,11 +285,9 @@ def _missing(state: bool, facts: dict[str, Any]) -> tuple[str, ...]:
     said.append(_NO_INPUTS if facts["chained"] is None else _CHAIN_SEEN)
     if facts["first_share"] is None:
         said.append(_NO_EARLY)
-    for template, count in (
+    counts = said_counts(
         (_NO_FEES, facts["mints"] - facts["priced"]),
         (_NO_RECEIVER, facts["without_receiver"]),
         (_UNDECIDED, facts["undecided"]),
-    ):
-        if count:
-            said.append(template.format(count=count))
-    return tuple(said)
+    )
+    return (*said, *counts)

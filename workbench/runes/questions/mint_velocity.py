@@ -14,6 +14,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
 from workbench.runes.questions.pace import DAY, blocks_of
+from workbench.runes.saying import said_counts
 
 TITLE = "How fast is it minted?"
 WINDOWS = (1, 6, DAY)
@@ -171,10 +172,9 @@ def _figure(blocks: pa.Table) -> Figure:
 
 def _missing(state: bool, blocks: pa.Table) -> tuple[str, ...]:
     """What the batch does not say."""
-    counts = (
+    said = said_counts(
         (_SHORT, DAY - blocks.num_rows),
         (_NO_BLOCKS, blocks["transactions"].null_count),
         (_UNDECIDED, sum(blocks["undecided"].to_pylist())),
     )
-    said = [template.format(count=count) for template, count in counts if count]
-    return tuple(said if state else [_ASKED_ONLY, *said])
+    return said if state else (_ASKED_ONLY, *said)
