@@ -48,7 +48,7 @@ class Board(ABC, Generic[Widget]):
 
     `work` names the board's background work. A board makes what is its own, then calls
     `_start`. Its `_live`, `_heard` and `_reconnect` run on the runtime's thread; `_take`,
-    `_flush`, `_show_link` and `_intent` at home.
+    `_flush`, `_show_link` and `_act` at home.
     """
 
     def __init__(
@@ -123,6 +123,25 @@ class Board(ABC, Generic[Widget]):
         """What was told; a board takes its own kinds first, the rest are traits."""
         setattr(self.widget, name, data)
 
+    # What a person wants, at home
+
+    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        """Whatever may fail fails in front of the reader."""
+        try:
+            self._act(str(content.get("kind")), content, buffers)
+        except WorkbenchError as error:
+            self._refuse(content, error)
+
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        """What every page may want; a board takes its own kinds first, and leaves others alone."""
+        if kind == "startHub":
+            self._start_hub()
+        elif kind == "restartHub":
+            self._restart_hub()
+
+    def _refuse(self, _content: Mapping[str, Any], error: WorkbenchError) -> None:
+        self._take("problem", said(error))
+
     def _start_hub(self) -> None:
         """At a person's word."""
         if self._workbench is not None:
@@ -155,10 +174,6 @@ class Board(ABC, Generic[Widget]):
     @abstractmethod
     def _show_link(self, name: str, data: Mapping[str, Any]) -> None:
         """How the connection is."""
-
-    @abstractmethod
-    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        """What a person wants."""
 
 
 class DeskBoard(Board[Widget], Generic[Widget, AnyDesk]):

@@ -171,20 +171,18 @@ class ChatBoard(DeskBoard[ChatWidget, ChatDesk]):
 
     # Intents
 
-    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        handler = self._HANDLERS.get(str(content.get("kind")))
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        handler = self._HANDLERS.get(kind)
         if handler is None:
-            return
-        try:
+            super()._act(kind, content, buffers)
+        else:
             handler(self, content)
-        except WorkbenchError as error:
-            self._refuse(content, error)
 
     def _refuse(self, content: Mapping[str, Any], error: WorkbenchError) -> None:
         if content.get("kind") == "send":
             self.widget.reply("refused", clientId=content.get("clientId"), error=said(error))
         else:
-            self.widget.problem = said(error)
+            super()._refuse(content, error)
 
     def _send(self, content: dict[str, Any]) -> None:
         attachments = self._attached(content.get("attachments"))
@@ -250,8 +248,6 @@ class ChatBoard(DeskBoard[ChatWidget, ChatDesk]):
         "rename": _settings,
         "settings": _settings,
         "create": _create,
-        "startHub": lambda board, _content: board._start_hub(),
-        "restartHub": lambda board, _content: board._restart_hub(),
         **dict.fromkeys(
             (
                 *("stop", "regenerate", "edit", "open", "delete", "export", "search", "older"),

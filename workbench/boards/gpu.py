@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from workbench.boards.board import DeskBoard, show
+from workbench.boards.board import show
 from workbench.boards.gpu_desk import GpuDesk
 from workbench.boards.gpu_view import GpuView, catalogue
 from workbench.boards.home import Home
-from workbench.boards.hub_watch import LINK_STATES, said
+from workbench.boards.hub_watch import LINK_STATES
+from workbench.boards.looked_at import LookedAtBoard
 from workbench.clients.hub import HubClient
-from workbench.errors import WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.gpu import GpuPanel
 
-LOOK_S = 1.0
-HUB_LOOK_S = 2.0
 
-
-class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
+class GpuBoard(LookedAtBoard[GpuPanel, GpuDesk]):
     """Wires one GpuPanel to a hub: the view at home, the GpuDesk on the runtime's thread.
 
     Metrics are followed while a page looks; a hidden one costs the kernel nothing.
@@ -38,9 +34,7 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
         panel = GpuPanel(dispatch=home.call, catalogue=catalogue())
         super().__init__(home, panel, "metrics board", session=session, background=background)
         self._frames: deque[dict[str, Any]] = deque(maxlen=1)
-        self._looked_at = asyncio.Event()
         self.view = GpuView()
-        self.widget.on_watched(self._watched)
         self._start()
 
     # On the runtime's thread
@@ -55,7 +49,7 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
         if self.widget.watched:
             desk.follow()
         await client.connect(wait_s=0)
-        await self._keep_fresh(workbench, desk)
+        await self._keep_fresh(workbench)
 
     def _heard(self, name: str, data: dict[str, Any]) -> None:
         self._tell(name, data)
@@ -70,22 +64,10 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
         self._frames.append(frame)
         self._tell("missed" if missed else "metrics", None)
 
-    async def _keep_fresh(self, workbench: Workbench, desk: GpuDesk) -> None:
-        """While a page looks: a hub that falls silent is said, one that went and came is found."""
-        looked = 0.0
-        while True:
-            await self._looked_at.wait()
-            await asyncio.sleep(LOOK_S)
-            looked += LOOK_S
-            if not self.widget.watched:
-                self._looked_at.clear()
-                desk.leave()
-            elif desk.client.connected:
-                if desk.overdue:
-                    self._tell("stale", None)
-            elif looked >= HUB_LOOK_S:
-                looked = 0.0
-                await self._watch.look(workbench)
+    def _freshen(self) -> None:
+        """A hub that falls silent is said."""
+        if self._asked_desk().overdue:
+            self._tell("stale", None)
 
     def _look(self, options: Mapping[str, Any]) -> None:
         """A page looks (again)."""
@@ -96,7 +78,7 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
             self._spawn(self._desk.do("catchUp", {}))
 
     def _rest(self) -> None:
-        self._looked_at.clear()
+        super()._rest()
         if self._desk is not None:
             self._desk.leave()
 
@@ -155,7 +137,7 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
             self._show_stale()
         super()._show_link(name, data)
 
-    # Intents, at home; whatever may fail fails in front of the reader
+    # Intents, at home
 
     def _watched(self, watched: bool) -> None:
         options = dict(self.widget.options)
@@ -165,22 +147,14 @@ class GpuBoard(DeskBoard[GpuPanel, GpuDesk]):
         else:
             self._runtime.call(self._rest)
 
-    def _intent(self, content: dict[str, Any], _buffers: Sequence[memoryview]) -> None:
-        try:
-            self._act(str(content.get("kind")), content)
-        except WorkbenchError as error:
-            self.widget.problem = said(error)
-
-    def _act(self, kind: str, content: dict[str, Any]) -> None:
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
         if kind in ("configure", "pause", "view", "select", "window"):
             self._asked_desk()
             self._runtime.call(self._choose, kind, dict(self.widget.options))
-        elif kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
         elif kind in ("refresh", "alertsPage", "saveRule", "deleteRule", "unload", "export"):
             self._work(kind, content)
+        else:
+            super()._act(kind, content, buffers)
 
     def _work(self, kind: str, content: dict[str, Any]) -> None:
         self._spawn(self._asked_desk().do(kind, content))

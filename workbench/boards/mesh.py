@@ -157,29 +157,17 @@ class MeshBoard(SubmittingBoard[MeshWidget]):
         self.widget.state.merge_history(rows)
         self._flush()
 
-    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        kind, task_id = content.get("kind"), str(content.get("taskId"))
-        if kind == "upload":
-            self._uploads.handle(content, buffers)
-        elif kind == "submit":
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        task_id = str(content.get("taskId"))
+        if kind == "submit":
             self._labels[task_id] = without_secrets(str(content.get("input") or ""))
             self._spawn(self._submit(content))
-        elif kind == "rerun":
-            self._rerun(str(content.get("of")), task_id)
-        elif kind == "cancel":
-            self._begin_cancel(task_id)
-        elif kind == "open":
-            self._open(task_id)
-        elif kind == "metrics":
-            self._spawn(self._measure(task_id))
         elif kind == "older":
             self._spawn(self._refresh(self.widget.state.oldest_ms))
-        elif kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
         elif kind == "connect":
             self._spawn(self._connect(content))
+        else:
+            super()._act(kind, content, buffers)
 
     def _rerun(self, earlier: str, task_id: str) -> None:
         task = self.widget.state.task(earlier) or {}

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from workbench.boards.board import DeskBoard, show, shown
+from workbench.boards.board import show, shown
 from workbench.boards.chat import ChatBoard
 from workbench.boards.home import Home
-from workbench.boards.hub_watch import LINK_STATES, said
+from workbench.boards.hub_watch import LINK_STATES
+from workbench.boards.looked_at import LOOK_S, LookedAtBoard
 from workbench.boards.models_desk import VERBS, ModelsDesk
 from workbench.clients.hub import HubClient
-from workbench.errors import WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.models import ModelsWidget
 
 DRAW_S = 0.2
-LOOK_S = 1.0
-HUB_LOOK_S = 2.0
 CARDS_S = 30.0
 """What is free of GPU, memory and disk is asked for again so often."""
 CONTEXT = (16, 16_777_216)
@@ -33,7 +30,7 @@ def no_console(_model: str) -> bool:
     return False
 
 
-class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
+class ModelsBoard(LookedAtBoard[ModelsWidget, ModelsDesk]):
     """Wires one ModelsWidget to a hub. Downloads belong to the hub: closing this ends none.
 
     While no page looks, nothing is drawn and no card is asked for.
@@ -57,8 +54,7 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
             background=background,
         )
         self._chat = chat
-        self._looked_at = asyncio.Event()
-        self.widget.on_watched(self._watched)
+        self._shown_s = 0.0  # since what is free was last asked for
         self._start()
 
     # On the runtime's thread
@@ -66,12 +62,12 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
     async def _live(self) -> None:
         workbench = await self._session()
         client = HubClient(locate=lambda: (workbench.hub.ws, workbench.hub.token))
-        desk = self._desk = ModelsDesk(client, self._tell)
+        self._desk = ModelsDesk(client, self._tell)
         self._hear(client, *LINK_STATES, "chat")
         if self.widget.watched:
             self._looked_at.set()
         await client.connect(wait_s=0)
-        await self._keep_fresh(workbench, desk)
+        await self._keep_fresh(workbench)
 
     def _heard(self, name: str, data: dict[str, Any]) -> None:
         if name != "chat":
@@ -90,22 +86,11 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
         if isinstance(downloads, list):
             self._tell("downloads", downloads)
 
-    async def _keep_fresh(self, workbench: Workbench, desk: ModelsDesk) -> None:
-        """While a page looks: what is free is told anew, a hub that went and came is found."""
-        looked = 0.0
-        while True:
-            await self._looked_at.wait()
-            await asyncio.sleep(LOOK_S)
-            looked += LOOK_S
-            if not self.widget.watched:
-                self._looked_at.clear()
-            elif desk.client.connected:
-                if looked >= CARDS_S:
-                    looked = 0.0
-                    self._work("cards", {})
-            elif looked >= HUB_LOOK_S:
-                looked = 0.0
-                await self._watch.look(workbench)
+    def _freshen(self) -> None:
+        self._shown_s += LOOK_S
+        if self._shown_s >= CARDS_S:
+            self._shown_s = 0.0
+            self._work("cards", {})
 
     def _look(self) -> None:
         """A page looks (again)."""
@@ -147,24 +132,14 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
     def _flush(self) -> None:
         """Each trait was set as it was told."""
 
-    # Intents, at home; whatever may fail fails in front of the reader
+    # Intents, at home
 
     def _watched(self, watched: bool) -> None:
         if watched:
             self._runtime.call(self._look)
 
-    def _intent(self, content: dict[str, Any], _buffers: Sequence[memoryview]) -> None:
-        try:
-            self._act(str(content.get("kind")), content)
-        except WorkbenchError as error:
-            self.widget.problem = said(error)
-
-    def _act(self, kind: str, content: dict[str, Any]) -> None:
-        if kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
-        elif kind == "seen":
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        if kind == "seen":
             self.widget.problem = None
         elif kind == "closeFound":
             self._runtime.call(self._asked_desk().forget_found)
@@ -177,6 +152,8 @@ class ModelsBoard(DeskBoard[ModelsWidget, ModelsDesk]):
             self._say_chat({"model": content.get("model"), "where": "console"})
         elif kind in INTENTS:
             self._work(kind, content)
+        else:
+            super()._act(kind, content, buffers)
 
     def _work(self, kind: str, content: Mapping[str, Any]) -> None:
         self._spawn(self._asked_desk().do(kind, content))

@@ -16,10 +16,13 @@ from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.session.attaching import attach
 from workbench.widgets.mesh_events import fold, history_row
+from workbench.widgets.mesh_state import TERMINAL
 from workbench.widgets.run import RunWidget
 
 LOOKED_AT = 200
 """Of the node's history: when an older task began and what it was given is not shown."""
+LOOKED_AT_AGAIN = 10
+"""Once it is known when the task was sent."""
 
 
 class RunBoard(TasksBoard[RunWidget]):
@@ -49,19 +52,28 @@ class RunBoard(TasksBoard[RunWidget]):
             await attach(mesh, self._task_id)
             self._tell("connected", {})
             self._tell("models", await mesh.models())
-            await self._catch_up(mesh)
+            listed = await self._listed(mesh, LOOKED_AT)
+            self._catch_up(mesh, listed)
             with contextlib.suppress(WorkbenchError):  # how it ended came as an event
                 await mesh.result(self._task_id)
-            await self._catch_up(mesh)
+            if listed and listed[0]["state"] not in TERMINAL:
+                before = listed[0]["submittedAt"] + 1
+                listed = await self._listed(mesh, LOOKED_AT_AGAIN, before)
+            self._catch_up(mesh, listed)
         finally:
             self._hear_no_more()
 
-    async def _catch_up(self, mesh: MeshClient) -> None:
+    async def _listed(
+        self, mesh: MeshClient, limit: int, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The task as its node lists it; nothing where it is none of those looked at."""
+        rows = await mesh.tasks(limit=limit, before=before)
+        return [history_row(row) for row in rows if row.get("taskId") == self._task_id]
+
+    def _catch_up(self, mesh: MeshClient, listed: list[dict[str, Any]]) -> None:
         """What was said before this board listened: the log so far, and what the node lists."""
         lines = mesh.get_task_logs(self._task_id)
-        rows = await mesh.tasks(limit=LOOKED_AT)
-        found = [history_row(row) for row in rows if row.get("taskId") == self._task_id]
-        self._home.call(partial(self._merge, lines, found))
+        self._home.call(partial(self._merge, lines, listed))
 
     def _heard(self, name: str, data: dict[str, Any]) -> None:
         if data.get("taskId") in (None, self._task_id):
@@ -80,13 +92,8 @@ class RunBoard(TasksBoard[RunWidget]):
         self._watch.show_link(name, data, now, endpoint=self._client().endpoint, url="")
 
     def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        kind = content.get("kind")
-        if kind == "open":
-            self._open(self._task_id)
-        elif kind == "cancel":
-            self._begin_cancel(self._task_id)
-        elif kind == "metrics":
-            self._spawn(self._measure(self._task_id))
+        """Of this one task, whatever a page names."""
+        super()._intent({**content, "taskId": self._task_id}, buffers)
 
 
 def show_run(workbench: Workbench, task_id: str) -> RunWidget:

@@ -188,25 +188,15 @@ class RunesBoard(SubmittingBoard[RunesWidget]):
         endpoint = self._client().endpoint
         self._watch.show_link(name, data, self.widget.state.now_ms(), endpoint=endpoint, url="")
 
-    def _intent(self, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
-        kind, task_id = content.get("kind"), str(content.get("taskId"))
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        task_id = str(content.get("taskId"))
         alias, text = str(content.get("alias") or ""), str(content.get("text") or "")
         if kind == "look":
             self._runtime.call(self._looked_at.set)
-        elif kind == "upload":
-            self._uploads.handle(content, buffers)
         elif kind == "ask":
             self._ask(task_id, alias, content)
         elif kind == "import":
             self._import(task_id, content)
-        elif kind == "rerun":
-            self._rerun(str(content.get("of")), task_id)
-        elif kind == "cancel":
-            self._begin_cancel(task_id)
-        elif kind == "open":
-            self._open(task_id)
-        elif kind == "metrics":
-            self._spawn(self._measure(task_id))
         elif kind == "batches":
             self._spawn(self._list_batches())
         elif kind == "about":
@@ -217,10 +207,8 @@ class RunesBoard(SubmittingBoard[RunesWidget]):
             task = self.widget.state.task(task_id) or {}
             table, model = str(content.get("table") or ""), str(task.get("model") or "")
             self._spawn(self._export(task_id, model, table, content.get("format")))
-        elif kind == "startHub":
-            self._start_hub()
-        elif kind == "restartHub":
-            self._restart_hub()
+        else:
+            super()._act(kind, content, buffers)
 
     def _ask(self, task_id: str, alias: str, asked: Mapping[str, Any]) -> None:
         self._mine.add(task_id)

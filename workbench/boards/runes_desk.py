@@ -16,12 +16,13 @@ from workbench.boards.table_file import Exported, Format, table_file
 from workbench.clients.answer import QueryResult
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence
-from workbench.session.batches import LISTED, KeptBatch
+from workbench.session.batches import KeptBatch
 
 FOUND_RUNES = 20
 EXPORT_ROWS = 500_000
 KNOWN_BATCHES = 16
 
+_BATCHES = "SELECT alias, tables, created_at FROM batches ORDER BY created_at DESC LIMIT 1000"
 _NAMED = """
 SELECT rune_id, any_value(spaced_name) AS name, any_value(symbol) AS symbol
 FROM {etchings}
@@ -61,7 +62,7 @@ class RunesDesk:
     def batches(self) -> list[dict[str, Any]]:
         """The batches that the hub keeps, newest first: alias, rows, createdAt (ms)."""
         listed: dict[str, dict[str, Any]] = {}
-        for row in self._workbench.query(LISTED, fresh=True).rows():
+        for row in self._workbench.query(_BATCHES, fresh=True).rows():
             counts = msgspec.json.decode(row["tables"], type=dict[str, int | None])
             made_ms = int(row["created_at"].replace(tzinfo=UTC).timestamp() * 1000)
             told = {"rows": sum(n or 0 for n in counts.values()), "createdAt": made_ms}

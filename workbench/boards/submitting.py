@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -98,6 +99,18 @@ class SubmittingBoard(TasksBoard[Widget]):
         values = error.values
         faults = [values] if {"field", "value", "allowed"} <= values.keys() else []
         self.widget.reply("refused", taskId=task_id, error=said(error), faults=faults)
+
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        if kind == "upload":
+            self._uploads.handle(content, buffers)
+        elif kind == "rerun":
+            self._rerun(str(content.get("of")), str(content.get("taskId")))
+        else:
+            super()._act(kind, content, buffers)
+
+    @abstractmethod
+    def _rerun(self, earlier: str, task_id: str) -> None:
+        """The same once more, under an id that the page chose."""
 
     def _again(self, earlier: str, task_id: str, version: Any = None) -> dict[str, Any]:
         """What an earlier task was given, to be sent without its kept result."""

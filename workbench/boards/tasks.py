@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -144,6 +144,17 @@ class TasksBoard(Board[Widget]):
 
     def _flush(self) -> None:
         self.widget.flush()
+
+    def _act(self, kind: str, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        task_id = str(content.get("taskId"))
+        if kind == "open":
+            self._open(task_id)
+        elif kind == "cancel":
+            self._begin_cancel(task_id)
+        elif kind == "metrics":
+            self._spawn(self._measure(task_id))
+        else:
+            super()._act(kind, content, buffers)
 
     def _begin_cancel(self, task_id: str) -> None:
         self.widget.state.update(task_id, state="cancelling")

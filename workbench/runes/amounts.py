@@ -6,7 +6,7 @@ somewhere; two UBIGINT columns, high and low, survive Arrow, DuckDB and Parquet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,12 @@ def halves(value: int) -> tuple[int, int]:
 def joined(high: int, low: int) -> int:
     """The amount that (high, low) stand for."""
     return (high << 64) | low
+
+
+def summed(row: Mapping[str, Any], name: str) -> int:
+    """What the sums of halves `<name>_high` and `<name>_low` of a row stand for, as numbers or
+    digits: that of the low halves may be beyond 64 bits."""
+    return (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"])
 
 
 def amount_columns(values: Iterable[int | None]) -> tuple[pa.Array, pa.Array]:

@@ -15,12 +15,9 @@ from workbench.core.figure import Figure
 from workbench.core.model import Result
 from workbench.core.sentence import Sentence
 from workbench.runes import drawing
-from workbench.runes.saying import said_amount, said_share
 
 if TYPE_CHECKING:
     import pandas
-
-__all__ = ["Answer", "Explanation", "said_amount", "said_share"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from workbench.runes.answer import Answer, said_amount
+from workbench.runes.answer import Answer
 from workbench.runes.audit import Audit, Finding
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_amount
 
 MOST_ROWS = 2_000
 SHOWN_TXIDS = 20

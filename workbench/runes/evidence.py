@@ -76,9 +76,10 @@ class Evidence:
         row: dict[str, Any] = self.rows(sql, **params).to_pylist()[0]
         return row
 
-    def needs(self, question: str, *tables: str) -> None:
-        """Raises InputError unless the batch is at the state level and has these tables."""
-        if not self.is_state:
+    def needs(self, question: str, *tables: str, state: bool = True) -> None:
+        """Raises InputError unless it speaks of these tables, with rows or without, and is at the
+        state level; `state=False`: at either."""
+        if state and not self.is_state:
             raise InputError(
                 "{question} needs the state, and {batch} is at the runestone level: it knows what "
                 "messages asked for, not what was honoured. Apply the blocks with runes.Index "
@@ -86,10 +87,10 @@ class Evidence:
                 question=question,
                 batch=self.name,
             )
-        self.has(question, *tables)
+        self.needs_rows(question, *(table for table in tables if not self.holds(table)))
 
-    def has(self, question: str, *tables: str) -> None:
-        """Raises InputError unless the batch has rows in these tables."""
+    def needs_rows(self, question: str, *tables: str) -> None:
+        """Raises InputError unless these tables have rows."""
         for table in tables:
             if table not in self.tables:
                 raise InputError(
@@ -112,10 +113,6 @@ class Evidence:
             return True
         known = self.is_state or table not in _OF_A_STATE
         return known and (self.covers is None or table in self.covers)
-
-    def must_hold(self, question: str, *tables: str) -> None:
-        """Raises InputError for a table of which it does not speak; one without rows is one."""
-        self.has(question, *(table for table in tables if not self.holds(table)))
 
     def rune(self, wanted: str) -> Rune:
         """A rune by its id, its name or its spaced name. Raises InputError for an unknown one."""

@@ -15,7 +15,8 @@ import pyarrow.json as pa_json
 from workbench.errors import InputError
 from workbench.runes.amounts import parse_amounts
 from workbench.runes.faults import table_faults
-from workbench.runes.tables import ARROW, TABLES, Column, arrow_pattern
+from workbench.runes.kinds import arrow_pattern
+from workbench.runes.tables import ARROW, TABLES, Column
 
 _BLOCK_BYTES = 16 * 1024 * 1024
 _KINDS = {

@@ -16,22 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import Fault, InputError, shown
-from workbench.runes.repeats import repeat_faults
-from workbench.runes.rows import ROWS
-from workbench.runes.schema import SCHEMA_FILE
-from workbench.runes.tables import (
-    ARROW,
+from workbench.runes.kinds import (
     HASH,
     INSTANT,
     MAX_U64,
     OUTPOINT,
     SCRIPT,
-    TABLES,
     U64,
-    Column,
     arrow_pattern,
     rule_pattern,
 )
+from workbench.runes.repeats import repeat_faults
+from workbench.runes.rows import ROWS
+from workbench.runes.schema import SCHEMA_FILE
+from workbench.runes.tables import ARROW, TABLES, Column
 
 MOST_FAULTS = 100
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from workbench.errors import Fault, InputError, shown
 from workbench.runes.documents import Document, unwrapped
+from workbench.runes.kinds import MAX_HEIGHT, RUNE_ID, rule_pattern
 from workbench.runes.rows import ROWS, arrow_table
 from workbench.runes.sources import PRODUCERS, shape_of
 from workbench.runes.sources.shapes import (
@@ -26,7 +27,7 @@ from workbench.runes.sources.shapes import (
     Shape,
     divided,
 )
-from workbench.runes.tables import MAX_HEIGHT, RUNE_ID, TABLES, rule_pattern
+from workbench.runes.tables import TABLES
 
 PORTION = 50_000
 """Rows of a table that are held as objects before they become Arrow."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.tables import MAX_HEIGHT
+from workbench.runes.kinds import MAX_HEIGHT
 
 _BIAS = f"{2**120}::HUGEINT"
 _HELD = f"""
@@ -96,7 +96,7 @@ def _allowed(batch: Evidence) -> str:
 
 def _reconciled(batch: Evidence, question: str, rune: Rune, height: int) -> None:
     """Only if what came after the block is what went, nothing is missing on the way back."""
-    batch.has(question, "allocations", "events")
+    batch.needs_rows(question, "allocations", "events")
     sides = batch.one(_SIDES, rune=rune.id, height=height)
     apart = (int(sides["high"] or 0) << 64) + int(sides["low"] or 0)
     if apart or sides["unknown"]:

@@ -12,14 +12,7 @@ from html import escape
 from typing import Any
 
 from workbench.core.bitcoin import Transaction
-from workbench.core.rune import (
-    MAX_U32,
-    MAX_U64,
-    NETWORKS,
-    Network,
-    first_rune_height,
-    rune_name,
-)
+from workbench.core.rune import MAX_U32, MAX_U64, NETWORKS, Network, first_rune_height, rune_name
 from workbench.core.spent import SpentOutput, read_spent
 from workbench.errors import InputError
 from workbench.runes.commitments import Origin, Origins, is_p2tr

@@ -32,12 +32,13 @@ from workbench.runes.documents import (
     read_documents,
 )
 from workbench.runes.gathering import Gathering
+from workbench.runes.kinds import MAX_HEIGHT
 from workbench.runes.merging import merged
 from workbench.runes.records import RECORDS
 from workbench.runes.sources import SHAPES, check_producer
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.opi_columns import COLUMNS, fast_events
-from workbench.runes.tables import ARROW, MAX_HEIGHT, SCHEMA_NAME, TABLES
+from workbench.runes.tables import ARROW, SCHEMA_NAME, TABLES
 
 _OWN = ("events", "mints", "inputs", "allocations")
 

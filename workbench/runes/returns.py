@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from workbench.runes.amounts import summed
 from workbench.runes.evidence import Evidence
 
-NEEDED = frozenset(("inputs", "allocations"))
+NEEDED = ("inputs", "allocations")
 
 _PLACE = "height::UBIGINT * 4294967296 + tx_index::UBIGINT AS place"
 
@@ -125,9 +126,7 @@ def self_transfers(batch: Evidence, rune: str | None) -> list[dict[str, Any]]:
 
 
 def _own(row: dict[str, Any]) -> dict[str, Any]:
-    gross, returned = (
-        (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"]) for name in ("gross", "back")
-    )
+    gross, returned = summed(row, "gross"), summed(row, "back")
     return {
         "rune_id": row["rune_id"],
         "transfers": row["transfers"],

@@ -14,19 +14,9 @@ import pyarrow.compute as pc
 
 from workbench.runes.amounts import format_amounts, parse_amounts
 from workbench.runes.history import trust_sentence
+from workbench.runes.kinds import HASH, INSTANT, MAX_HEIGHT, Kind
 from workbench.runes.schema import BATCH_ID, LONGEST_TEXT, MOST_PARTS
-from workbench.runes.tables import (
-    ARROW,
-    COMPLETENESS,
-    HASH,
-    INSTANT,
-    MAX_HEIGHT,
-    NETWORKS,
-    SCHEMA_NAME,
-    TABLES,
-    Column,
-    Kind,
-)
+from workbench.runes.tables import ARROW, COMPLETENESS, NETWORKS, SCHEMA_NAME, TABLES, Column
 
 _INT64_MAX = 2**63 - 1  # the largest bound that msgspec accepts; Arrow refuses beyond 2^64 - 1
 

@@ -1,4 +1,4 @@
-"""Amounts and shares as a sentence says them."""
+"""Amounts, shares and counts as a sentence says them."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def said_amount(amount: int, divisibility: int | None, symbol: str | None = None
 def said_share(share: float | None) -> str:
     """A share in percent with one decimal place; a dash where there is none."""
     return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def said_counts(*counts: tuple[str, int]) -> tuple[str, ...]:
+    """Of each template with a `{count}` the sentence, where there are any."""
+    return tuple(template.format(count=f"{count:,}") for template, count in counts if count)

@@ -10,17 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from workbench.runes.tables import (
-    COMPLETENESS,
-    HASH,
-    HEIGHT,
-    INSTANT,
-    NETWORKS,
-    ORDER,
-    SCHEMA_NAME,
-    TABLES,
-    Column,
-)
+from workbench.runes.kinds import HASH, HEIGHT, INSTANT
+from workbench.runes.tables import COMPLETENESS, NETWORKS, ORDER, SCHEMA_NAME, TABLES, Column
 
 SCHEMA_FILE = Path(__file__).with_name("runes-batch-1.schema.json")
 BATCH_ID = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"

@@ -74,9 +74,7 @@ def trusted_index(batch: Batch, height: int, *, window: int = WINDOW) -> Index:
 
 def _ledger(batch: Batch) -> Ledger:
     evidence = evidence_of(batch)
-    evidence.needs("a state to take over", "entries", "etchings")
-    if not evidence.holds("balances"):
-        evidence.has("a state to take over", "balances")
+    evidence.needs("a state to take over", "entries", "etchings", "balances")
     rows = evidence.rows(_ENTRIES).to_pylist()
     found = sorted((RuneId.parse(row["rune_id"]), row) for row in rows)
     entries = {id: _entry(id, row, place) for place, (id, row) in enumerate(found)}

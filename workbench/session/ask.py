@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from workbench.core import markup
 from workbench.errors import InputError, WorkbenchError
 from workbench.session.answers import Answer
 from workbench.session.chat import Chat
+from workbench.session.magic_line import MagicLine, said_in_the_cell
 from workbench.session.streams import Stream
 
 INTERVAL_S = 0.1
@@ -42,12 +41,9 @@ def parsed(line: str, cell: str | None) -> Asked:
     Of a cell, the line holds options and `@frames`, the body the question; of a line, what
     follows the options is the question, and `@names` in it are attached.
     """
-    try:
-        words = shlex.split(line) if cell is not None else line.split()
-    except ValueError as error:
-        template = "the line cannot be read: {reason}; it goes {usage}"
-        raise InputError(template, reason=str(error).lower(), usage=USAGE) from None
-    given, rest = _Parser().parse_known_args(words)
+    magic = _magic()
+    words = magic.words(line) if cell is not None else line.split()
+    given, rest = magic.parse_known_args(words)
     stray = [word for word in rest if not _FRAME.fullmatch(word)] if cell is not None else []
     unknown = [word for word in rest if word.startswith("--")]
     for word in (*unknown, *stray):
@@ -75,12 +71,8 @@ class AskMagics:
 
         Stop ends the answer and marks it. What is wrong is said in a sentence.
         """
-        from IPython.core.error import UsageError
-
-        try:
+        with said_in_the_cell():
             self._ask(parsed(line, cell))
-        except WorkbenchError as error:
-            raise UsageError(str(error)) from None
 
     def _ask(self, asked: Asked) -> None:
         attached = self._attached(asked.frames)
@@ -163,19 +155,14 @@ def _number(given: str | None) -> int | None:
         raise InputError.field("--conversation", given, "a number, or new") from None
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses by a sentence instead of ending the process."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help=False, allow_abbrev=False)
-        self.add_argument("--model", "-m")
-        self.add_argument("--system", "-s")
-        self.add_argument("--conversation", "-c")
-        self.add_argument("--temperature", "-t", type=float)
-        self.add_argument("--max-tokens", "-n", type=int)
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError("{reason}; it goes {usage}", reason=message, usage=USAGE)
+def _magic() -> MagicLine:
+    magic = MagicLine(USAGE)
+    magic.add_argument("--model", "-m")
+    magic.add_argument("--system", "-s")
+    magic.add_argument("--conversation", "-c")
+    magic.add_argument("--temperature", "-t", type=float)
+    magic.add_argument("--max-tokens", "-n", type=int)
+    return magic
 
 
 def _of_this_process() -> Chat:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from workbench.runes.evidence import Evidence
 
 ALIAS = re.compile(r"[a-z][a-z0-9_]{0,62}")
-LISTED = "SELECT alias, tables, created_at FROM batches ORDER BY created_at DESC LIMIT 1000"
-KEPT = "SELECT tables FROM batches WHERE alias = $alias ORDER BY created_at DESC LIMIT 1"
+_KEPT = "SELECT tables FROM batches WHERE alias = $alias ORDER BY created_at DESC LIMIT 1"
+_NEWEST = "SELECT alias FROM batches GROUP BY alias ORDER BY max(created_at) DESC LIMIT 20"
 
 
 class Asker(Protocol):
@@ -36,35 +37,39 @@ class KeptBatch:
     def __init__(self, workbench: Asker, alias: str) -> None:
         self._workbench = workbench
         self.alias = alias
-        self.tables: tuple[str, ...] = ()
-        """All that it holds in SQL, the empty ones too."""
-        self._evidence: Evidence | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All that it holds in SQL, the empty ones too. Raises InputError as `evidence` does."""
+        return tuple(self._held)
 
     def evidence(self) -> Evidence:
         """What a question may read of it. Raises InputError where the hub keeps no such batch."""
-        if self._evidence is None:
-            self._evidence = self._found()
         return self._evidence
 
-    def _found(self) -> Evidence:
-        from workbench.runes.evidence import Evidence  # it needs Arrow, which a session need not
-        from workbench.runes.history import trust_sentence
-        from workbench.runes.records import RECORDS
-
+    @cached_property
+    def _held(self) -> dict[str, int | None]:
+        """The rows of each table, as the hub counted them."""
         if not ALIAS.fullmatch(self.alias):
             allowed = "a batch's alias: a small letter, then small letters, digits and _"
             raise InputError.field("alias", self.alias, allowed)
         asked = {"alias": self.alias}
-        kept = self._workbench.query(KEPT, asked).rows()
-        kept = kept or self._workbench.query(KEPT, asked, fresh=True).rows()  # it may be new
+        kept = self._workbench.query(_KEPT, asked).rows()
+        kept = kept or self._workbench.query(_KEPT, asked, fresh=True).rows()  # it may be new
         if not kept:
             raise InputError.field("alias", self.alias, self._known())
+        return msgspec.json.decode(kept[0]["tables"], type=dict[str, int | None])
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        from workbench.runes.evidence import Evidence  # it needs Arrow, which a session need not
+        from workbench.runes.history import trust_sentence
+        from workbench.runes.records import RECORDS
+
+        held = self._held
         header = self._header()
         trusted = header["source"].get("trusted")
         RECORDS.read(self.alias, header["source"].get("sha256"))
-        held: dict[str, int] = msgspec.json.decode(kept[0]["tables"])
-        self.tables = tuple(held)
-        names = [name for name, rows in held.items() if rows]
         return Evidence(
             name=self.alias,
             network=header["network"],
@@ -73,8 +78,8 @@ class KeptBatch:
             last_height=header["last_height"],
             producer=header["source"]["producer"],
             trust=None if trusted is None else trust_sentence(trusted),
-            covers=frozenset(header.get("covers") or self.tables),
-            tables={name: f'"{self.alias}"."{name}"' for name in names},
+            covers=frozenset(header.get("covers") or held),
+            tables={name: f'"{self.alias}"."{name}"' for name, rows in held.items() if rows},
             query=self._rows,
         )
 
@@ -85,10 +90,10 @@ class KeptBatch:
         return header
 
     def _known(self) -> str:
-        known = [str(row["alias"]) for row in self._workbench.query(LISTED).rows()]
+        known = [str(row["alias"]) for row in self._workbench.query(_NEWEST).rows()]
         if not known:
             return "the alias of a batch that the hub keeps; it keeps none: import a block first"
-        return "the alias of a batch that the hub keeps: " + ", ".join(known[:20])
+        return "the alias of a batch that the hub keeps: " + ", ".join(known)
 
     def _rows(self, sql: str, params: Mapping[str, Any]) -> pyarrow.Table:
         return self._workbench.query(sql, params).arrow()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import shlex
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from workbench.errors import InputError, WorkbenchError
 from workbench.session.limits import limit_ms
+from workbench.session.magic_line import MagicLine, said_in_the_cell
 from workbench.session.run import Run
 
 USAGE = "%%mesh [NAME] [-o NAME[,NAME...]] [--timeout SECONDS]"
@@ -38,19 +36,15 @@ class Bench(Protocol):
 
 def parsed(line: str) -> Asked:
     """The arguments of the magic. Raises InputError with what is wrong and how it goes."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        template = "the line cannot be read: {reason}; it goes {usage}"
-        raise InputError(template, reason=str(error).lower(), usage=USAGE) from None
-    given = _Parser().parse_args(words)
-    give = tuple(each.strip() for each in (given.give or "").split(",") if each.strip())
-    for name in (*([given.name] if given.name else []), *give):
-        if not name.isidentifier():
-            template = "{word} is no name of a variable; it goes {usage}"
-            raise InputError(template, word=name, usage=USAGE)
+    magic = MagicLine(USAGE)
+    magic.add_argument("name", nargs="?", default=KEPT)
+    magic.add_argument("--out", "-o", dest="give", default="")
+    magic.add_argument("--timeout", "-t", type=float)
+    given = magic.parse_args(magic.words(line))
+    name = magic.variable(given.name)
+    give = tuple(magic.variable(each.strip()) for each in given.give.split(",") if each.strip())
     limit_ms(given.timeout, "--timeout")
-    return Asked(given.name or KEPT, give, given.timeout)
+    return Asked(name, give, given.timeout)
 
 
 class MeshMagics:
@@ -64,16 +58,13 @@ class MeshMagics:
 
         The names of `-o` are set in this notebook once it is done.
         """
-        from IPython.core.error import UsageError
         from IPython.display import display
 
-        try:
+        with said_in_the_cell():
             asked = parsed(line)
             run = self._bench.submit_cell(
                 cell, self._space(), give=asked.give, timeout_s=asked.timeout_s
             )
-        except WorkbenchError as error:
-            raise UsageError(str(error)) from None
         self._shell.user_ns[asked.name] = run
         if asked.give:
             run.when_done(lambda value: self._shell.user_ns.update(_named(value, asked.give)))
@@ -92,19 +83,6 @@ class MeshMagics:
 
 def _named(value: Any, give: tuple[str, ...]) -> dict[str, Any]:
     return {name: value[name] for name in give if isinstance(value, Mapping) and name in value}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses by a sentence instead of ending the process."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help=False, allow_abbrev=False)
-        self.add_argument("name", nargs="?")
-        self.add_argument("--out", "-o", dest="give")
-        self.add_argument("--timeout", "-t", type=float)
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError("{reason}; it goes {usage}", reason=message, usage=USAGE)
 
 
 def register(shell: Any, bench: Bench) -> None:

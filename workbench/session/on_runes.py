@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import shlex
 from collections.abc import Iterable
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from workbench.clients.answer import QueryResult
-from workbench.errors import InputError, WorkbenchError
 from workbench.session.batches import KeptBatch
+from workbench.session.magic_line import MagicLine, said_in_the_cell
 
 USAGE = "%%runes [BATCH] [-o NAME]"
 KEPT = "_runes"
@@ -33,16 +31,11 @@ class Bench(Protocol):
 
 def parsed(line: str) -> Asked:
     """The arguments of the magic. Raises InputError with what is wrong and how it goes."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        template = "the line cannot be read: {reason}; it goes {usage}"
-        raise InputError(template, reason=str(error).lower(), usage=USAGE) from None
-    given = _Parser().parse_args(words)
-    if not given.name.isidentifier():
-        template = "{word} is no name of a variable; it goes {usage}"
-        raise InputError(template, word=given.name, usage=USAGE)
-    return Asked(given.batch, given.name)
+    magic = MagicLine(USAGE)
+    magic.add_argument("batch", nargs="?")
+    magic.add_argument("--out", "-o", dest="name", default=KEPT)
+    given = magic.parse_args(magic.words(line))
+    return Asked(given.batch, magic.variable(given.name))
 
 
 def within(alias: str, tables: Iterable[str], sql: str) -> str:
@@ -65,32 +58,16 @@ class RunesMagics:
     def runes(self, line: str, cell: str) -> QueryResult:
         """Ask SQL. With a batch named, its tables go by their bare names; the answer is kept as
         `NAME`, else as `_runes`."""
-        from IPython.core.error import UsageError
-
-        try:
+        with said_in_the_cell():
             asked = parsed(line)
             sql = cell if asked.batch is None else self._within(asked.batch, cell)
             answer = self._bench.query(sql)
-        except WorkbenchError as error:
-            raise UsageError(str(error)) from None
         self._shell.user_ns[asked.name] = answer
         return answer
 
     def _within(self, alias: str, sql: str) -> str:
         batch = self._bench.batch(alias)
         return within(alias, batch.tables, sql)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses by a sentence instead of ending the process."""
-
-    def __init__(self) -> None:
-        super().__init__(add_help=False, allow_abbrev=False)
-        self.add_argument("batch", nargs="?")
-        self.add_argument("--out", "-o", dest="name", default=KEPT)
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError("{reason}; it goes {usage}", reason=message, usage=USAGE)
 
 
 def register(shell: Any, bench: Bench) -> None:

@@ -11,9 +11,10 @@ from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
 from workbench.runes import returns
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 1_000
 MEASURES = ("etched", "minted", "transferred", "burned", "moved")
@@ -76,7 +77,7 @@ def anomalies(
     wanted = _wanted(batch, rune, over)
     series = batch.rows(_SERIES, rune=wanted, over=over).to_pylist()
     beyond = batch.rows(_BEYOND, rune=wanted, over=over, threshold=threshold)
-    followed = set(batch.tables) >= returns.NEEDED
+    followed = all(map(batch.holds, returns.NEEDED))
     cycles = returns.cycles(batch, wanted, within) if followed else None
     own = returns.self_transfers(batch, wanted) if followed else None
     unfollowed = returns.unfollowed(batch, wanted) if followed else 0
@@ -198,10 +199,10 @@ def _explanation(
         missing.append(f"a z of {', '.join(flat)}: all values are the same")
     if facts["cycles"] is None:
         missing.append("inputs or allocations: what came back to its sender is not known")
-    if facts["unfollowed"]:
-        missing.append(f"the sender of {facts['unfollowed']:,} transfers: several, or none known")
-    if facts["unknown"]:
-        missing.append(f"whose {facts['unknown']:,} transfers were: they count for no share")
+    missing += said_counts(
+        ("the sender of {count} transfers: several, or none known", facts["unfollowed"]),
+        ("whose {count} transfers were: they count for no share", facts["unknown"]),
+    )
     return Explanation(
         question="What is out of the ordinary?",
         formulas=(

@@ -6,9 +6,10 @@ from typing import Any
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 500
 
@@ -48,7 +49,7 @@ _PARTS = (
 def block_share(batch: Evidence) -> Answer:
     """The share of Runes messages in each block's transactions, virtual size and fees, and its
     fees held against what its coinbase claims."""
-    batch.has("block_share", "blocks")
+    batch.needs_rows("block_share", "blocks")
     table = batch.rows(_BLOCKS)
     rows = table.to_pylist()
     sums = {of: _sums(rows, part, whole) for of, part, whole in _PARTS}
@@ -175,8 +176,7 @@ def _explanation(batch: Evidence, facts: dict[str, Any], outside: int) -> Explan
         for says, of in lacking.items()
         if facts[f"{of}_known"] < blocks
     ]
-    if outside:
-        missing.append(f"the blocks of {outside:,} Runes messages: these do not count")
+    missing += said_counts(("the blocks of {count} Runes messages: these do not count", outside))
     if "runestones" not in batch.tables:
         missing.append("any Runes message: there was none, or the producer left them out")
     return Explanation(

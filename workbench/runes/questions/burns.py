@@ -11,10 +11,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.standing import place_of
+from workbench.runes.saying import said_amount, said_counts
 
 TITLE = "What was burned, and why?"
 CENOTAPH = "cenotaph"
@@ -115,8 +116,7 @@ def burns(
 ) -> Answer:
     """Says how much of each rune was burned, by cause, and by the flaw where a cenotaph did it;
     and how many cenotaphs there were, and what they paid."""
-    batch.needs("burns")
-    batch.must_hold("burns", "events")
+    batch.needs("burns", "events")
     wanted = None if rune is None else batch.rune(rune)
     which = wanted.id if wanted else None
     rows = _burned(batch, which)
@@ -255,11 +255,10 @@ def _missing(rows: list[dict[str, Any]], totals: dict[str, int]) -> tuple[str, .
     """What the batch does not say of how many burns, and where it contradicts itself."""
     sums = _sums(rows)
     flawless = [row for row in rows if row["cause"] == CENOTAPH and row["flaw"] is None]
-    counts = (
+    return said_counts(
         (_AMOUNT, sum(row["unknown"] for row in rows)),
         (_CAUSE, sum(row["events"] for row in rows if row["cause"] is None)),
         (_FLAW, sum(row["events"] for row in flawless)),
         (_EARLIER, sum(total > sums.get(rune, 0) for rune, total in totals.items())),
         (_EXCESS, sum(total < sums.get(rune, 0) for rune, total in totals.items())),
     )
-    return tuple(template.format(count=count) for template, count in counts if count)

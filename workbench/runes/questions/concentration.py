@@ -9,9 +9,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.amounts import summed
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_counts, said_share
 
 SHOWN_BARS = 20
 _SCALE = 2.0**100
@@ -138,9 +140,7 @@ def concentration(
 def _measured(row: Row, known: Row, without: bool) -> Row:
     """The measures of one rune, each a whole fraction that is divided once."""
     count, held = row["holders"], int(row["held"])
-    top, weighted = (
-        (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"]) for name in ("top", "weighted")
-    )
+    top, weighted = summed(row, "top"), summed(row, "weighted")
     in_use = _difference(known.get("supply"), known.get("burned"))
     return {
         "rune_id": row["rune_id"],
@@ -274,14 +274,18 @@ def _explanation(batch: Evidence, whole: list[Row], rune: str | None, top: int) 
 
 
 def _missing(batch: Evidence, whole: list[Row], rune: str | None) -> tuple[str, ...]:
-    said = []
-    nameless = batch.one(_NAMELESS, rune=rune)["rows"]
-    if nameless:
-        said.append(f"the owners of {nameless:,} balances: they are left out")
-    partly = [row for row in whole if row["coverage"] is not None and row["coverage"] != 1]
-    if partly:
-        said.append(f"holders of {len(partly):,} runes: their balances are not the supply in use")
-    unknown = sum(row["coverage"] is None for row in whole)
-    if unknown:
-        said.append(f"the supply of {unknown:,} runes: whether every holder is here is not known")
-    return tuple(said)
+    covered = [row["coverage"] for row in whole]
+    return said_counts(
+        (
+            "the owners of {count} balances: they are left out",
+            batch.one(_NAMELESS, rune=rune)["rows"],
+        ),
+        (
+            "holders of {count} runes: their balances are not the supply in use",
+            sum(share not in (None, 1) for share in covered),
+        ),
+        (
+            "the supply of {count} runes: whether every holder is here is not known",
+            covered.count(None),
+        ),
+    )

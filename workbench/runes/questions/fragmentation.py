@@ -11,10 +11,12 @@ from msgspec import Meta
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.amounts import summed
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER
+from workbench.runes.saying import said_counts, said_share
 
 BLOCKS_A_DAY = 144
 LONG_DAYS = 155
@@ -103,10 +105,6 @@ def _has_outputs(batch: Evidence, rune: Rune) -> None:
         )
 
 
-def _whole(row: Row, name: str) -> int:
-    return (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"])
-
-
 def _days(coin_blocks: int, rune: Rune) -> float:
     """Whole units times days; atomic units where the divisibility is not known."""
     days: float = coin_blocks / (BLOCKS_A_DAY * 10 ** (rune.divisibility or 0))
@@ -114,12 +112,12 @@ def _days(coin_blocks: int, rune: Rune) -> float:
 
 
 def _row(row: Row, rune: Rune) -> Row:
-    amounts = {name: _whole(row, name) for name in AMOUNTS}
+    amounts = {name: summed(row, name) for name in AMOUNTS}
     is_known = amounts["aged"] > 0
     return {
         **{name: row[name] for name in ("script", "address", "lots")},
         **amounts,
-        "coin_days": _days(_whole(row, "coin_blocks"), rune) if is_known else None,
+        "coin_days": _days(summed(row, "coin_blocks"), rune) if is_known else None,
     }
 
 
@@ -148,7 +146,7 @@ def _facts(rows: list[Row]) -> Row:
 def _destroyed(batch: Evidence, rune: Rune) -> Row:
     spent = batch.one(_DESTROYED, rune=rune.id)
     return {
-        "coin_days_destroyed": _days(_whole(spent, "destroyed"), rune),
+        "coin_days_destroyed": _days(summed(spent, "destroyed"), rune),
         "spent_of_unknown_age": spent["unknown"],
     }
 
@@ -219,12 +217,10 @@ def _explanation(batch: Evidence, facts: Row, long_days: int) -> Explanation:
             f"when {unknown} of what is held came to its output: before this batch, or it does "
             "not say; it has no coin-days and is in no long-term share"
         )
-    if facts["nameless_lots"]:
-        missing.append(
-            f"the owners of {facts['nameless_lots']:,} outputs: they count as one holder"
-        )
-    if facts["spent_of_unknown_age"]:
-        missing.append(f"the age of {facts['spent_of_unknown_age']:,} spent outputs")
+    missing += said_counts(
+        ("the owners of {count} outputs: they count as one holder", facts["nameless_lots"]),
+        ("the age of {count} spent outputs", facts["spent_of_unknown_age"]),
+    )
     return Explanation(
         question="In how many pieces does it lie?",
         formulas=(

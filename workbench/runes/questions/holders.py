@@ -9,10 +9,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER, held_at, missing_holders, settled
+from workbench.runes.saying import said_amount, said_share
 
 SHOWN_BARS = 20
 SHOWN_CHARS = 12

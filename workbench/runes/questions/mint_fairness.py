@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_counts, said_share
 
 TITLE = "How fair is the mint?"
 
@@ -151,7 +152,7 @@ def mint_fairness(
 ) -> Answer:
     """Says how widely mints are spread over receivers, how many come in a row in one block, how
     many came in the first blocks, and what they paid beyond others."""
-    batch.must_hold("mint_fairness", "mints")
+    batch.needs("mint_fairness", "mints", state=False)
     wanted = None if rune is None else batch.rune(rune)
     which, name = (None, None) if wanted is None else (wanted.id, wanted.name)
     chosen = {"rune": which, "state": batch.is_state}
@@ -284,11 +285,9 @@ def _missing(state: bool, facts: dict[str, Any]) -> tuple[str, ...]:
     said.append(_NO_INPUTS if facts["chained"] is None else _CHAIN_SEEN)
     if facts["first_share"] is None:
         said.append(_NO_EARLY)
-    for template, count in (
+    counts = said_counts(
         (_NO_FEES, facts["mints"] - facts["priced"]),
         (_NO_RECEIVER, facts["without_receiver"]),
         (_UNDECIDED, facts["undecided"]),
-    ):
-        if count:
-            said.append(template.format(count=count))
-    return tuple(said)
+    )
+    return (*said, *counts)

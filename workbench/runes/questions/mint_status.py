@@ -12,11 +12,13 @@ from msgspec import Meta
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.questions.bars import bars
 from workbench.runes.questions.pace import DAY, blocks_of, recent
 from workbench.runes.questions.standing import Standing, place_of, standings
+from workbench.runes.saying import said_counts, said_share
 
 TITLE = "Can it be minted, and until when?"
 AMOUNTS = ("mints", "cap", "remaining")
@@ -167,8 +169,7 @@ def mint_status(
 ) -> Answer:
     """Says whether each rune can be minted in the next block, why not, how much of its cap is
     used, and when it will be used up at the pace of the last 144 blocks."""
-    batch.needs("mint_status")
-    batch.must_hold("mint_status", "entries")
+    batch.needs("mint_status", "entries")
     wanted = None if rune is None else batch.rune(rune)
     height = _next_height(batch)
     fresh = recent(batch, wanted.id if wanted else None, DAY)
@@ -270,35 +271,20 @@ def _progress(one: _Status | None) -> Figure:
     """Of one rune: what part of the cap is used."""
     share = one.progress if one else None
     shown = [] if share is None else [("minted", 100 * share), ("left", 100 - 100 * share)]
-    return _bars("What part of the cap is minted", shown, ("mints", "share of the cap, percent"))
+    return bars("What part of the cap is minted", shown, ("mints", "share of the cap, percent"))
 
 
 def _statuses(found: list[_Status]) -> Figure:
     """Of many runes: how many are open, and why the others are not."""
     counts = Counter(one.status for one in found)
     shown = [(status or "unknown", float(counts[status])) for status in STATUSES if counts[status]]
-    return _bars("Which runes can be minted", shown, ("status", "runes"))
-
-
-def _bars(title: str, shown: list[tuple[str, float]], axes: tuple[str, str]) -> Figure:
-    across, up = axes
-    return Figure(
-        data=[{"type": "bar", "name": up, "x": [x for x, _ in shown], "y": [y for _, y in shown]}],
-        layout={
-            "title": {"text": title},
-            "xaxis": {"title": {"text": across}, "type": "category"},
-            "yaxis": {"title": {"text": up}, "rangemode": "tozero"},
-        },
-    )
+    return bars("Which runes can be minted", shown, ("status", "runes"))
 
 
 def _missing(found: list[_Status], paced: bool, blocks: int) -> tuple[str, ...]:
     """What the batch does not say."""
-    unknown = sum(one.status is None for one in found)
-    said = [_UNKNOWN.format(count=unknown)] if unknown else []
+    said = said_counts((_UNKNOWN, sum(one.status is None for one in found)))
     if not paced:
         return (*said, _NO_PACE)
-    if blocks < DAY:
-        said.append(_SHORT.format(count=DAY - blocks))
     undecided = sum(one.fresh is None for one in found)
-    return (*said, _UNDECIDED.format(count=undecided)) if undecided else tuple(said)
+    return said + said_counts((_SHORT, DAY - blocks), (_UNDECIDED, undecided))

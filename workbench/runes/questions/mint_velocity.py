@@ -14,6 +14,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
 from workbench.runes.questions.pace import DAY, blocks_of
+from workbench.runes.saying import said_counts
 
 TITLE = "How fast is it minted?"
 WINDOWS = (1, 6, DAY)
@@ -79,7 +80,7 @@ def mint_velocity(
 ) -> Answer:
     """Says how many mints the last 1, 6 and 144 blocks hold, what part of their transactions that
     is, and in how many blocks the pace halves."""
-    batch.must_hold("mint_velocity", "mints")
+    batch.needs("mint_velocity", "mints", state=False)
     wanted = None if rune is None else batch.rune(rune)
     which, name = (None, None) if wanted is None else (wanted.id, wanted.name)
     blocks = _blocks(batch, which)
@@ -171,10 +172,9 @@ def _figure(blocks: pa.Table) -> Figure:
 
 def _missing(state: bool, blocks: pa.Table) -> tuple[str, ...]:
     """What the batch does not say."""
-    counts = (
+    said = said_counts(
         (_SHORT, DAY - blocks.num_rows),
         (_NO_BLOCKS, blocks["transactions"].null_count),
         (_UNDECIDED, sum(blocks["undecided"].to_pylist())),
     )
-    said = [template.format(count=count) for template, count in counts if count]
-    return tuple(said if state else [_ASKED_ONLY, *said])
+    return said if state else (_ASKED_ONLY, *said)

@@ -22,7 +22,7 @@ from workbench.core.sentence import Sentence
 from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
-from workbench.runes.evidence import STATE, Evidence
+from workbench.runes.evidence import Evidence
 
 LONGEST = 26
 """Names of more letters are reserved."""
@@ -93,7 +93,7 @@ def _height(batch: Evidence, height: int | None) -> int:
 
 def _taken(batch: Evidence, now: int) -> dict[int, int] | None:
     """Names taken, by letters; None where the batch does not know which etchings were honoured."""
-    if batch.completeness != STATE or "etchings" not in batch.tables:
+    if not (batch.is_state and batch.holds("etchings")):
         return None
     rows = batch.rows(_TAKEN, height=now).to_pylist()
     return {row["letters"]: row["taken"] for row in rows}

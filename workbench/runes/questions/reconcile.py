@@ -112,7 +112,7 @@ def _int(text: str | None) -> Any:
 
 def _offenders(batch: Evidence, rune: str | None) -> pa.Table | None:
     """Transactions whose sides differ; None where the batch does not hold both sides."""
-    if not {"inputs", "events"} <= set(batch.tables):
+    if not (batch.holds("inputs") and batch.holds("events")):
         return None
     sql = f"SELECT * FROM ({_TRANSACTIONS}) WHERE came <> went ORDER BY height, tx_index"
     return batch.rows(sql, rune=rune)

@@ -16,6 +16,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
 from workbench.runes.name_pairs import Pairs, near_pairs
+from workbench.runes.saying import said_counts
 
 KINDS = ("spacers", "words", "doubled", "near")
 """From the one that deceives most. `near`: a like cosine and few edits."""
@@ -59,8 +60,8 @@ def similar_names(
     """Names that look like a rune's: other spacers, the same words, doubled letters, or near by
     n-gram cosine and edit distance."""
     if rune is None:
-        batch.needs("similar_names", "etchings", "balances")
-    batch.has("similar_names", "etchings")
+        batch.needs("similar_names", "balances")
+    batch.needs_rows("similar_names", "etchings")
     names = batch.rows(_NAMES).to_pylist()
     _add_holders(batch, names)
     _add_keys(names)
@@ -251,10 +252,10 @@ def _explanation(
     doubtful = sum(name["doubtful"] for name in names)
     if "balances" not in batch.tables:
         missing.append("the balances: how many hold each rune is not known")
-    if nobodys:
-        missing.append(f"whose {nobodys:,} balances are: they count for no holder")
-    if doubtful:
-        missing.append(f"whether {doubtful:,} etchings were honoured: their names count here")
+    missing += said_counts(
+        ("whose {count} balances are: they count for no holder", nobodys),
+        ("whether {count} etchings were honoured: their names count here", doubtful),
+    )
     return Explanation(
         question="Which names look alike?",
         formulas=(

@@ -10,10 +10,12 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import bars
 from workbench.runes.questions.standing import Standing, product, standings
+from workbench.runes.saying import said_amount, said_counts, said_share
 
 TITLE = "How much is there, and how much can there be?"
 BUCKETS = 10
@@ -102,8 +104,7 @@ def supply(
 ) -> Answer:
     """Says how much of each rune there is, circulates and can ever be, and what part of it was
     premined."""
-    batch.needs("supply")
-    batch.must_hold("supply", "entries")
+    batch.needs("supply", "entries")
     wanted = None if rune is None else batch.rune(rune)
     found = [_Supply(one) for one in standings(batch, wanted.id if wanted else None)]
     found.sort(key=_by_premine)
@@ -200,12 +201,7 @@ def _parts(one: _Supply | None) -> Figure:
         }
         known = [(name, part) for name, part in parts.items() if part is not None]
         shown = [(name, 100 * (part / one.maximum)) for name, part in known]
-    return _bars(
-        "What there can be of the rune",
-        [name for name, _ in shown],
-        [share for _, share in shown],
-        ("part", "share of the maximum, percent"),
-    )
+    return bars("What there can be of the rune", shown, ("part", "share of the maximum, percent"))
 
 
 def _shares(found: list[_Supply]) -> Figure:
@@ -215,34 +211,23 @@ def _shares(found: list[_Supply]) -> Figure:
         if one.premine_of_maximum is not None:
             counts[min(int(one.premine_of_maximum * BUCKETS), BUCKETS - 1)] += 1
     step = 100 // BUCKETS
-    return _bars(
+    return bars(
         "Runes by the share that was premined",
-        [f"{place * step}–{place * step + step} %" for place in range(BUCKETS)],
-        [float(count) for count in counts],
+        [
+            (f"{place * step}–{place * step + step} %", float(count))
+            for place, count in enumerate(counts)
+        ],
         ("premine, share of the maximum", "runes"),
-    )
-
-
-def _bars(title: str, x: list[str], y: list[float], axes: tuple[str, str]) -> Figure:
-    across, up = axes
-    return Figure(
-        data=[{"type": "bar", "name": up, "x": x, "y": y}],
-        layout={
-            "title": {"text": title},
-            "xaxis": {"title": {"text": across}, "type": "category"},
-            "yaxis": {"title": {"text": up}, "rangemode": "tozero"},
-        },
     )
 
 
 def _missing(found: list[_Supply]) -> tuple[str, ...]:
     """What the batch does not say of how many runes."""
     stated = [one for one in found if one.of.stated is not None]
-    counts = (
+    return said_counts(
         (_NO_MAXIMUM, sum(one.maximum is None for one in found)),
         (_NO_CURRENT, sum(one.current is None for one in found)),
         (_STATED, sum(one.computed is None for one in stated)),
         (_DIFFERS, sum(one.computed not in (None, one.of.stated) for one in stated)),
         (_NO_BURNED, sum(one.of.burned is None for one in found)),
     )
-    return tuple(template.format(count=count) for template, count in counts if count)

@@ -9,9 +9,11 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_amount, said_share
+from workbench.runes.amounts import summed
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.saying import said_amount, said_counts, said_share
 
 SHOWN_BARS = 20
 AMOUNTS = ("gross", "net", "sent", "issued", "burned")
@@ -123,7 +125,7 @@ def volume(
     """Says how much of a rune outputs received, and how much of it reached another script."""
     batch.needs("volume", "allocations")
     if per == "day":
-        batch.has("volume per day", "blocks")
+        batch.needs_rows("volume per day", "blocks")
     wanted = None if rune is None else batch.rune(rune)
     only = None if wanted is None else wanted.id
     known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
@@ -145,7 +147,7 @@ def volume(
 
 def _row(row: Row, known: Row) -> Row:
     """One rune in one period. Volumes of many transactions may exceed 128 bits."""
-    amounts = {name: (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"]) for name in AMOUNTS}
+    amounts = {name: summed(row, name) for name in AMOUNTS}
     in_use = int(known.get("in_use") or 0)
     return {
         "rune_id": row["rune_id"],
@@ -260,21 +262,17 @@ def _explanation(batch: Evidence, found: list[Row], rows: list[Row]) -> Explanat
 
 
 def _missing(found: list[Row], rows: list[Row]) -> tuple[str, ...]:
-    totals = {
-        name: sum(row[name] for row in found) for name in ("unbalanced", "unknown", "nameless")
-    }
-    said = []
-    if totals["unbalanced"]:
-        count = f"{totals['unbalanced']:,}"
-        said.append(
-            f"inputs or outputs of {count} transactions: net and sent are off by what they lack"
-        )
-    if totals["unknown"]:
-        said.append(f"the amounts of {totals['unknown']:,} rows: they are not in any volume")
-    if totals["nameless"]:
-        said.append(
-            f"the owners of {totals['nameless']:,} rows: in one transaction they count as one"
-        )
+    unbalanced, unknown, nameless = (
+        sum(row[name] for row in found) for name in ("unbalanced", "unknown", "nameless")
+    )
+    said = said_counts(
+        (
+            "inputs or outputs of {count} transactions: net and sent are off by what they lack",
+            unbalanced,
+        ),
+        ("the amounts of {count} rows: they are not in any volume", unknown),
+        ("the owners of {count} rows: in one transaction they count as one", nameless),
+    )
     if any(row["turnover"] is None for row in rows):
-        said.append("what is in use of some runes: they have no turnover")
-    return tuple(said)
+        said += ("what is in use of some runes: they have no turnover",)
+    return said

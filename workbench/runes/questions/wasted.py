@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.answer import Answer, Explanation, said_share
+from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.saying import said_counts, said_share
 
 LISTED = 1_000
 
@@ -181,11 +182,6 @@ def _figure(rows: list[Row]) -> Figure:
 
 
 def _explanation(batch: Evidence, facts: Row) -> Explanation:
-    missing = []
-    if facts["unknown_mints"]:
-        missing.append(f"whether {facts['unknown_mints']:,} mints were credited")
-    if facts["unknown_fees"]:
-        missing.append(f"the fees of {facts['unknown_fees']:,} of these transactions")
     return Explanation(
         question="What was asked for in vain?",
         formulas=(
@@ -197,6 +193,9 @@ def _explanation(batch: Evidence, facts: Row) -> Explanation:
             "the whole fee counts, even where the rest of a message was honoured",
             "a transaction with several reasons is in each row, and once in the sentence",
         ),
-        missing=tuple(missing),
+        missing=said_counts(
+            ("whether {count} mints were credited", facts["unknown_mints"]),
+            ("the fees of {count} of these transactions", facts["unknown_fees"]),
+        ),
         sources=batch.sources(),
     )

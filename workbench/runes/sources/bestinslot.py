@@ -28,9 +28,9 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    etching,
+    fact_of,
     maybe_atomic,
-    names,
-    place_of,
     unsigned,
     with_keys,
 )
@@ -84,21 +84,16 @@ class Event(msgspec.Struct):
 
 
 def _ticker(document: Ticker, about: About) -> Iterator[Row | Fact]:
-    named = names("spaced_rune_name", document.spaced_rune_name)
-    yield Fact(document.rune_id, named["spaced_name"], document.decimals)
-    yield Row(
-        "etchings",
-        {
-            **place_of(document.rune_id),
-            **named,
-            **_terms(document),
-            "symbol": document.symbol,
-            "divisibility": document.decimals,
-            "premine": atomic("premined_supply", document.premined_supply),
-            "turbo": document.auto_upgrade,
-            "commitment": "unknown",
-            "txid": document.deploy_txid,
-        },
+    yield from etching(
+        document.rune_id,
+        "spaced_rune_name",
+        document.spaced_rune_name,
+        document.decimals,
+        **_terms(document),
+        symbol=document.symbol,
+        premine=atomic("premined_supply", document.premined_supply),
+        turbo=document.auto_upgrade,
+        txid=document.deploy_txid,
     )
     yield Row(
         "entries",
@@ -123,8 +118,8 @@ def _terms(document: Ticker) -> dict[str, Any]:
 
 
 def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
-    named = names("spaced_rune_name", document.spaced_rune_name)
-    yield Fact(document.rune_id, named["spaced_name"], document.decimals)
+    spaced = document.spaced_rune_name
+    yield fact_of(document.rune_id, "spaced_rune_name", spaced, document.decimals)
     yield Row(
         "balances",
         {

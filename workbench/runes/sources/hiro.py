@@ -30,11 +30,10 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     divided,
+    etching,
     maybe_atomic,
     maybe_divided,
-    names,
     only_keys,
-    place_of,
     rune_of,
     unsigned,
     with_keys,
@@ -103,21 +102,16 @@ class Holder(msgspec.Struct):
 
 def _etching(document: Etching, about: About) -> Iterator[Row | Fact]:
     places, supply = document.divisibility, document.supply
-    named = names("spaced_name", document.spaced_name)
-    yield Fact(document.id, named["spaced_name"], places)
-    yield Row(
-        "etchings",
-        {
-            **place_of(document.id),
-            **named,
-            **_terms(document.mint_terms, places),
-            "symbol": document.symbol,
-            "divisibility": places,
-            "premine": divided("supply.premine", supply.premine, places),
-            "turbo": document.turbo,
-            "commitment": "unknown",
-            "txid": document.location.tx_id,
-        },
+    yield from etching(
+        document.id,
+        "spaced_name",
+        document.spaced_name,
+        places,
+        **_terms(document.mint_terms, places),
+        symbol=document.symbol,
+        premine=divided("supply.premine", supply.premine, places),
+        turbo=document.turbo,
+        txid=document.location.tx_id,
     )
     yield Row(
         "entries",

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from workbench.core.rune import MAX_SPACERS, SPACER, SpacedRune, rune_number
+from workbench.core.rune import SPACER, SpacedRune, rune_number
 from workbench.errors import InputError
+from workbench.runes.kinds import DIVISIBILITY, RUNE_ID, SPACERS, rule_pattern
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.shapes import (
     About,
@@ -27,13 +28,12 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    bounded,
+    etching,
     maybe_atomic,
-    names,
-    place_of,
     unsigned,
     with_keys,
 )
-from workbench.runes.tables import DIVISIBILITY, RUNE_ID, SPACERS, rule_pattern
 
 Truth = bool | Literal["t", "f", "true", "false"]
 _TRUE = (True, "t", "true")
@@ -73,24 +73,19 @@ class Held(msgspec.Struct):
 
 
 def _entry(document: Entry, about: About) -> Iterator[Row | Fact]:
-    named = names("rune_name", _spaced(document))
-    places = _bounded("divisibility", document.divisibility, 38, DIVISIBILITY.rule)
-    yield Fact(document.rune_id, named["spaced_name"], places)
     terms = _terms(document)
-    yield Row(
-        "etchings",
-        {
-            **place_of(document.rune_id),
-            **named,
-            **terms,
-            "terms": any(value is not None for value in terms.values()),
-            "symbol": document.symbol,
-            "divisibility": places,
-            "premine": atomic("premine", document.premine),
-            "turbo": document.turbo in _TRUE,
-            "commitment": "valid",
-            "txid": document.etching,
-        },
+    yield from etching(
+        document.rune_id,
+        "rune_name",
+        _spaced(document),
+        bounded("divisibility", document.divisibility, DIVISIBILITY),
+        commitment="valid",
+        **terms,
+        terms=any(value is not None for value in terms.values()),
+        symbol=document.symbol,
+        premine=atomic("premine", document.premine),
+        turbo=document.turbo in _TRUE,
+        txid=document.etching,
     )
     counts = {name: atomic(name, getattr(document, name)) for name in ("mints", "burned")}
     yield Row("entries", {"rune_id": document.rune_id, **counts})
@@ -100,7 +95,7 @@ def _spaced(document: Entry) -> str:
     """The name with its spacers, which stand beside it as bits."""
     if SPACER in document.rune_name:
         return document.rune_name
-    bits = _bounded("spacers", document.spacers, MAX_SPACERS, SPACERS.rule)
+    bits = bounded("spacers", document.spacers, SPACERS)
     try:
         return str(SpacedRune(rune_number(document.rune_name), bits))
     except InputError as error:
@@ -118,13 +113,6 @@ def _terms(document: Entry) -> dict[str, Any]:
         for name in ("amount", "cap")
     }
     return {**amounts, **bounds}
-
-
-def _bounded(field: str, value: Any, limit: int, rule: str) -> int:
-    number = unsigned(field, value)
-    if number is None or number > limit:
-        raise InputError.field(field, value, rule)
-    return number
 
 
 def _held(document: Held, about: About) -> Iterator[Row | Fact]:

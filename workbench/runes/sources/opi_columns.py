@@ -15,7 +15,8 @@ import pyarrow.csv as pa_csv
 
 from workbench.runes.amounts import parse_amounts
 from workbench.runes.faults import table_faults
-from workbench.runes.tables import AMOUNT, ARROW, OUTPOINT, TABLES, arrow_pattern
+from workbench.runes.kinds import AMOUNT, OUTPOINT, arrow_pattern
+from workbench.runes.tables import ARROW, TABLES
 
 COLUMNS = (
     "event_type",

@@ -28,9 +28,8 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    etching,
     maybe_atomic,
-    names,
-    place_of,
     same_name,
     unsigned,
     with_keys,
@@ -120,21 +119,17 @@ class Held(msgspec.Struct):
 
 
 def _entry_rows(rune_id: str, at: str, entry: Entry) -> Iterator[Row | Fact]:
-    named = names(f"{at}spaced_rune", entry.spaced_rune)
-    yield Fact(rune_id, named["spaced_name"], entry.divisibility)
-    yield Row(
-        "etchings",
-        {
-            **place_of(rune_id),
-            **named,
-            **_terms(at, entry.terms),
-            "symbol": entry.symbol,
-            "divisibility": entry.divisibility,
-            "premine": atomic(f"{at}premine", entry.premine),
-            "turbo": entry.turbo,
-            "commitment": "valid",
-            "txid": entry.etching,
-        },
+    yield from etching(
+        rune_id,
+        f"{at}spaced_rune",
+        entry.spaced_rune,
+        entry.divisibility,
+        commitment="valid",
+        **_terms(at, entry.terms),
+        symbol=entry.symbol,
+        premine=atomic(f"{at}premine", entry.premine),
+        turbo=entry.turbo,
+        txid=entry.etching,
     )
     yield Row(
         "entries",

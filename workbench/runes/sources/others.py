@@ -8,11 +8,10 @@ of LimaDevBTC/DogData-v1. Allium's NUMBER(38,0) has no room for the largest amou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from workbench.errors import InputError
+from workbench.runes.kinds import DIVISIBILITY
 from workbench.runes.sources.shapes import (
     About,
     Address,
@@ -27,9 +26,9 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    bounded,
+    etching,
     maybe_atomic,
-    names,
-    place_of,
     rune_of,
     unsigned,
     with_keys,
@@ -107,17 +106,8 @@ class DogHolder(msgspec.Struct):
     utxo_count: Count
 
 
-def _etching(
-    rune_id: str, field: str, spaced: str, divisibility: int, **stated: Any
-) -> Iterator[Row | Fact]:
-    named = names(field, spaced)
-    yield Fact(rune_id, named["spaced_name"], divisibility)
-    values = {**place_of(rune_id), **named, "divisibility": divisibility, "commitment": "unknown"}
-    yield Row("etchings", {**values, **stated})
-
-
 def _okx(document: Okx, about: About) -> Iterator[Row | Fact]:
-    yield from _etching(
+    yield from etching(
         document.runesId,
         "spacename",
         document.spacename,
@@ -136,7 +126,7 @@ def _okx(document: Okx, about: About) -> Iterator[Row | Fact]:
 def _symphony(document: Symphony, about: About) -> Iterator[Row | Fact]:
     terms = document.terms or SymphonyTerms()
     has_terms = any(getattr(terms, name) is not None for name in terms.__struct_fields__)
-    yield from _etching(
+    yield from etching(
         document.id,
         "spaced_name",
         document.spaced_name,
@@ -153,14 +143,11 @@ def _symphony(document: Symphony, about: About) -> Iterator[Row | Fact]:
 
 
 def _allium(document: Allium, about: About) -> Iterator[Row | Fact]:
-    places = unsigned("divisibility", document.divisibility)
-    if places is None or places > 38:
-        raise InputError.field("divisibility", document.divisibility, "integer from 0 to 38")
-    yield from _etching(
+    yield from etching(
         document.rune_id,
         "spaced_rune",
         document.spaced_rune,
-        places,
+        bounded("divisibility", document.divisibility, DIVISIBILITY),
         symbol=document.symbol,
         premine=atomic("premine", document.premine),
     )

@@ -17,8 +17,7 @@ import msgspec
 from workbench.core.rune import SPACER, RuneId, SpacedRune, parse_amount
 from workbench.errors import InputError
 from workbench.runes.amounts import AMOUNT_RULE, MAX_AMOUNT
-from workbench.runes.rows import python_type
-from workbench.runes.tables import (
+from workbench.runes.kinds import (
     ADDRESS,
     COUNT,
     DIVISIBILITY,
@@ -28,7 +27,9 @@ from workbench.runes.tables import (
     RUNE_ID,
     SCRIPT,
     U64,
+    Kind,
 )
+from workbench.runes.rows import python_type
 
 if TYPE_CHECKING:
     TxId = str
@@ -182,6 +183,26 @@ def place_of(rune_id: str) -> dict[str, Any]:
     return {"rune_id": rune_id, "height": found.block, "tx_index": found.tx}
 
 
+def fact_of(rune_id: str, field: str, spaced: str, divisibility: int) -> Fact:
+    """What a document says of a rune whose name stands in `field`."""
+    return Fact(rune_id, names(field, spaced)["spaced_name"], divisibility)
+
+
+def etching(
+    rune_id: str,
+    field: str,
+    spaced: str,
+    divisibility: int,
+    *,
+    commitment: str = "unknown",
+    **stated: Any,
+) -> Iterator[Row | Fact]:
+    """The same, and its row of etchings; `stated` are the other columns."""
+    yield fact_of(rune_id, field, spaced, divisibility)
+    values = {**place_of(rune_id), **names(field, spaced), "divisibility": divisibility}
+    yield Row("etchings", {**values, "commitment": commitment, **stated})
+
+
 def rune_of(about: About, stated: str | None = None) -> str:
     """The rune that a document is about, by itself or by what lies around it."""
     rune = stated or about.rune_id
@@ -199,6 +220,14 @@ def unsigned(field: str, value: Any) -> int | None:
     number = None if text is None else int(text)
     if number is not None and number > U64.json["maximum"]:
         raise InputError.field(field, value, U64.rule)
+    return number
+
+
+def bounded(field: str, value: Any, kind: Kind) -> int:
+    """A number that may come as text, within what the kind allows."""
+    number = unsigned(field, value)
+    if number is None or number > kind.json["maximum"]:
+        raise InputError.field(field, value, kind.rule)
     return number
 
 

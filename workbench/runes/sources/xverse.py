@@ -8,7 +8,6 @@ with a fraction is refused, so that an answer that was divided is not taken for 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -27,10 +26,10 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    etching,
+    fact_of,
     maybe_atomic,
-    names,
     only_keys,
-    place_of,
     rune_of,
     with_keys,
 )
@@ -113,22 +112,16 @@ def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
 
 def _info(document: Info, about: About) -> Iterator[Row | Fact]:
     """It does not say who etched it, nor when it can be minted."""
-    named = names("spacedRuneName", document.spacedRuneName)
-    yield Fact(document.runeId, named["spaced_name"], document.divisibility)
-    found: dict[str, Any] = {
-        name: maybe_atomic(name, getattr(document, name)) for name in ("amount", "cap", "premine")
-    }
-    yield Row(
-        "etchings",
-        {
-            **place_of(document.runeId),
-            **named,
-            **found,
-            "symbol": document.symbol,
-            "divisibility": document.divisibility,
-            "turbo": document.turbo,
-            "commitment": "unknown",
-        },
+    yield from etching(
+        document.runeId,
+        "spacedRuneName",
+        document.spacedRuneName,
+        document.divisibility,
+        amount=maybe_atomic("amount", document.amount),
+        cap=maybe_atomic("cap", document.cap),
+        premine=maybe_atomic("premine", document.premine),
+        symbol=document.symbol,
+        turbo=document.turbo,
     )
     yield Row(
         "entries",
@@ -141,8 +134,7 @@ def _info(document: Info, about: About) -> Iterator[Row | Fact]:
 
 
 def _balance(document: Balance, about: About) -> Iterator[Row | Fact]:
-    named = names("spacedRune", document.spacedRune)
-    yield Fact(document.runeid, named["spaced_name"], document.divisibility)
+    yield fact_of(document.runeid, "spacedRune", document.spacedRune, document.divisibility)
     amount = atomic("amount", document.amount)
     values = {"rune_id": document.runeid, "address": document.address, "amount": amount}
     yield Row("balances", values)

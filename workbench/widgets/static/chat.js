@@ -11,7 +11,8 @@ import { Thread } from "./chat-thread.js";
 import { copy, download, fill, followTheme, h, icon, mark, say, show } from "./dom.js";
 import { chooseLanguage, clockTime, currentLanguage, duration, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
+import { drawSilence } from "./silence.js";
 import { drawVersion } from "./version.js";
 
 const TICK_MS = 250;
@@ -31,23 +32,17 @@ class Console {
     this.stops = [
       followTheme(this.root, () => {}),
       followLanguage(this.root, () => this.#respoken()),
-      this.#follow("connection", () => this.connected()),
-      ...["models", "backends", "current", "loading"].map((trait) => this.#follow(trait, () => this.modelsChanged())),
-      this.#follow("conversation", () => this.conversationChanged()),
-      ...["conversations", "more"].map((trait) => this.#follow(trait, () => this.talks.update())),
-      this.#follow("streaming", () => this.streaming()),
-      this.#follow("prompts", () => this.prompts()),
-      this.#follow("frames", () => this.composer.mention.found?.length && this.composer.mention.offer()),
-      this.#follow("budget", () => this.composer.update()),
-      this.#follow("problem", () => this.problem()),
+      followTrait(model, "connection", () => this.connected()),
+      ...["models", "backends", "current", "loading"].map((trait) => followTrait(model, trait, () => this.modelsChanged())),
+      followTrait(model, "conversation", () => this.conversationChanged()),
+      ...["conversations", "more"].map((trait) => followTrait(model, trait, () => this.talks.update())),
+      followTrait(model, "streaming", () => this.streaming()),
+      followTrait(model, "prompts", () => this.prompts()),
+      followTrait(model, "frames", () => this.composer.mention.found?.length && this.composer.mention.offer()),
+      followTrait(model, "budget", () => this.composer.update()),
+      followTrait(model, "problem", () => this.problem()),
     ];
     this.timer = setInterval(() => document.hidden || this.tick(), TICK_MS);
-  }
-
-  #follow(trait, changed) {
-    const told = () => changed();
-    this.model.on(`change:${trait}`, told);
-    return () => this.model.off(`change:${trait}`, told);
   }
 
   /** What is typed here is no shortcut of the notebook around it. */
@@ -317,22 +312,12 @@ class Console {
     this.thread.streaming?.phase.tick();
     const { retryAt, state } = this.model.get("connection");
     if (this.retry) say(this.retry, retryAt && state !== "connected" ? t("next try in {time}", { time: duration(Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))) }) : "");
-    if (!this.link.alive && this.silent) this.#silence();
   }
 
   pulse(alive, heardAt) {
-    this.heardAt = heardAt;
     this.main.classList.toggle("wb-dull", !alive);
-    show(this.gone, !alive);
-    if (alive) return;
-    this.silent = h("span");
-    const again = h("button.wb-button", { type: "button", onclick: () => location.reload() }, icon("again"), t("Reload the page"));
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", this.silent), again);
-    this.#silence();
-  }
-
-  #silence() {
-    say(this.silent, t("It is busy with a cell, or gone. What you see is from {time}; an answer under way goes on in the hub.", { time: clockTime(this.heardAt) }));
+    const words = t("It is busy with a cell, or gone. What you see is from {time}; an answer under way goes on in the hub.", { time: clockTime(heardAt) });
+    drawSilence(this.gone, alive ? "" : words);
   }
 }
 

@@ -1,5 +1,5 @@
 // The metrics panel: puts its parts together, keeps what the reader chose, and follows the kernel.
-import { fill, followTheme, h, icon, mark, say, show } from "./dom.js";
+import { fill, followTheme, h, icon, mark, show } from "./dom.js";
 import { AlertCard, AlertStrip, notifyOf } from "./gpu-alerts.js";
 import { GaugeChart } from "./gpu-chart.js";
 import { Freshness } from "./freshness.js";
@@ -8,9 +8,10 @@ import { numbersOf, Store } from "./gpu-data.js";
 import { MemoryCard } from "./gpu-memory.js";
 import { GpuTable, Meters } from "./gpu-meters.js";
 import { GAUGES } from "./gpu-words.js";
-import { chooseLanguage, clockTime, currentLanguage, sentence, setLanguage, t } from "./language.js";
+import { chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
+import { drawSilence, tasksGoOn } from "./silence.js";
 import { drawVersion } from "./version.js";
 
 const LOOK_MS = 500;
@@ -33,20 +34,14 @@ class MetricsPanel {
     this.stops = [
       followTheme(this.root, () => this.#afresh()),
       followLanguage(this.root, () => this.build()),
-      ...redrawn.map((trait) => this.#follow(trait, () => this.later())),
-      this.#follow("options", () => this.#chosen()),
-      ...["alerts", "rules", "past_alerts"].map((trait) => this.#follow(trait, () => this.alerted())),
-      ...["connection", "problem", "host"].map((trait) => this.#follow(trait, () => this.told())),
+      ...redrawn.map((trait) => followTrait(model, trait, () => this.later())),
+      followTrait(model, "options", () => this.#chosen()),
+      ...["alerts", "rules", "past_alerts"].map((trait) => followTrait(model, trait, () => this.alerted())),
+      ...["connection", "problem", "host"].map((trait) => followTrait(model, trait, () => this.told())),
     ];
     this.timer = setInterval(() => this.root.checkVisibility() && !document.hidden && this.look(), LOOK_MS);
     this.sizes = new ResizeObserver(() => this.later());
     this.sizes.observe(this.root);
-  }
-
-  #follow(trait, changed) {
-    const heard = () => changed();
-    this.model.on(`change:${trait}`, heard);
-    return () => this.model.off(`change:${trait}`, heard);
   }
 
   close() {
@@ -246,12 +241,8 @@ class MetricsPanel {
   }
 
   pulse(alive, heardAt) {
-    show(this.gone, !alive);
+    drawSilence(this.gone, alive ? "" : tasksGoOn(heardAt));
     this.later();
-    if (alive) return;
-    const again = h("button.wb-button", { type: "button", onclick: () => location.reload() }, icon("again"), t("Reload the page"));
-    const words = t("It is busy with a cell, or gone. What you see is from {time}; running tasks go on without it.", { time: clockTime(heardAt) });
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", words), again);
   }
 }
 

@@ -118,3 +118,10 @@ export class Link {
     else this.#tell("ping");
   }
 }
+
+/** `changed()` after each change of a trait, until what is given back is called. */
+export function followTrait(model, trait, changed) {
+  const heard = () => changed();
+  model.on(`change:${trait}`, heard);
+  return () => model.off(`change:${trait}`, heard);
+}

@@ -2,7 +2,7 @@
 import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { chooseLanguage, currentLanguage, duration, number, percent, sentence, setLanguage, t } from "./language.js";
 import { followLanguage } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
 import { stateBadge } from "./states.js";
 
 const MAP_TICK_MS = 500;
@@ -14,12 +14,10 @@ class MapCard {
     el.append(this.root);
     setLanguage(chooseLanguage());
     this.link = new Link(model, { onMessage: () => {}, onPulse: (alive) => this.root.classList.toggle("wb-stale", !alive), signal, element: this.root });
-    const draw = () => this.draw();
-    for (const trait of ["counts", "failures", "problem", "title"]) model.on(`change:${trait}`, draw);
     this.stops = [
       followTheme(this.root, () => {}),
       followLanguage(this.root, () => this.build()),
-      ...["counts", "failures", "problem", "title"].map((trait) => () => model.off(`change:${trait}`, draw)),
+      ...["counts", "failures", "problem", "title"].map((trait) => followTrait(model, trait, () => this.draw())),
     ];
     this.build();
     this.timer = setInterval(() => document.hidden || this.tick(), MAP_TICK_MS);

@@ -1,10 +1,11 @@
 // The mesh submitter: puts its parts together, keeps what the reader chose, and follows the kernel.
 import { Connection } from "./connection.js";
-import { fill, followTheme, h, icon, mark, say, show } from "./dom.js";
+import { fill, followTheme, h, icon, mark, show } from "./dom.js";
 import { History, Tiles } from "./history.js";
-import { chooseLanguage, clockTime, currentLanguage, sentence, setLanguage, t } from "./language.js";
+import { chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
+import { drawSilence, tasksGoOn } from "./silence.js";
 import { isOver, stateWord } from "./states.js";
 import { SubmitForm } from "./submit.js";
 import { TaskPanel } from "./task.js";
@@ -29,21 +30,15 @@ class Page {
     this.stops = [
       followTheme(this.root, () => this.panel.result.draw()),
       followLanguage(this.root, () => this.build()),
-      this.follow("connection", () => this.connected()),
-      this.follow("models", () => this.form.redraw()),
-      this.follow("samples", () => this.form.redraw()),
-      this.follow("endpoints", () => this.build()),
-      this.follow("problem", () => this.problem()),
-      this.follow("host", () => this.strip()),
+      followTrait(model, "connection", () => this.connected()),
+      followTrait(model, "models", () => this.form.redraw()),
+      followTrait(model, "samples", () => this.form.redraw()),
+      followTrait(model, "endpoints", () => this.build()),
+      followTrait(model, "problem", () => this.problem()),
+      followTrait(model, "host", () => this.strip()),
     ];
     this.timer = setInterval(() => document.hidden || this.tick(), TICK_MS);
     this.watchSize();
-  }
-
-  follow(trait, changed) {
-    const told = () => changed();
-    this.model.on(`change:${trait}`, told);
-    return () => this.model.off(`change:${trait}`, told);
   }
 
   close() {
@@ -243,7 +238,6 @@ class Page {
     this.panel.tick(now);
     this.history.tick(now);
     this.connection.tick();
-    if (!this.link.alive) this.#silence();
   }
 
   connected() {
@@ -268,20 +262,9 @@ class Page {
   }
 
   pulse(alive, heardAt) {
-    this.heardAt = heardAt;
     this.main.classList.toggle("wb-stale", !alive);
     this.tiles.element.classList.toggle("wb-stale", !alive);
-    show(this.gone, !alive);
-    if (alive) return;
-    this.silent = h("span");
-    const again = h("button.wb-button", { type: "button", onclick: () => location.reload() }, icon("again"), t("Reload the page"));
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", this.silent), again);
-    this.#silence();
-  }
-
-  #silence() {
-    const words = t("It is busy with a cell, or gone. What you see is from {time}; running tasks go on without it.", { time: clockTime(this.heardAt) });
-    if (this.silent) say(this.silent, words);
+    drawSilence(this.gone, alive ? "" : tasksGoOn(heardAt));
   }
 
   /** Figures are drawn again when their place changes, once per frame. */

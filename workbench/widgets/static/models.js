@@ -4,12 +4,13 @@ import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { Freshness } from "./freshness.js";
 import { clockTime, chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
 import { ModelCard } from "./models-card.js";
 import { Downloads } from "./models-downloads.js";
 import { Find } from "./models-find.js";
 import { ContextChoice, Sieve } from "./models-sieve.js";
 import { lastPart, modelName, space } from "./models-words.js";
+import { drawSilence } from "./silence.js";
 import { drawVersion } from "./version.js";
 
 const LOOK_MS = 1000;
@@ -34,17 +35,11 @@ class ModelPanel {
     this.stops = [
       followTheme(this.root, () => {}),
       followLanguage(this.root, () => this.build()),
-      ...drawn.map((trait) => this.#follow(trait, () => this.later())),
-      ...["connection", "problem"].map((trait) => this.#follow(trait, () => this.told())),
+      ...drawn.map((trait) => followTrait(model, trait, () => this.later())),
+      ...["connection", "problem"].map((trait) => followTrait(model, trait, () => this.told())),
     ];
     this.timer = setInterval(() => this.root.checkVisibility() && !document.hidden && this.look(), LOOK_MS);
     this.look();
-  }
-
-  #follow(trait, changed) {
-    const heard = () => changed();
-    this.model.on(`change:${trait}`, heard);
-    return () => this.model.off(`change:${trait}`, heard);
   }
 
   close() {
@@ -165,12 +160,9 @@ class ModelPanel {
   }
 
   pulse(alive, heardAt) {
-    show(this.gone, !alive);
-    this.look();
-    if (alive) return;
-    const again = h("button.wb-button", { type: "button", onclick: () => location.reload() }, icon("again"), t("Reload the page"));
     const words = t("It is busy with a cell, or gone. What you see is from {time}; downloads go on without it.", { time: clockTime(heardAt) });
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", words), again);
+    drawSilence(this.gone, alive ? "" : words);
+    this.look();
   }
 }
 

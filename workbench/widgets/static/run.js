@@ -1,8 +1,9 @@
 // One task below the cell that sent it: the task panel alone, following the kernel.
-import { fill, followTheme, h, icon, mark, say, show } from "./dom.js";
-import { chooseLanguage, clockTime, currentLanguage, sentence, setLanguage, t } from "./language.js";
+import { fill, followTheme, h, icon, mark, show } from "./dom.js";
+import { chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
+import { drawSilence, tasksGoOn } from "./silence.js";
 import { isOver } from "./states.js";
 import { TaskPanel } from "./task.js";
 
@@ -19,15 +20,11 @@ class RunCard {
     setLanguage(chooseLanguage());
     this.link = new Link(model, { onMessage: (content) => this.receive(content), onPulse: (...pulse) => this.pulse(...pulse), signal, element: this.root });
     this.build();
-    const told = () => this.problem();
-    const named = () => this.task && this.panel.update(this.task);
-    model.on("change:problem", told);
-    model.on("change:models", named);
     this.stops = [
       followTheme(this.root, () => this.panel.result.draw()),
       followLanguage(this.root, () => this.build()),
-      () => model.off("change:problem", told),
-      () => model.off("change:models", named),
+      followTrait(model, "problem", () => this.problem()),
+      followTrait(model, "models", () => this.task && this.panel.update(this.task)),
     ];
     this.timer = setInterval(() => document.hidden || this.panel.tick(Date.now() + this.offset), RUN_TICK_MS);
   }
@@ -105,11 +102,7 @@ class RunCard {
   pulse(alive, heardAt) {
     const matters = !alive && this.task && !isOver(this.task); // of what has ended there is no news
     this.panel.element.classList.toggle("wb-stale", Boolean(matters));
-    show(this.gone, Boolean(matters));
-    if (!matters) return;
-    const words = h("span");
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", words));
-    say(words, t("It is busy with a cell, or gone. What you see is from {time}; running tasks go on without it.", { time: clockTime(heardAt) }));
+    drawSilence(this.gone, matters ? tasksGoOn(heardAt) : "", { reload: false });
   }
 }
 

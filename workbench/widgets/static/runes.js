@@ -3,10 +3,11 @@ import { drawAbsence } from "./absence.js";
 import { AnswerPane, answerWords } from "./answer.js";
 import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { Freshness } from "./freshness.js";
-import { chooseLanguage, clockTime, currentLanguage, moment, sentence, setLanguage, t } from "./language.js";
+import { chooseLanguage, currentLanguage, moment, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
-import { Link } from "./link.js";
+import { followTrait, Link } from "./link.js";
 import { AskForm } from "./runes-ask.js";
+import { drawSilence, tasksGoOn } from "./silence.js";
 import { isOver, stateBadge } from "./states.js";
 import { TaskPanel } from "./task.js";
 import { randomId } from "./upload.js";
@@ -32,21 +33,15 @@ class RunesPage {
     this.stops = [
       followTheme(this.root, () => this.panel?.result.draw()),
       followLanguage(this.root, () => this.build()),
-      this.#follow("models", () => this.form?.redraw()),
-      this.#follow("batches", () => this.form?.batch.redraw()),
-      this.#follow("listed", () => this.form?.batch.redraw()),
-      this.#follow("samples", () => this.build()),
-      this.#follow("connection", () => this.told()),
-      this.#follow("problem", () => this.told()),
+      followTrait(model, "models", () => this.form?.redraw()),
+      followTrait(model, "batches", () => this.form?.batch.redraw()),
+      followTrait(model, "listed", () => this.form?.batch.redraw()),
+      followTrait(model, "samples", () => this.build()),
+      followTrait(model, "connection", () => this.told()),
+      followTrait(model, "problem", () => this.told()),
     ];
     this.timer = setInterval(() => document.hidden || this.tick(), TURN_MS);
     this.#await();
-  }
-
-  #follow(trait, changed) {
-    const heard = () => changed();
-    this.model.on(`change:${trait}`, heard);
-    return () => this.model.off(`change:${trait}`, heard);
   }
 
   close() {
@@ -257,12 +252,8 @@ class RunesPage {
 
   pulse(alive, heardAt) {
     if (!this.looked) return;
-    show(this.gone, !alive);
+    drawSilence(this.gone, alive ? "" : tasksGoOn(heardAt));
     this.#look();
-    if (alive) return;
-    const again = h("button.wb-button", { type: "button", onclick: () => location.reload() }, icon("again"), t("Reload the page"));
-    const words = t("It is busy with a cell, or gone. What you see is from {time}; running tasks go on without it.", { time: clockTime(heardAt) });
-    fill(this.gone, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The kernel does not answer.")), " ", words), again);
   }
 }
 

@@ -1,0 +1,63 @@
+"""A batch of blocks in which nothing of the kind happened: that is an answer, not a refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runes.questions.laid import batch, laid
+from workbench import runes
+from workbench.runes.asking import Question
+from workbench.runes.batch import Batch
+
+ASH = "850000:1"
+SAID = {
+    "anomalies": "0 of 1 values lie beyond a robust z of 3.5; 0 times runes went from A to B and "
+    "back within 144 blocks, and – of what moved went back to its sender",
+    "burns": "nothing was burned in these blocks",
+    "concentration": "nobody holds a rune here",
+    "mint_fairness": "there are no mints in these blocks",
+    "reconcile": "A•SH adds up to the atomic unit",
+    "volume": "nothing of any rune moved",
+    "wasted": "0 of 0 messages were in vain: 0 mints not credited, 0 etchings ignored, 0 "
+    "cenotaphs; they cost 0 sat, – of all their fees",
+}
+OF_ONE = {
+    "fragmentation": "nobody holds A•SH here",
+    "holders": "nobody holds A•SH after block 850000",
+}
+
+
+@pytest.fixture
+def quiet() -> Batch:
+    """One rune was etched, for nobody; no message, no mint, no transfer."""
+    tables = laid(
+        etchings=[{"rune_id": ASH, "premine": 0, "terms": False}],
+        entries=[{"rune_id": ASH, "mints": 0, "burned": 0, "supply": 0}],
+        events=[{"rune_id": ASH, "kind": "etched", "amount": 0}],
+        blocks=[{"height": 850_000}],
+    )
+    return batch(tables, 850_000, 850_000)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_where_nothing_happened_it_says_so(quiet: Batch, name: str) -> None:
+    asked: Question = getattr(runes, name)
+    assert str(asked(quiet).sentence) == SAID[name]
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_of_a_rune_that_nobody_holds_it_says_so(quiet: Batch, name: str) -> None:
+    asked: Question = getattr(runes, name)
+    assert str(asked(quiet, rune=ASH).sentence) == OF_ONE[name]
+
+
+def test_no_transfers_are_not_inputs_that_are_missing(quiet: Batch) -> None:
+    missing = runes.anomalies(quiet).explanation.missing
+    assert missing == ("a z of etched: all values are the same",)
+    assert runes.reconcile(quiet).explanation.missing == ()
+    assert runes.reconcile(quiet).facts["transactions"] == 0
+
+
+def test_no_etchings_are_none_taken() -> None:
+    none = batch(laid(blocks=[{"height": 840_000}]), 840_000, 840_000)
+    assert runes.name_market(none).facts["taken"] == 0
