@@ -200,6 +200,16 @@ def test_a_language_model_that_fails_costs_no_answer(daily: Path) -> None:
     assert "TimeoutError: no answer in 60 s" in " ".join(bench.lines)
 
 
+def test_an_empty_answer_is_said_in_the_log(daily: Path) -> None:
+    class Mute(Bench):
+        def generate(self, prompt: str, /) -> str:
+            return " \n"
+
+    bench = Mute(daily)
+    assert runegpt_v2(bench).data["generator"] == "templates"
+    assert bench.lines[-1].endswith("the language model failed: its answer holds no sentence")
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

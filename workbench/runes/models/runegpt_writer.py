@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from workbench.core.llm import ModelError
 from workbench.runes.models.report_numbers import (
     Language,
     Sentence,
@@ -94,7 +95,8 @@ def _filled(
 def from_model(
     generate: Generate, plain: Report, figures: Mapping[str, Value], language: Language
 ) -> Report:
-    """The same facts in a language model's words, as far as they stay true."""
+    """The same facts in a language model's words, as far as they stay true. Raises ModelError for
+    an empty answer."""
     used = dict.fromkeys(name for one in plain.sentences for name in one.figures)
     told = "\n".join(f"{name} = {written(figures[name], language)}" for name in used)
     rules = RULES.format(language=LANGUAGES[language])
@@ -121,6 +123,8 @@ def from_model(
         else:
             own += 1
             sentences.append(sentence)
+    if not own and not dropped:
+        raise ModelError("its answer holds no sentence")
     if not own:
         return Report(plain.sentences, "templates", dropped)
     return Report(sentences, "language-model", dropped)
