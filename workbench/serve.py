@@ -39,9 +39,11 @@ from workbench.hub.sampling import Sampler
 from workbench.keeper import Keeper
 from workbench.language_models import rates_of, runs_here, service_of
 from workbench.listener import Bounds, Listener, listen
+from workbench.llm.at_hand import AtHand
 from workbench.logs import configure_logging
+from workbench.mesh.limits import Limits
 from workbench.mesh.models import discover
-from workbench.mesh.node import Limits, Node
+from workbench.mesh.node import Node
 from workbench.model_library import library_of, places_of
 from workbench.ports import LOOPBACK, PortTaken, allow_files, bind
 from workbench.settings import Settings
@@ -125,7 +127,9 @@ class Hub:
         rooms = lambda: ledger.view().rooms  # noqa: E731
         library, downloads = await library_of(settings, self._stack, service, others, rooms)
         readings.models(service, worker)
-        node = self._make_node(store, keeper, ledger)
+        at_hand = AtHand(service)
+        self.engine.write = at_hand.write
+        node = self._make_node(store, keeper, ledger, at_hand)
         self._node = node
         self._stack.push_async_callback(node.stop)
         await node.start()
@@ -201,7 +205,7 @@ class Hub:
         """Both addresses with the token, for clients that take nothing but an address."""
         return f"{self.ws_url}?token={self.token}", f"{self.mesh_url}?token={self.token}"
 
-    def _make_node(self, store: Store, engine: Keeper, lender: Ledger) -> Node:
+    def _make_node(self, store: Store, engine: Keeper, lender: Ledger, at_hand: AtHand) -> Node:
         settings = self.settings
         return Node(
             journal=store,
@@ -213,6 +217,7 @@ class Hub:
                 input_bytes=settings.input_limit_mb * 1_000_000, runes=settings.rune_limit
             ),
             lender=lender,
+            language_model=at_hand.model,
             tokens=_tokens(settings, self.token),
             own_functions=None if settings.own_functions == "off" else settings.own_functions,
         )

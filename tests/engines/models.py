@@ -18,6 +18,7 @@ from typing import Any
 import numpy
 import pyarrow
 
+from workbench.core.llm import ModelError
 from workbench.core.model import Context, Result, model
 from workbench.errors import InputError
 
@@ -225,3 +226,14 @@ def a_broken_reading() -> str:
 
 def a_hanging_reading() -> None:
     time.sleep(5)
+
+
+def consult(context: Context, *, prompts: list[str]) -> Result:
+    """Asks a language model each, and gives its answers, or the words in which there is none."""
+    said = []
+    for prompt in prompts:
+        try:
+            said.append(context.generate(prompt))
+        except ModelError as error:
+            said.append(f"{type(error).__name__}: {error}")
+    return Result(data={"said": said, "pid": os.getpid()})

@@ -52,6 +52,10 @@ def an_own_function(context: Context, n: int = 1) -> list[Any]:
     return [n, sorted(context.inputs)]
 
 
+async def backwards(prompt: str, seed: int) -> tuple[str, str]:
+    return prompt[::-1], "m@box"
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Elsewhere]:
     with started() as start:
@@ -87,6 +91,8 @@ async def test_a_cluster_elsewhere_runs_tasks_with_inputs_that_travel(
         at_once = [data_of(engine, job("read", inputs={"batch": other})) for other in others]
         texts = [data["text"] for data in await asyncio.wait_for(asyncio.gather(*at_once), 60)]
         assert texts == [f"I am {other.name}" for other in others]
+        engine.write = backwards
+        assert (await data_of(engine, job("consult", prompts=["abc"])))["said"] == ["cba"]
         outcome, events = await outcome_of(engine, job("talk", steps=20))
         assert isinstance(outcome, Done)
         assert [e.done for e in events if isinstance(e, Progress)] == list(range(1, 21))

@@ -22,7 +22,8 @@ from workbench.core.job import Cancelled, Event, Job, Lost, Outcome
 from workbench.core.task import TaskBook
 from workbench.gate import Gate
 from workbench.listener import Listener, listen
-from workbench.mesh.node import Limits, Node
+from workbench.mesh.limits import Limits
+from workbench.mesh.node import Node
 
 TOKEN = "secret"  # a test's own
 MOST = 6

@@ -24,7 +24,8 @@ from tests.mesh.doubles import (
     is_end,
 )
 from workbench.core.job import Failed, Lost, TimedOut
-from workbench.mesh.node import Limits, Node
+from workbench.mesh.limits import Limits
+from workbench.mesh.node import Node
 
 URL = "https://runes.example/batch.json"
 TICKLESS = Limits(tick_s=3600.0)
@@ -731,6 +732,37 @@ async def test_the_result_of_the_same_content_is_used_again(bench: Bench) -> Non
     peer.say(task("d"))
     (await bench.engine.attempt("d.1")).end()
     await peer.end("d")
+
+
+async def test_a_result_is_used_again_only_while_its_language_model_would_be_asked(
+    bench: Bench,
+) -> None:
+    """A text of one model is never given for another's; without an answer it is nobody's."""
+    now = ""
+
+    async def language_model() -> str:
+        return now
+
+    bench.options["language_model"] = language_model
+    await bench.restart()
+    peer = bench.peer()
+    for number, at_hand in enumerate(("", "", "m@a", "m@b", "m@b", "", "m@b")):
+        changed, now = number == 0 or at_hand != now, at_hand
+        peer.say(task(f"t{number}"))
+        if changed:
+            attempt = await bench.engine.attempt(f"t{number}.1")
+            attempt.end(done({"by": now}, language_model=now))
+        assert (await peer.end(f"t{number}"))["result"]["data"] == {"by": now}
+    await bench.restart()
+    peer = bench.peer()
+    peer.say(task("kept"))
+    assert (await peer.end("kept"))["result"]["data"] == {"by": "m@b"}
+    now = "m@a"
+    for name in ("other", "again"):  # what misses an answer is run again
+        peer.say(task(name))
+        attempt = await bench.engine.attempt(f"{name}.1")
+        attempt.end(done({"by": ""}, language_model="m@a", repeatable=False))
+        await peer.end(name)
 
 
 async def test_a_result_of_before_a_restart_is_used_again(bench: Bench) -> None:

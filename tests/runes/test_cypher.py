@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from workbench.core.llm import NoModel
 from workbench.errors import InputError
 from workbench.runes.models.cypher import cypher_v1
 
@@ -31,6 +32,9 @@ class Bench:
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
         self.lines.append(template.format(**values))
+
+    def generate(self, prompt: str, /) -> str:
+        raise NoModel("no language model is loaded")
 
 
 def hash_of(number: int) -> str:

@@ -128,11 +128,32 @@ def test_the_same_batch_gives_the_same_answer(daily: Path, data: dict[str, Any])
     assert runegpt_v2(Bench(daily), scenarioAnalysis="bull").data == data
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en_US", "Templates wrote this report: no language model was loaded."),
+        ("pt_BR", "Frases prontas formam este relatório: nenhum modelo de linguagem estava "),
+        ("es_ES", "Este informe está hecho de frases fijas: no había ningún modelo de lenguaje "),
+    ],
+)
+def test_a_report_without_a_language_model_says_so(
+    daily: Path, language: str, sentence: str
+) -> None:
+    data = runegpt_v2(Bench(daily), language=language).data
+    assert data["generator"] == "templates"
+    assert data["sentences"][-1]["text"].startswith(sentence)
+
+
 class Talking(Bench):
-    """A context whose node has a language model."""
+    """A context whose hub has a language model."""
+
+    def __init__(self, batch: Path) -> None:
+        super().__init__(batch)
+        self.prompts: list[str] = []
 
     def generate(self, prompt: str, /) -> str:
-        if "This line is wrong" in prompt:
+        self.prompts.append(prompt)
+        if "This line of yours is wrong" in prompt:
             return ""
         height = f"{FIRST:,}"
         return f"[first_height] It begins at {height}.\n[mints] It has 3 mints."
@@ -142,8 +163,31 @@ def test_a_language_model_that_is_at_hand_writes_and_is_checked(daily: Path) -> 
     bench = Talking(daily)
     data = runegpt_v2(bench).data
     assert data["generator"] == "language-model" and data["dropped"] == 1
-    assert data["report"] == "It begins at 850,000."
+    first, second = data["sentences"]
+    assert first["text"] == "It begins at 850,000."
+    assert second["figures"] == ["etchings", "mints", "transfers"]
+    assert second["text"] == sentences(runegpt_v2(Bench(daily)).data)[1].text
     assert any("1 sentences of the language model were dropped" in line for line in bench.lines)
+
+
+@pytest.mark.parametrize(
+    ("language", "named"), [("pt_BR", "Brazilian Portuguese"), ("es_ES", "Spanish")]
+)
+def test_each_question_asks_for_the_language_of_the_report(
+    daily: Path, language: str, named: str
+) -> None:
+    bench = Talking(daily)
+    runegpt_v2(bench, language=language)
+    assert len(bench.prompts) == 3  # the English line's number is wrong in this language
+    assert all(f"You write a short report in {named} about" in each for each in bench.prompts)
+    assert "first_height = 850.000" in bench.prompts[0]
+
+
+@pytest.mark.parametrize("output_format", ["data", "visualization"])
+def test_a_language_model_is_asked_for_reports_only(daily: Path, output_format: str) -> None:
+    bench = Talking(daily)
+    runegpt_v2(bench, outputFormat=output_format)
+    assert bench.prompts == []
 
 
 def test_a_language_model_that_fails_costs_no_answer(daily: Path) -> None:
@@ -154,6 +198,16 @@ def test_a_language_model_that_fails_costs_no_answer(daily: Path) -> None:
     bench = Broken(daily)
     assert runegpt_v2(bench).data["generator"] == "templates"
     assert "TimeoutError: no answer in 60 s" in " ".join(bench.lines)
+
+
+def test_an_empty_answer_is_said_in_the_log(daily: Path) -> None:
+    class Mute(Bench):
+        def generate(self, prompt: str, /) -> str:
+            return " \n"
+
+    bench = Mute(daily)
+    assert runegpt_v2(bench).data["generator"] == "templates"
+    assert bench.lines[-1].endswith("the language model failed: its answer holds no sentence")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     batch: str | None
     elapsed_ms: int
     device: str
+    language_model: str | None = None
+    """Who answered what the function asked a language model: `id@backend`, empty where none was
+    loaded; None where it asked nothing."""
+    repeatable: bool = True
+    """Whether the same content gives it again. A question without an answer spoils that."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):

@@ -52,6 +52,12 @@ class Context(Protocol):
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
         """One line of the task's log, as template and values."""
 
+    def generate(self, prompt: str, /) -> str:
+        """What a language model of the hub that is loaded already answers, within its time.
+
+        Raises core.llm.NoModel where none is loaded, ModelError where none answers.
+        """
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a model gives back.

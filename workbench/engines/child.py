@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.job import FUNCTION, Log, Progress
+from workbench.core.llm import ModelError, NoModel
+from workbench.engines.asking import Asking
 from workbench.engines.frames import (
     LINE_CHARS,
     Frame,
@@ -113,14 +115,15 @@ class Capture:
 class RunningContext:
     """What the running model gets as its context (core.model.Context)."""
 
-    def __init__(self, order: Order, outlet: Outlet) -> None:
+    def __init__(self, order: Order, outlet: Outlet, asking: Asking) -> None:
         self.inputs: Mapping[str, Path] = {
             name: Path(path) for name, path in order.inputs.items() if name != FUNCTION
         }
         self.device = order.device
         self.seed = order.seed
         self.rune_limit = order.rune_limit
-        self._outlet = outlet
+        self._outlet, self._asking = outlet, asking
+        self._answering = ""
 
     def progress(self, done: float, total: float, template: str = "", /, **values: Any) -> None:
         self._outlet.send(
@@ -129,6 +132,15 @@ class RunningContext:
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
         self._outlet.send(Log(str(level), str(template)[:LINE_CHARS], speakable(values)))
+
+    def generate(self, prompt: str, /) -> str:
+        reply = self._asking.ask(str(prompt))
+        if reply.template:
+            raise (NoModel if reply.absent else ModelError)(reply.template, **reply.values)
+        if reply.model != self._answering:
+            self._answering = reply.model
+            self.log("the language model {model} answers what the task asks", model=reply.model)
+        return reply.text
 
 
 class Fresh:
@@ -203,14 +215,16 @@ def serve(orders: int, outlet: Outlet) -> None:
     reader, fresh = Reader(), Fresh()
     streams = (Capture(outlet, "info", 1), Capture(outlet, "warning", 2))
     threads = threading.active_count()
+    asking = Asking(orders, reader, outlet.send)
     while data := os.read(orders, READ_BYTES):
-        for order in reader.feed(data):
+        for order in list(reader.feed(data)):  # whole: what runs may go on with the reader
             if not isinstance(order, Order):
                 continue
             outlet.send(Started())
             sys.stdout, sys.stderr = streams
             fresh.restore(order)
-            end = perform(order, RunningContext(order, outlet), outlet.send)
+            asking.begin(order)
+            end = perform(order, RunningContext(order, outlet, asking), outlet.send)
             for stream in streams:
                 stream.finish()
             reusable = not left_behind(threads)

@@ -23,6 +23,7 @@ from distributed import CancelledError, KilledWorker
 
 from workbench.core.job import Begun, Cancelled, Event, Failed, Job, Lost, Outcome, WorkerReport
 from workbench.engines import house
+from workbench.engines.answering import Questions, Write
 from workbench.engines.cluster import (
     CONNECT_S,
     Cluster,
@@ -31,7 +32,7 @@ from workbench.engines.cluster import (
     open_embedded,
     open_remote,
 )
-from workbench.engines.frames import Order
+from workbench.engines.frames import News, Order, Question, pack
 from workbench.engines.reports import Reports
 from workbench.engines.supervisor import WINDOW
 
@@ -40,6 +41,7 @@ GONE_S = 10.0  # how long a cancelled task may take to be gone before it counts 
 EVENTS_S = 5.0  # how long events may lag behind their outcome
 CLOSE_S = 1.0  # for each part of the cluster
 BEATS = 6  # so many missed, and the worker counts as lost
+ANSWER_S = 60.0  # how long a task waits for a language model
 LEASE_S = 10.0  # a process is ended so long after its worker froze: before it counts as lost
 NO_WORKER = (
     "GPU {gpu} is the hub's own, and tasks run on the Dask cluster: start a worker of it on the "
@@ -49,7 +51,7 @@ WORKER_GONE = "the Dask worker beside its GPU went away"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_batch = msgspec.msgpack.Decoder(list[Event])
+_batch = msgspec.msgpack.Decoder(list[News])
 
 
 class Flight:
@@ -64,12 +66,14 @@ class Flight:
         self.heard_at = time.monotonic()
         self.news = asyncio.Event()
         self.verdict: Outcome | None = None
+        self.questions = Questions()
         self.doomed = asyncio.Event()
         self.over = asyncio.Event()
 
     def decide(self, verdict: Outcome) -> None:
         """Fix how it will have ended, whatever its worker says. The first word counts."""
         self.verdict = self.verdict or verdict
+        self.questions.stop()
 
     def doom(self, verdict: Outcome) -> None:
         """End it now, without waiting for its worker."""
@@ -107,6 +111,9 @@ class DaskEngine:
         self._flights: dict[str, Flight] = {}
         self._chores: set[asyncio.Task[Any]] = set()
         self.closed = asyncio.Event()
+        self.write: Write | None = None
+        """What answers the questions of tasks to a language model; None: nothing does."""
+        self.answer_s = ANSWER_S
 
     @property
     def slots(self) -> int:
@@ -218,8 +225,9 @@ class DaskEngine:
             outcome = await self._outcome(flight)
         finally:
             del self._flights[flight.job.key]
+            flight.questions.stop()
             flight.over.set()
-        return flight.verdict or outcome
+        return flight.verdict or flight.questions.signed(outcome)
 
     async def _outcome(self, flight: Flight) -> Outcome:
         if self._cluster is None:
@@ -288,6 +296,7 @@ class DaskEngine:
             scratch=str(self._scratch.absolute()) if self._address is None else "",
             beat_s=self._beat_s,
             lease_s=self.lingers_s,
+            answer_s=self.answer_s,
         )
 
     async def _load(self, client: Any, job: Job) -> dict[str, Any] | None:
@@ -318,9 +327,12 @@ class DaskEngine:
         elif message["batch"]:
             self._deliver(flight, message["batch"], _batch.decode(message["events"]))
 
-    def _deliver(self, flight: Flight, number: int, events: list[Event]) -> None:
+    def _deliver(self, flight: Flight, number: int, events: list[News]) -> None:
         for event in events:
-            self._pass_on(flight, event)
+            if isinstance(event, Question):
+                flight.questions.begin(self._answer(flight, event), self._spawn)
+            else:
+                self._pass_on(flight, event)
         flight.seen = number
         flight.news.set()
         if number % (WINDOW // 2) == 0:
@@ -339,6 +351,16 @@ class DaskEngine:
                 workers=[flight.worker],
                 on_error="ignore",
             )
+
+    async def _answer(self, flight: Flight, question: Question) -> None:
+        reply = pack(await flight.questions.reply(question, flight.job.seed, self.write))
+        if self._cluster is not None and flight.worker is not None:
+            with suppress(OSError):  # who asked gives up by itself
+                await self._cluster.client.run(
+                    partial(house.answer, self._name, flight.job.key, reply),
+                    workers=[flight.worker],
+                    on_error="ignore",
+                )
 
     async def _keep_looking(self, cluster: Cluster) -> None:
         while not self.closed.is_set():

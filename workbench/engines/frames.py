@@ -11,16 +11,18 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from workbench.core.gpu import Vendor
-from workbench.core.job import Log, Progress
+from workbench.core.job import Event, Log, Progress
 
 LENGTH = struct.Struct(">I")
 FRAME_LIMIT = 2**31  # bytes; one table of a result at most
 LINE_CHARS = 4096
+PROMPT_CHARS = 20_000
+ANSWER_CHARS = 20_000
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
@@ -28,7 +30,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
 
     `house` names the engine that gave the order, `run` this one submission of it;
     `scratch` is empty where the Dask worker's own folder is to be used. After `lease_s` in
-    which its supervisor cannot run, the process is ended; 0: it has no lease.
+    which its supervisor cannot run, the process is ended; 0: it has no lease. A language model
+    has `answer_s` for an answer, and twice that for all that the task asks.
     """
 
     key: str
@@ -46,6 +49,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     scratch: str = ""
     beat_s: float = 5.0
     lease_s: float = 0.0
+    answer_s: float = 60.0
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
@@ -79,7 +83,31 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True, tag="raised"):
     reusable: bool
 
 
-Frame = Order | Started | Progress | Log | Table | Returned | Raised
+class Question(msgspec.Struct, frozen=True, kw_only=True, tag="question"):
+    """The model asks a language model of the hub, and waits for so long."""
+
+    number: int
+    prompt: Annotated[str, msgspec.Meta(max_length=PROMPT_CHARS)]
+    limit_s: float
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
+    """The answer to the question of that number, by `model`, or the sentence why there is none.
+
+    `absent` says that no language model is loaded.
+    """
+
+    number: int
+    text: Annotated[str, msgspec.Meta(max_length=ANSWER_CHARS)] = ""
+    model: str = ""
+    template: str = ""
+    values: dict[str, Any] = {}
+    absent: bool = False
+
+
+Frame = Order | Started | Progress | Log | Question | Reply | Table | Returned | Raised
+News = Event | Question
+"""What a supervisor tells the hub while its process works."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)

@@ -1,7 +1,7 @@
 """The engine's part inside a Dask worker: the task that Dask sees, and what stands around it.
 
 The functions here are the engine's whole vocabulary on a worker: `supervise` is submitted
-as a task; `cancel`, `grant` and `close` are run on the workers beside it.
+as a task; `cancel`, `grant`, `answer` and `close` are run on the workers beside it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dask.system import CPU_COUNT
 from distributed import get_worker
 from distributed.core import Status
 
-from workbench.core.job import Event, Outcome
-from workbench.engines.frames import Order
+from workbench.core.job import Outcome
+from workbench.engines.frames import News, Order
 from workbench.engines.nursery import Nursery
 from workbench.engines.supervisor import Supervision
 
@@ -76,6 +76,12 @@ class House:
         if running is not None:
             running.grant(batch)
 
+    def answer(self, key: str, reply: bytes) -> None:
+        with self._lock:
+            running = self._running.get(key)
+        if running is not None:
+            running.answer(reply)
+
     def pids(self) -> dict[int, str]:
         """Each process at work, and the key of the job that it runs."""
         with self._lock:
@@ -121,6 +127,13 @@ def grant(name: str, key: str, batch: int) -> None:
         house.grant(key, batch)
 
 
+def answer(name: str, key: str, reply: bytes) -> None:
+    """Run on the task's worker by the engine: the frame that answers what the task asked."""
+    house = _houses.get(name)
+    if house is not None:
+        house.answer(key, reply)
+
+
 def pids(name: str) -> dict[int, str]:
     """Each process at work for the engine `name` in this process's houses, and its job's key."""
     house = _houses.get(name)
@@ -158,7 +171,7 @@ def supervise(packed: bytes, files: dict[str, bytes] | None = None) -> tuple[int
     house = house_of(order.house, worker)
     life = uuid.uuid4().hex
 
-    def post(number: int, events: list[Event]) -> None:
+    def post(number: int, events: list[News]) -> None:
         """Batch 0 says that a worker took the task, or still has it."""
         message = {
             "key": order.key,

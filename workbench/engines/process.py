@@ -84,7 +84,11 @@ class TaskProcess:
     def order(self, order: Order) -> None:
         """Hand over the next order; `wait` writes what the pipe does not take at once."""
         self.tasks += 1
-        self._pending = pack(order)
+        self.tell(pack(order))
+
+    def tell(self, frame: bytes) -> None:
+        """Hand over one more frame, after what the pipe has not taken yet."""
+        self._pending += frame
         self._write()
 
     def _write(self) -> None:

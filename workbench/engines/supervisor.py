@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from workbench.core.job import (
     Cancelled,
     Done,
-    Event,
     Failed,
     Log,
     Lost,
@@ -26,7 +25,9 @@ from workbench.core.job import (
 from workbench.engines.frames import (
     Frame,
     Lines,
+    News,
     Order,
+    Question,
     Raised,
     Reader,
     Returned,
@@ -45,7 +46,7 @@ RENEW_S = 0.2  # how often a lease is renewed, at most
 WINDOW = 32  # batches of events under way before the child has to wait
 BATCH_EVENTS = 1000
 
-Post = Callable[[int, list[Event]], None]
+Post = Callable[[int, list[News]], None]
 """Sends one numbered batch of events towards the hub."""
 
 
@@ -60,6 +61,7 @@ class Supervision:
         self._process: TaskProcess | None = None
         self._cancelled = False
         self._granted = WINDOW
+        self._replies: list[bytes] = []
         self.sent = 0
         self._reader = Reader()
         self._hiding = Hiding(order.parameters, os.environ)
@@ -88,6 +90,13 @@ class Supervision:
         """From any thread: the hub has dealt with the events up to `batch`."""
         with self._lock:
             self._granted = max(self._granted, batch + WINDOW)
+            if self._process is not None:
+                self._process.wake()
+
+    def answer(self, reply: bytes) -> None:
+        """From any thread: the frame that answers what the process asked."""
+        with self._lock:
+            self._replies.append(reply)
             if self._process is not None:
                 self._process.wake()
 
@@ -134,8 +143,15 @@ class Supervision:
             if now - beat >= self._order.beat_s:
                 self._post(0, [])
                 beat = now
+            self._hand_on(process)
             left = min(self._deadline - now, TICK_S)
             self._take(process.wait(left, listen=self.sent < self._granted))
+
+    def _hand_on(self, process: TaskProcess) -> None:
+        with self._lock:
+            replies, self._replies = self._replies, []
+        for reply in replies:
+            process.tell(reply)
 
     def _verdict(self, process: TaskProcess, now: float) -> Outcome | None:
         if self._cancelled or not self._wanted():
@@ -198,8 +214,8 @@ class Supervision:
             else:
                 self._send(self._events(data))
 
-    def _events(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
+    def _events(self, data: bytes) -> list[News]:
+        events: list[News] = []
         try:
             for frame in self._reader.feed(data):
                 self._sort(frame, events)
@@ -207,12 +223,12 @@ class Supervision:
             self._broken = f"sent something unreadable ({error})"
         return events
 
-    def _sort(self, frame: Frame, events: list[Event]) -> None:
+    def _sort(self, frame: Frame, events: list[News]) -> None:
         if isinstance(frame, Progress):
             if events and isinstance(events[-1], Progress):
                 events.pop()  # nobody could have seen it: the newest wins
             events.append(frame)
-        elif isinstance(frame, Log):
+        elif isinstance(frame, Log | Question):
             events.append(frame)
         elif isinstance(frame, Started):
             self._limit, self._deadline = "run", time.monotonic() + self._order.timeout_s
@@ -221,11 +237,14 @@ class Supervision:
         elif isinstance(frame, Returned | Raised):
             self._end = self._hiding.raised(frame) if isinstance(frame, Raised) else frame
 
-    def _rest(self) -> list[Event]:
+    def _rest(self) -> list[News]:
         return [line_event(level, x) for level, lines in self._texts.values() for x in lines.rest()]
 
-    def _send(self, events: list[Event]) -> None:
+    def _send(self, events: list[News]) -> None:
         for start in range(0, len(events), BATCH_EVENTS):
             self.sent += 1
             batch = events[start : start + BATCH_EVENTS]
-            self._post(self.sent, [self._hiding.event(each) for each in batch])
+            self._post(
+                self.sent,
+                [x if isinstance(x, Question) else self._hiding.event(x) for x in batch],
+            )

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from workbench.core import mesh_wire
 from workbench.core.mesh_wire import (
     TERMINAL,
@@ -70,11 +68,12 @@ from workbench.mesh.functions import Forbidden, Functions
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Fetch as FetchUrl
 from workbench.mesh.inputs import Inputs
+from workbench.mesh.limits import Limits
 from workbench.mesh.loans import Lender
 from workbench.mesh.models import Models
 from workbench.mesh.rows import Journal
 from workbench.mesh.uploads import Uploads
-from workbench.mesh.work import Engine, Work
+from workbench.mesh.work import AskedModel, Engine, Work, no_language_model
 
 FORBIDDEN = "{type} needs the scope submit, this connection has {scope}: use another token"
 NOT_DURABLE = "the task was not accepted, because it could not be made durable: {reason}"
@@ -84,28 +83,12 @@ KIND_OF = {struct: kind for kind, struct in mesh_wire.KINDS.items()}
 log = logging.getLogger("workbench.mesh")
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much, and how long. Seconds and bytes."""
-
-    heartbeat_s: float = 15.0
-    silence_s: float = 60.0
-    slow_reader_s: float = 60.0
-    drain_s: float = 10.0
-    stop_s: float = 5.0
-    """After a drain's time: how long stopping what still runs may take."""
-    tick_s: float = 0.5
-    input_bytes: int = 100_000_000
-    runes: int = 5000
-    kept_inputs_bytes: int = 8 << 30
-    upload_disk_bytes: int = 16 << 30
-    functions_disk_bytes: int = 4 << 30
-
-
 class Node:
     """One mesh node. `start`, then `serve` each connection; `drain` and `stop` at the end.
 
     Without a `lender` a task whose model needs a GPU fails, and says so. `own_functions` is the
-    scope that `define` needs; None refuses it, and what was defined before.
+    scope that `define` needs; None refuses it, and what was defined before. `language_model` names
+    the one that a task would ask now.
     """
 
     def __init__(
@@ -118,6 +101,7 @@ class Node:
         folder: Path,
         limits: Limits | None = None,
         lender: Lender | None = None,
+        language_model: AskedModel = no_language_model,
         own_functions: Scope | None = "admin",
         tokens: Collection[str] = (),
         book: TaskBook | None = None,
@@ -169,6 +153,7 @@ class Node:
             wall_ms=self._wall_ms,
             rune_limit=limits.runes,
             lender=lender,
+            language_model=language_model,
         )
         self._carrier = Carrier(
             partial(self._addresses.append, journal),

@@ -21,6 +21,9 @@ from workbench.mesh.rows import Journal, SideFile
 DOCUMENT_BYTES = 64 << 10
 CACHE_S = 24 * 3600
 CACHED_RESULTS = 10_000
+LANGUAGE_MODEL = "languageModel"
+"""In a terminal entry: who answered what the task asked a language model; empty where none was
+loaded. Absent where it asked nothing."""
 BATCH_TABLE = "runestones"
 """A result with this table and a batch id is a batch; its side file is named after it."""
 
@@ -37,9 +40,12 @@ async def save(
 ) -> Saved:
     """Write what belongs into a side file; give the entries for journal and wire.
 
-    `gpu_id` is the GPU that it ran on. What an impure model made is kept for no other task.
+    `gpu_id` is the GPU that it ran on. What an impure model made is kept for no other task, nor
+    what misses an answer of a language model.
     """
-    cache_key = key if task.pure else None
+    kept: dict[str, Any] = {"cacheKey": key if task.pure and done.repeatable else None}
+    if done.language_model is not None:
+        kept[LANGUAGE_MODEL] = done.language_model
     result: dict[str, Any] = {
         "model": task.model,
         "version": task.model_version,
@@ -53,13 +59,13 @@ async def save(
     }
     whole = Document(msgspec.Raw(done.document), msgspec.Raw(done.figures))
     if not done.tables and len(done.document) + len(done.figures) <= DOCUMENT_BYTES:
-        return Saved(body={"result": _with(result, whole), "cacheKey": cache_key, "kept": False})
+        return Saved(body={"result": _with(result, whole), **kept, "kept": False})
     folder, alias = _place(task, done)
     document = msgspec.json.encode(whole)
     side = await journal.write_side_file(folder, alias, done.tables, document)
     result |= {"alias": side.alias, "file": side.path, "tables": _tables(side, done.tables)}
     return Saved(
-        body={"result": result, "cacheKey": cache_key, "kept": True},
+        body={"result": result, **kept, "kept": True},
         shown={"result": _with(result, whole)},
         side=_side_row(folder, side, task, done.batch),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from workbench.core.job import Done, Failed, Job, Log, Lost, Outcome, Progress
@@ -26,7 +26,7 @@ from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Gathered, Inputs
 from workbench.mesh.loans import Lender, Loans, key_of, placed
 from workbench.mesh.models import Models
-from workbench.mesh.results import Cache, save, whole_body
+from workbench.mesh.results import LANGUAGE_MODEL, Cache, save, whole_body
 from workbench.mesh.rows import Journal
 
 CACHED = "the result is that of task {task}: same model, parameters and input, not a day old"
@@ -40,6 +40,13 @@ BROKEN_FETCH = "fetching failed: {reason}"
 log = logging.getLogger("workbench.mesh")
 
 Tell = Callable[[Event], None]
+AskedModel = Callable[[], Awaitable[str]]
+"""The language model that a task would ask now; empty: none."""
+
+
+async def no_language_model() -> str:
+    """For a node beside no language models."""
+    return ""
 
 
 class Engine(Protocol):
@@ -75,10 +82,12 @@ class Work:
         wall_ms: Callable[[], int],
         rune_limit: int,
         lender: Lender | None = None,
+        language_model: AskedModel = no_language_model,
     ) -> None:
         self._tell, self._journal, self._engine = tell, journal, engine
         self._inputs, self._models, self._history = inputs, models, history
         self._wall_ms, self._rune_limit = wall_ms, rune_limit
+        self._language_model = language_model
         self.loans = Loans(self._tell_of_loans, lender)
         self.cache = Cache()
         self.old_contents: set[str] = set()
@@ -174,7 +183,8 @@ class Work:
         return Fetched(task.task_id, attempt)
 
     async def _cached(self, task: Task, attempt: int, key: str) -> Saved | None:
-        """An earlier result of the same content, where its side file can still be read."""
+        """An earlier result of the same content, where its side file can still be read. One for
+        which a language model was asked is the answer only while the same one would be asked."""
         found = self.cache.find(key, self._wall_ms())
         line = Log("info", CACHED_BEFORE)
         body = None
@@ -186,6 +196,9 @@ class Work:
         if body is None or body.get("cacheKey") != key:
             return None
         try:
+            by = body.get(LANGUAGE_MODEL)
+            if by is not None and by != await self._language_model():
+                return None
             shown = await whole_body(self._journal, body)
         except (WorkbenchError, OSError):
             return None

@@ -14,7 +14,7 @@ from msgspec import Meta
 from workbench.core.model import Context, Result, model
 
 
-@model(name="runegpt-v2", version="1.0", title="A report and a forecast (runegpt-v2)")
+@model(name="runegpt-v2", version="1.1", title="A report and a forecast (runegpt-v2)")
 def runegpt_v2(
     context: Context,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from workbench.core.llm import ModelError, NoModel
 from workbench.core.model import Context, Result
 from workbench.runes.batch import load_batch
 from workbench.runes.models import runegpt_figures as drawn
@@ -17,7 +18,12 @@ from workbench.runes.models.report_numbers import Language, Value
 from workbench.runes.models.runegpt_facts import facts_of
 from workbench.runes.models.runegpt_series import SERIES, Activity, Missing, activity
 from workbench.runes.models.runegpt_words import TERMS
-from workbench.runes.models.runegpt_writer import Report, from_model, from_templates
+from workbench.runes.models.runegpt_writer import (
+    Report,
+    from_model,
+    from_templates,
+    without_model,
+)
 from workbench.runes.models.steps import DIGITS, Steps, rounded
 
 SHOWN = ("extent", "events", "top_rune", "receivers", "fees", "cenotaphs", "change")
@@ -51,7 +57,7 @@ def tell(
         figures, history, ahead, frames, horizon_days, confidence, scenario, language
     )
     plain = from_templates(figures, words, language, said)
-    report = _written(context, plain, figures, language)
+    report = _written(context, plain, figures, language) if output_format == "report" else plain
     steps.finish("report written")
     whole: dict[str, Any] = {
         "report": " ".join(one.text for one in report.sentences),
@@ -151,22 +157,22 @@ def _plan(
 def _written(
     context: Context, plain: Report, figures: Mapping[str, Value], language: Language
 ) -> Report:
-    """A language model's report where the context has one that answers; else the templates'."""
-    generate = getattr(context, "generate", None)
-    if generate is None:
-        return plain
+    """A language model's report where one is loaded and answers; else the templates'."""
     try:
-        report = from_model(generate, plain, figures, language)
+        report = from_model(context.generate, plain, figures, language)
+    except NoModel:
+        return without_model(plain, language)
     except Exception as error:  # it is another program's, and the answer stands without it
         context.log(
-            "the language model failed with {reason}: the report is written from templates",
+            "the report is written from templates, because the language model failed: {reason}",
             level="warning",
-            reason=f"{type(error).__name__}: {error}",
+            reason=error if isinstance(error, ModelError) else f"{type(error).__name__}: {error}",
         )
         return plain
     if report.dropped:
         context.log(
-            "{count} sentences of the language model were dropped: a number in them is not true",
+            "{count} sentences of the language model were dropped, because a number in them is not "
+            "true: templates say what they were about",
             level="warning",
             count=report.dropped,
         )

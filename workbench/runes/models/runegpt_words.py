@@ -29,6 +29,7 @@ SENTENCES: dict[str, dict[str, str]] = {
         "read the forecast as the level of late, not as a prediction.",
         "scenario": "In the scenario chosen ({scenario}) it would be {events_scenario} events.",
         "no_forecast": "There is no forecast: the batch covers too little history, or has gaps.",
+        "no_model": "Templates wrote this report: no language model was loaded.",
     },
     "pt_BR": {
         "extent": "O lote cobre {blocks} {blocks:bloco|blocos}, da altura {first_height} à "
@@ -52,6 +53,8 @@ SENTENCES: dict[str, dict[str, str]] = {
         "{mase}): leia a previsão como o nível recente, não como um prognóstico.",
         "scenario": "No cenário escolhido ({scenario}) seriam {events_scenario} eventos.",
         "no_forecast": "Não há previsão: o lote cobre história de menos, ou tem lacunas.",
+        "no_model": "Frases prontas formam este relatório: nenhum modelo de linguagem estava "
+        "carregado.",
     },
     "es_ES": {
         "extent": "El lote abarca {blocks} {blocks:bloque|bloques}, de la altura {first_height} a "
@@ -76,6 +79,8 @@ SENTENCES: dict[str, dict[str, str]] = {
         "{mase}): lea el pronóstico como el nivel reciente, no como una predicción.",
         "scenario": "En el escenario elegido ({scenario}) serían {events_scenario} eventos.",
         "no_forecast": "No hay pronóstico: el lote abarca demasiado poca historia, o tiene huecos.",
+        "no_model": "Este informe está hecho de frases fijas: no había ningún modelo de lenguaje "
+        "cargado.",
     },
 }
 

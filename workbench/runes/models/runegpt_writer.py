@@ -1,7 +1,8 @@
 """Who writes the report of `runegpt-v2`: templates, or a language model that is checked.
 
 Numbers are computed, words are generated. A sentence of a language model that is not true to
-its figures is written again once, then dropped; with nothing left, templates write.
+its figures is written again once, then dropped: the templates' sentences about these figures
+stand in its place. With nothing of its own left, templates write.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from workbench.core.llm import ModelError
 from workbench.runes.models.report_numbers import (
     Language,
     Sentence,
@@ -25,20 +27,22 @@ LINE = re.compile(r"^\W*\[([\w, ]*)\]\s*(.+)$")
 MOST_LINES = 40
 LONGEST_LINE = 600
 
-PROMPT = """You write a short report in {language} about a batch of Bitcoin Runes data.
+RULES = """You write a short report in {language} about a batch of Bitcoin Runes data.
 Use only the figures below. Write each number exactly as it stands there, and no other number,
 neither in digits nor in words. Write one sentence a line. Begin each line with the ids of the
 figures that stand in it, in brackets, such as: [mints, receivers] The sentence.
-
+"""
+PROMPT = """{rules}
 Figures (id = how to write it):
 {figures}
 
 What they mean, as plain sentences:
 {plain}
 """
-AGAIN = """This line is wrong: {line}
+AGAIN = """{rules}
+This line of yours is wrong: {line}
 Not among its figures, missing, or hidden in words: {faults}
-Write that one line again by the same rules, and nothing else. The figures:
+Write that one line again, and nothing else. The figures:
 {figures}
 """
 
@@ -91,36 +95,55 @@ def _filled(
 def from_model(
     generate: Generate, plain: Report, figures: Mapping[str, Value], language: Language
 ) -> Report:
-    """The same facts in a language model's words, as far as they stay true."""
+    """The same facts in a language model's words, as far as they stay true. Raises ModelError for
+    an empty answer."""
     used = dict.fromkeys(name for one in plain.sentences for name in one.figures)
     told = "\n".join(f"{name} = {written(figures[name], language)}" for name in used)
+    rules = RULES.format(language=LANGUAGES[language])
     prompt = PROMPT.format(
-        language=LANGUAGES[language],
+        rules=rules,
         figures=told,
         plain="\n".join(one.text for one in plain.sentences),
     )
-    sentences, dropped = [], 0
+    sentences: list[Sentence] = []
+    own, dropped = 0, 0
     for line in generate(prompt).splitlines()[:MOST_LINES]:
         if not line.strip():
             continue
-        sentence = _read(line)
-        faults = check_numbers([sentence], figures, language)
+        first = sentence = _read(line)
+        faults = [fault for _, fault in check_numbers([first], figures, language)]
         if faults:
-            sentence = _again(generate, line, [fault for _, fault in faults], told)
-            faults = check_numbers([sentence], figures, language)
-        if faults or not sentence.text:
+            prompt = AGAIN.format(
+                rules=rules, line=line[:LONGEST_LINE], faults=", ".join(faults), figures=told
+            )
+            sentence = _again(generate, prompt)
+        if check_numbers([sentence], figures, language) or not sentence.text:
             dropped += 1
+            sentences += _instead(first, plain, sentences)
         else:
+            own += 1
             sentences.append(sentence)
-    if not sentences:
+    if not own and not dropped:
+        raise ModelError("its answer holds no sentence")
+    if not own:
         return Report(plain.sentences, "templates", dropped)
     return Report(sentences, "language-model", dropped)
 
 
-def _again(generate: Generate, line: str, faults: list[str], told: str) -> Sentence:
-    answer = generate(
-        AGAIN.format(line=line[:LONGEST_LINE], faults=", ".join(faults), figures=told)
-    )
+def without_model(plain: Report, language: Language) -> Report:
+    """The templates' report, and in its last sentence why they wrote it."""
+    why = Sentence(SENTENCES[language]["no_model"], ())
+    return Report([*plain.sentences, why], plain.generator)
+
+
+def _instead(dropped: Sentence, plain: Report, said: list[Sentence]) -> list[Sentence]:
+    """The templates' sentences about the figures of one that was dropped."""
+    about = set(dropped.figures)
+    return [one for one in plain.sentences if about & set(one.figures) and one not in said]
+
+
+def _again(generate: Generate, prompt: str) -> Sentence:
+    answer = generate(prompt)
     lines = [one for one in answer.splitlines() if one.strip()]
     return _read(lines[0]) if lines else Sentence("", ())
 
