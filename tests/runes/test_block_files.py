@@ -102,7 +102,7 @@ def test_a_part_of_the_chain_is_taken_by_height(tmp_path: Path) -> None:
 
 def test_what_is_no_file_of_blocks_is_refused(tmp_path: Path) -> None:
     path = node_file(tmp_path / "blk00000.dat", [small_block()])
-    said = refusal(path)
+    said = refusal(path, network="mainnet")
     assert said.startswith("blk00000.dat byte 0: no block of mainnet begins there: it is of anot")
     (tmp_path / "xor.dat").write_bytes(bytes(8))
     assert "byte 0: no block of regtest begins there" in refusal(path, network="regtest")
@@ -185,3 +185,26 @@ def test_the_real_blocks_are_read_from_their_packed_files(shared: Path) -> None:
     folder = shared / "data" / "runes" / "blocks"
     batch = runes.read(folder / "849250.bin.xz")
     assert (batch.first_height, batch.rows()["runestones"]) == (849_250, 4_849)
+
+
+def test_the_network_is_told_by_the_files(tmp_path: Path) -> None:
+    node = node_file(tmp_path / "blk00000.dat", [one.raw for one in history()[:2]], bytes(8))
+    assert runes.open_blocks(node).network == "regtest"
+    lone = tmp_path / "lone.bin"
+    lone.write_bytes(history()[0].raw)
+    assert runes.read(lone).network == "regtest"
+    said = refusal(lone, network="mainnet")
+    assert said.startswith("lone.bin is a block of regtest, by the work that its header asks for")
+
+
+def test_a_batch_of_another_network_is_refused() -> None:
+    batch = Path(__file__).parents[2] / "data" / "samples" / "small.json"
+    assert runes.read(batch).network == "regtest"
+    with pytest.raises(InputError, match="network is 'mainnet'; allowed: regtest, that of"):
+        runes.read(batch, network="mainnet")
+
+
+def test_what_is_no_block_is_named(tmp_path: Path) -> None:
+    for name in ("1.bin", "2.bin"):
+        (tmp_path / name).write_bytes(history()[0].raw if name == "1.bin" else b"no block at all")
+    assert refusal(tmp_path).startswith("2.bin: this is no Bitcoin block")

@@ -18,7 +18,7 @@ import numpy as np
 from workbench.core.bitcoin import double_sha256, opening_height, target
 from workbench.core.rune import Network
 from workbench.errors import InputError
-from workbench.runes.raw import MAX_BLOCK_BYTES, is_raw_block, read_raw_block
+from workbench.runes.raw import MAX_BLOCK_BYTES, is_raw_block, network_of, read_raw_block
 
 MAGIC: dict[Network, bytes] = {
     "mainnet": bytes.fromhex("f9beb4d9"),
@@ -101,15 +101,19 @@ class BlockChain:
 
 
 def open_blocks(
-    source: str | Path | Iterable[str | Path], *, network: Network = "mainnet"
+    source: str | Path | Iterable[str | Path], *, network: Network | None = None
 ) -> BlockChain:
     """The chain in a node's `blocks` folder, a `blk*.dat`, a raw block, or a folder of these.
 
+    The network is told by what a node writes before each block; of lone blocks regtest's by the
+    work that they ask for, and any other is taken for mainnet's where `network` does not say.
     Of several branches the one with the most work is taken. A block that is cut short at the
     end of a file, for the node is still writing it, is left out. Raises InputError.
     """
     given = [source] if isinstance(source, str | Path) else list(source)
-    records = [record for path in _paths(given) for record in _records(path, network)]
+    paths = list(_paths(given))
+    network = network or (_network_of(paths[0]) if paths else "mainnet")
+    records = [record for path in paths for record in _records(path, network)]
     if not records:
         raise InputError("the files hold no block: give blk*.dat or raw blocks")
     chain = _heaviest({record.hash: record for record in records})
@@ -142,12 +146,35 @@ def _paths(given: Iterable[str | Path]) -> Iterator[Path]:
             raise InputError("{path} is not there: give an existing file", path=str(each))
 
 
+def _network_of(path: Path) -> Network:
+    if not _NODE_FILE.fullmatch(path.name):
+        return network_of(_lone(path))
+    with path.open("rb") as file:
+        plain = _xored(file.read(_BEFORE), _key(path.parent), 0)
+    return next((name for name, magic in MAGIC.items() if magic == plain[:4]), "mainnet")
+
+
 def _records(path: Path, network: Network) -> Iterator[Record]:
     if _NODE_FILE.fullmatch(path.name):
         yield from _node_records(path, network)
-    else:
-        raw = read_raw_block(path)
-        yield _record(path, None, len(raw), raw[:_OPENING])
+        return
+    raw = _lone(path)
+    found = network_of(raw)
+    if "regtest" in (found, network) and found != network:
+        raise InputError(
+            "{path} is a block of {found}, by the work that its header asks for: say "
+            "network={found}, or leave the network out",
+            path=path.name,
+            found=found,
+        )
+    yield _record(path, None, len(raw), raw[:_OPENING])
+
+
+def _lone(path: Path) -> bytes:
+    try:
+        return read_raw_block(path)
+    except InputError as error:
+        raise InputError("{path}: {reason}", path=path.name, reason=str(error)) from None
 
 
 def _node_records(path: Path, network: Network) -> Iterator[Record]:

@@ -7,10 +7,14 @@ import string
 import zlib
 from pathlib import Path
 
+from workbench.core.rune import Network
 from workbench.errors import InputError
 
 MAX_BLOCK_BYTES = 8 * 1024 * 1024
 """Twice the largest block that consensus allows."""
+
+REGTEST_BITS = bytes.fromhex("ffff7f20")
+"""The header's target on regtest alone: the easiest that there is."""
 
 _XZ = b"\xfd7zXZ\x00"
 _GZIP = b"\x1f\x8b"
@@ -32,6 +36,11 @@ def read_raw_block(path: Path) -> bytes:
     if len(body) > limit:
         raise _too_large()
     return raw_block(body)
+
+
+def network_of(raw: bytes) -> Network:
+    """Regtest where the header asks for next to no work; else mainnet: a block does not say."""
+    return "regtest" if raw[72:76] == REGTEST_BITS else "mainnet"
 
 
 def is_raw_block(path: Path) -> bool:
@@ -74,7 +83,7 @@ def raw_block(body: bytes) -> bytes:
     if _is_text(block) or block[_TARGET_SIZE : _TARGET_SIZE + 1] > b"\x20":
         raise InputError(
             "this is no Bitcoin block: its header names an impossible target; give a raw block "
-            "(bytes, xz, gzip or hexadecimal text) here, and a batch to cypher-v1"
+            "(bytes, xz, gzip or hexadecimal text)"
         )
     return block
 

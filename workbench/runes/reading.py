@@ -47,7 +47,7 @@ def read(
     source: str | Path | bytes | Iterable[Any],
     *,
     producer: str | None = None,
-    network: Network = "mainnet",
+    network: Network | None = None,
     rune: str | None = None,
     height: int | None = None,
     onto: Batch | None = None,
@@ -56,7 +56,8 @@ def read(
     """A batch at the `state` level from the documents of one producer.
 
     A runes-batch/1 comes back as `load_batch` gives it; raw blocks as `blocks_batch` does, with
-    `progress` told blocks. Otherwise `source` is a file, a folder, several paths, bytes, or
+    `progress` told blocks. Both know their `network`, and another one is refused; exports are of
+    mainnet where it is not given. Otherwise `source` is a file, a folder, several paths, bytes, or
     documents that are parsed already (with integers as int and fractions as Decimal).
     `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
     are, where they do not say it; `height` the block at which the producer stood, else the
@@ -72,7 +73,7 @@ def read(
     if onto is not None:
         gathering.know(onto.tables["etchings"])
     if isinstance(source, str | Path | bytes) and _is_batch(source):
-        return load_batch(source)
+        return _of_network(load_batch(source), network)
     if _hold_blocks(source):
         return _read_blocks(source, network, progress)
     if isinstance(source, str | Path | bytes) or _are_paths(source):
@@ -81,13 +82,20 @@ def read(
         parts = _read_parsed(source, gathering)
     if onto is not None and not parts:
         return onto
-    return _batch(gathering, parts, network, height, onto)
+    known = network or (onto.network if onto is not None else "mainnet")
+    return _batch(gathering, parts, known, height, onto)
 
 
-def _check(network: str, rune: str | None, height: int | None, onto: Batch | None) -> None:
-    if network not in NETWORKS:
+def _of_network(batch: Batch, network: Network | None) -> Batch:
+    if network not in (None, batch.network):
+        raise InputError.field("network", network, f"{batch.network}, that of {batch.id}")
+    return batch
+
+
+def _check(network: str | None, rune: str | None, height: int | None, onto: Batch | None) -> None:
+    if network is not None and network not in NETWORKS:
         raise InputError.field("network", network, ", ".join(NETWORKS))
-    if onto is not None and onto.network != network:
+    if onto is not None and network not in (None, onto.network):
         raise InputError.field("network", network, f"{onto.network}, that of `onto`")
     if rune is not None:
         RuneId.parse(rune)
@@ -108,7 +116,7 @@ def _hold_blocks(source: Any) -> bool:
     return _are_paths(source) and bool(source) and are_blocks(Path(source[0]))
 
 
-def _read_blocks(source: Any, network: Network, progress: Progress | None) -> Batch:
+def _read_blocks(source: Any, network: Network | None, progress: Progress | None) -> Batch:
     chain = useful(open_blocks(source, network=network))
     batch = blocks_batch(chain, progress=progress)
     RECORDS.read(batch.id, batch.source.sha256)
@@ -191,7 +199,7 @@ def _parts(onto: Batch | None) -> tuple[str, ...]:
 def _batch(
     gathering: Gathering,
     parts: list[str],
-    network: Network,
+    network: str,
     height: int | None,
     onto: Batch | None,
 ) -> Batch:

@@ -8,16 +8,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from workbench.core.model import Context, DataURL, Result, model
-from workbench.core.rune import Network
 from workbench.runes.batch import Batch, batch_header
 from workbench.runes.block import BlockReading, Totals, read_block
 from workbench.runes.models import block_figures as figures
-from workbench.runes.raw import read_raw_block
+from workbench.runes.raw import network_of, read_raw_block
 
 TOP = 10
-REGTEST_BITS = bytes.fromhex("ffff7f20")
-"""The header's target on regtest alone: the easiest that there is."""
-
 READ = "{done} of {total} transactions read"
 
 
@@ -46,7 +42,7 @@ def block_import(
     context.progress(0, 1, "reading the block")
     raw = read_raw_block(context.inputs["batch"])
     context.log("the block has {size} bytes", size=len(raw))
-    known = _network_of(raw) if network == "auto" else network
+    known = network_of(raw) if network == "auto" else network
     context.log("read as a block of {network}", network=known)
     reading = read_block(raw, _spent(context), network=known, progress=_progress(context))
     data = summary(reading)
@@ -57,10 +53,6 @@ def block_import(
         tables=dict(reading.batch.tables),
         figures=_figures(reading, data),
     )
-
-
-def _network_of(raw: bytes) -> Network:
-    return "regtest" if raw[72:76] == REGTEST_BITS else "mainnet"
 
 
 def _spent(context: Context) -> bytes | None:
