@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,17 @@ def test_a_snapshot_says_what_was_read_and_answered(tmp_path: Path) -> None:
     assert "not written" in repr(workbench.snapshot())
     with pytest.raises(InputError, match="cannot be written"):
         workbench.snapshot(path / "below.json")
+
+
+def test_blocks_and_a_restored_index_are_inputs() -> None:
+    chain = runes.open_blocks(SMALL.with_name("block-sim.bin"))
+    batch = runes.blocks_batch(chain)
+    kept = runes.Index("regtest").snapshot()
+    runes.Index.restore(kept)
+    assert {(each.name, each.sha256) for each in RECORDS.inputs()} == {
+        (batch.id, batch.source.sha256),
+        ("an index of regtest", sha256(kept).hexdigest()),
+    }
 
 
 def test_what_is_kept_is_bounded() -> None:

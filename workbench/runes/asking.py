@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from workbench.core.model import Context, MeshModel, Result, first_paragraph
 from workbench.core.signature import CONTEXT, hints_of, signature_of
@@ -31,6 +31,7 @@ class Question:
         functools.update_wrapper(self, function)
         self.title = title
         self._function = function
+        self.__signature__ = _plainly(function)
         name = function.__name__
         hints = {**hints_of(name, function), "batch": Path}
         signature = signature_of(name, function, hints, Context)
@@ -65,10 +66,10 @@ class Question:
     def name(self) -> str:
         return self._function.__name__
 
-    def __call__(self, of: Asked, /, **parameters: Any) -> Answer:
+    def __call__(self, batch: Asked, /, **parameters: Any) -> Answer:
         """Ask it. Raises InputError for a faulty parameter, and where the batch does not hold
         enough to answer, with the reason."""
-        evidence = evidence_of(of)
+        evidence = evidence_of(batch)
         return read_by(evidence, self._answer(evidence, self._checked(parameters)))
 
     def _answer(self, evidence: Evidence, parameters: dict[str, Any]) -> Answer:
@@ -91,7 +92,18 @@ class Question:
             ) from None
 
     def __repr__(self) -> str:
-        return f"{self.name}{inspect.signature(self._function)}: {self.model.description}"
+        return f"{self.name}{self.__signature__}: {self.model.description}"
+
+
+def _plainly(function: Callable[..., Answer]) -> inspect.Signature:
+    """The signature as a person reads it, without what only a form needs."""
+    signature, hints = inspect.signature(function), get_type_hints(function)
+    first, *rest = (
+        each.replace(annotation=hints.get(each.name, each.annotation))
+        for each in signature.parameters.values()
+    )
+    batch = first.replace(annotation=inspect.Parameter.empty, kind=first.POSITIONAL_ONLY)
+    return signature.replace(parameters=[batch, *rest], return_annotation=Answer)
 
 
 def read_by(evidence: Evidence, answer: Answer) -> Answer:

@@ -22,6 +22,7 @@ from workbench.runes.block import read_block
 from workbench.runes.block_files import BlockChain
 from workbench.runes.documents import Progress
 from workbench.runes.index import WINDOW, Index
+from workbench.runes.records import RECORDS
 from workbench.runes.state import state_batch
 from workbench.runes.tables import TABLES
 
@@ -46,6 +47,14 @@ def blocks_batch(
     """
     if from_start is None:
         from_start = onto is not None or chain.first_height <= first_rune_height(chain.network)
+    batch = _batch(chain, from_start, onto, progress)
+    RECORDS.read(batch.id, batch.source.sha256)
+    return batch
+
+
+def _batch(
+    chain: BlockChain, from_start: bool, onto: Index | None, progress: Progress | None
+) -> Batch:
     digest = hashlib.sha256()
     blocks = _told(chain, digest, progress)
     if not from_start:

@@ -208,7 +208,10 @@ def evidence_of(asked: Asked) -> Evidence:
         found: Evidence = asked.evidence()
         return found
     raise InputError.field(
-        "of", type(asked).__name__, "a Batch, an Arrow table of one, or a batch that a hub keeps"
+        "batch",
+        type(asked).__name__,
+        "a Batch (runes.read of a file, runes.from_frame of a frame), an Arrow table of one, or a "
+        "batch that a hub keeps",
     )
 
 
@@ -219,7 +222,7 @@ def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Eviden
     present = {name: table for name, table in tables.items() if table.num_rows}
     first, last = _range(present)
     return Evidence(
-        name=batch.id if batch else "the tables given",
+        name=batch.id if batch else "this set of tables",
         network=batch.network if batch else "mainnet",
         completeness=batch.completeness if batch else _level(present),
         first_height=batch.first_height if batch else first,

@@ -118,9 +118,7 @@ def _hold_blocks(source: Any) -> bool:
 
 def _read_blocks(source: Any, network: Network | None, progress: Progress | None) -> Batch:
     chain = useful(open_blocks(source, network=network))
-    batch = blocks_batch(chain, progress=progress)
-    RECORDS.read(batch.id, batch.source.sha256)
-    return batch
+    return blocks_batch(chain, progress=progress)
 
 
 def _are_paths(source: Any) -> bool:

@@ -32,6 +32,7 @@ from workbench.runes.entry_rows import (
 )
 from workbench.runes.history import events_of, first_hash, next_hash, trusted_hash
 from workbench.runes.ledger import Change, Doubt, Held, Ledger
+from workbench.runes.records import RECORDS
 
 FORMAT = b"runes-index/"
 MAGIC = FORMAT + b"1\n"
@@ -124,6 +125,7 @@ def load(data: bytes) -> State:
     except (msgspec.DecodeError, error, ValueError, LookupError, MemoryError) as reason:
         raise _untrue(str(reason)) from None
     _check(state)
+    RECORDS.read(f"an index of {state.ledger.network}", sha256(data).hexdigest())
     return state
 
 

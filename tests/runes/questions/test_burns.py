@@ -227,5 +227,5 @@ def test_nothing_burned_is_an_answer() -> None:
 def test_without_the_state_or_events_it_refuses(block_batch: Batch) -> None:
     with pytest.raises(InputError, match=r"burns needs the state, and .* runestone level"):
         burns(block_batch)
-    with pytest.raises(InputError, match="burns needs the table events, which the tables given"):
+    with pytest.raises(InputError, match="burns needs the table events, which this set of"):
         burns(laid(entries=[{"rune_id": ASH}]))

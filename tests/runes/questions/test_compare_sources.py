@@ -193,7 +193,7 @@ def test_without_a_table_in_common_it_refuses() -> None:
         compare_sources(state("one"), state("two", etched=[], entries=[(ASH, 0, 0, 0)]))
     with pytest.raises(InputError, match="b has no rows"):
         compare_sources(state("one"), state("two", etched=[]))
-    with pytest.raises(InputError, match="of is 'int'"):
+    with pytest.raises(InputError, match="batch is 'int'"):
         compare_sources(state("one"), 5)  # type: ignore[arg-type]
 
 

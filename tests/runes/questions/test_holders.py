@@ -73,7 +73,7 @@ def test_holders_after_each_block(height: int | None, wanted: dict[str, int]) ->
 def test_the_sentence_says_the_block_the_amount_and_the_largest_share() -> None:
     answer = holders(moved(), rune=ASH, height=901)
     assert str(answer.sentence) == (
-        "after block 901 2 holders of 840001:1 have 10 atomic units; the largest has 60.0 %"
+        "after block 901, 2 holders of 840001:1 have 10 atomic units; the largest has 60.0 %"
     )
     assert answer.table["share"].to_pylist() == [0.6, 0.4]
     assert answer.facts == {
@@ -193,7 +193,7 @@ def test_one_left_one_entered_one_stayed() -> None:
         (B, None, "4", "4", "0", "stayed"),
     ]
     assert str(answer.sentence) == (
-        "from block 901 to block 902 of the holders of 840001:1 1 entered, 1 left, 0 grew, "
+        "from block 901 to block 902, of the holders of 840001:1 1 entered, 1 left, 0 grew, "
         "0 shrank and 1 stayed"
     )
     assert answer.facts == {

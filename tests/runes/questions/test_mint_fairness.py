@@ -281,7 +281,7 @@ def test_nothing_minted_is_an_answer() -> None:
 def test_a_table_alone_is_enough_and_another_one_is_not() -> None:
     answer = mint_fairness(laid(mints=[mint(START, 1)])["mints"])
     assert answer.facts["mints"] == 1
-    with pytest.raises(InputError, match="mint_fairness needs the table mints, which the tables"):
+    with pytest.raises(InputError, match="mint_fairness needs the table mints, which this set"):
         mint_fairness(laid(entries=[{"rune_id": ASH}]))
 
 

@@ -281,7 +281,7 @@ def test_without_the_state_or_a_height_it_refuses(block_batch: Batch) -> None:
         mint_status(laid(balances=[{"rune_id": ASH}]))
     with pytest.raises(
         InputError,
-        match="mint_status needs to know the last block, and the tables given does not state it",
+        match="mint_status needs to know the last block, and this set of tables does not state it",
     ):
         mint_status(laid(entries=[{"rune_id": ASH}]))
 

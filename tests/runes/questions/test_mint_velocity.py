@@ -193,7 +193,7 @@ def test_nothing_minted_is_an_answer() -> None:
 
 
 def test_a_batch_that_does_not_speak_of_mints_is_refused() -> None:
-    with pytest.raises(InputError, match="mint_velocity needs the table mints, which the tables"):
+    with pytest.raises(InputError, match="mint_velocity needs the table mints, which this set"):
         mint_velocity(laid(entries=[{"rune_id": ASH}]))
 
 

@@ -69,7 +69,7 @@ def cohort(
     return Answer(
         question="cohort",
         sentence=Sentence(
-            "from block {since} to block {until} of the holders of {rune} {entered} entered, "
+            "from block {since} to block {until}, of the holders of {rune} {entered} entered, "
             "{left} left, {grew} grew, {shrank} shrank and {stayed} stayed",
             {"rune": wanted.name, **span, **kinds},
         ),

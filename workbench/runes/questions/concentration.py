@@ -230,7 +230,11 @@ def _figure(whole: list[Row], top: int) -> Figure:
         ],
         layout={
             "title": {"text": f"Share of the largest {top} holders"},
-            "yaxis": {"title": {"text": "share of what is held"}, "range": [0, 1]},
+            "yaxis": {
+                "title": {"text": "share of what is held"},
+                "range": [0, 1],
+                "tickformat": ".1~%",
+            },
         },
     )
 
@@ -247,8 +251,8 @@ def _curve(batch: Evidence, rune: str) -> Figure:
         ],
         layout={
             "title": {"text": "What the smaller holders have together"},
-            "xaxis": {"title": {"text": "share of holders, smallest first"}},
-            "yaxis": {"title": {"text": "share of what is held"}},
+            "xaxis": {"title": {"text": "share of holders, smallest first"}, "tickformat": ".1~%"},
+            "yaxis": {"title": {"text": "share of what is held"}, "tickformat": ".1~%"},
         },
     )
 

@@ -75,7 +75,7 @@ def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
         template = "{holders} holders of {rune} have {amount}; the largest has {share}"
     else:
         template = (
-            "after block {height} {holders} holders of {rune} have {amount}; "
+            "after block {height}, {holders} holders of {rune} have {amount}; "
             "the largest has {share}"
         )
     return Sentence(template, said)
@@ -88,7 +88,7 @@ def _figure(rune: Rune, owners: list[str | None], shares: list[float]) -> Figure
         data=[{"type": "bar", "name": "share", "x": named, "y": shares[:SHOWN_BARS]}],
         layout={
             "title": {"text": f"The largest holders of {rune.name}"},
-            "yaxis": {"title": {"text": "share of what is held"}},
+            "yaxis": {"title": {"text": "share of what is held"}, "tickformat": ".1~%"},
         },
     )
 
