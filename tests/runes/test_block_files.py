@@ -208,3 +208,19 @@ def test_what_is_no_block_is_named(tmp_path: Path) -> None:
     for name in ("1.bin", "2.bin"):
         (tmp_path / name).write_bytes(history()[0].raw if name == "1.bin" else b"no block at all")
     assert refusal(tmp_path).startswith("2.bin: this is no Bitcoin block")
+
+
+def test_a_missing_block_is_named_and_nothing_below_it_is_lost(tmp_path: Path) -> None:
+    for place, each in enumerate(history()):
+        if place != 5:
+            (tmp_path / f"{place:02}.bin").write_bytes(each.raw)
+    first = runes.open_blocks(tmp_path / "00.bin").first_height
+    gap = f"block {first + 5:,} is missing, or is not the one that block {first + 6:,} follows"
+    assert refusal(tmp_path).startswith(gap)
+
+
+def test_a_block_cut_short_is_named(tmp_path: Path) -> None:
+    for place, each in enumerate(history()[:3]):
+        (tmp_path / f"{place}.bin").write_bytes(each.raw[: -7 if place == 1 else None])
+    with pytest.raises(InputError, match=r"^1\.bin: "):
+        runes.read(tmp_path)

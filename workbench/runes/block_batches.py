@@ -75,7 +75,11 @@ def _told(
 ) -> Iterator[tuple[bytes, Mapping[str, SpentOutput] | None]]:
     for done, (height, raw, document) in enumerate(chain, start=1):
         digest.update(hashlib.sha256(raw).digest())
-        block = parse_block(raw)
+        try:
+            block = parse_block(raw)
+        except InputError as error:
+            path = chain.records[done - 1].path.name
+            raise InputError("{path}: {reason}", path=path, reason=str(error)) from None
         if block.height != height:
             raise InputError.field(f"the height of block {block.hash}", block.height, str(height))
         puts = [put.outpoint for tx in block.transactions[1:] for put in tx.inputs]

@@ -119,7 +119,10 @@ def open_blocks(
     chain = _heaviest({record.hash: record for record in records})
     taken = {record.hash for record in chain}
     stale = tuple(dict.fromkeys(each.hash for each in records if each.hash not in taken))
-    return BlockChain(network, _first_height(chain), chain, stale)
+    first = _first_height(chain)
+    if not any(_NODE_FILE.fullmatch(path.name) for path in paths):
+        _check_gap(records, taken, first)
+    return BlockChain(network, first, chain, stale)
 
 
 def are_blocks(path: Path) -> bool:
@@ -269,6 +272,22 @@ def _heaviest(records: dict[str, Record]) -> tuple[Record, ...]:
         chain.append(tip)
         tip = records.get(tip.previous)
     return tuple(reversed(chain))
+
+
+def _check_gap(records: list[Record], taken: set[str], first: int) -> None:
+    """Blocks below the chain's first belong to it, were none missing: a folder was not copied
+    whole. In a node's own files, of which it deletes the oldest, that is as it should be."""
+    below = [each.height for each in records if each.hash not in taken and each.height is not None]
+    lower = [height for height in below if height < first]
+    if lower:
+        raise InputError(
+            "block {missing} is missing, or is not the one that block {first} follows: the files "
+            "hold {low} to {high} and those from {first} on",
+            missing=f"{first - 1:,}",
+            first=f"{first:,}",
+            low=f"{min(lower):,}",
+            high=f"{max(lower):,}",
+        )
 
 
 def _first_height(chain: tuple[Record, ...]) -> int:

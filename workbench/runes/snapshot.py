@@ -193,7 +193,9 @@ def _state(body: _Body) -> State:
 
 def _check(state: State) -> None:
     """Supply = balances + burned, and each block that can be taken back gives its hash."""
-    check_supply(state.ledger)
+    reason = supply_fault(state.ledger)
+    if reason is not None:
+        raise _untrue(reason)
     if (state.first is None) != (not state.hashes) or (state.trust and not state.hashes):
         raise _untrue("hashes without blocks")
     if state.trust is None and any(one.time is None for one in state.ledger.entries.values()):
@@ -201,8 +203,8 @@ def _check(state: State) -> None:
     _check_steps(state)
 
 
-def check_supply(ledger: Ledger) -> None:
-    """Raises InputError where a rune's supply is not what is held and burned, a name is given
+def supply_fault(ledger: Ledger) -> str | None:
+    """Why it cannot be true: a rune's supply is not what is held and burned, a name is given
     twice, or more was minted than the cap allows."""
     left: dict[RuneId, int] = defaultdict(int)
     for held in ledger.balances.values():
@@ -210,11 +212,12 @@ def check_supply(ledger: Ledger) -> None:
             left[rune] += amount
     for rune, entry in ledger.entries.items():
         if entry.supply != left[rune] + entry.burned or entry.supply > MAX_U128:
-            raise _untrue(f"the supply of {rune} is not what is held and burned")
+            return f"the supply of {rune} is not what is held and burned"
         if entry.mints > ((entry.etching.terms or Terms()).cap or 0):
-            raise _untrue(f"{rune} was minted more often than its cap allows")
+            return f"{rune} was minted more often than its cap allows"
     if len({entry.number for entry in ledger.entries.values()}) != len(ledger.entries):
-        raise _untrue("two runes have one name")
+        return "two runes have one name"
+    return None
 
 
 def _check_steps(state: State) -> None:

@@ -18,7 +18,7 @@ from workbench.runes.evidence import evidence_of
 from workbench.runes.history import trusted_hash
 from workbench.runes.index import WINDOW, Index
 from workbench.runes.ledger import Held, Ledger
-from workbench.runes.snapshot import State, check_supply
+from workbench.runes.snapshot import State, supply_fault
 from workbench.runes.whole import whole_number
 
 _ENTRIES = """
@@ -55,9 +55,18 @@ def trusted_index(batch: Batch, height: int, *, window: int = WINDOW) -> Index:
     window = whole_number("window", window, 1, 10_000)
     trust = batch.source.trusted or batch.source.sha256
     if trust is None:
-        raise InputError.field("source.sha256", None, "that of what the state is taken over from")
+        raise InputError(
+            "nobody knows what this batch was made of: take a state over from a producer's own "
+            "files, such as what `ord runes` and `ord balances` print"
+        )
     ledger = _ledger(batch)
-    check_supply(ledger)
+    reason = supply_fault(ledger)
+    if reason is not None:
+        raise InputError(
+            "the dump contradicts itself: {reason}; give what the producer says of one block, "
+            "whole",
+            reason=reason,
+        )
     base = trusted_hash(ledger.network, trust, height)
     return Index.of(
         State(
