@@ -11,6 +11,8 @@ import duckdb
 import pytest
 
 from tests.reference import REFERENCE, written
+from workbench import runes
+from workbench.runes.asking import Question
 from workbench.store.steps import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +59,13 @@ def test_the_examples_of_a_question_run(
     examples = FENCE.findall(page.read_text())
     assert examples
     exec(compile("\n".join(examples), page.name, "exec"), {"__name__": "examples"})
+
+
+def test_every_question_has_a_page() -> None:
+    asked = [name for name in dir(runes) if isinstance(getattr(runes, name), Question)]
+    assert {page.stem for page in HERE} == {name.replace("_", "-") for name in asked} | {
+        "compare-sources"
+    }
 
 
 def test_every_page_that_a_page_links_to_is_there() -> None:

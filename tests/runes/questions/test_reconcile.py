@@ -36,6 +36,7 @@ def test_a_transaction_that_loses_runes_is_named() -> None:
     answer = reconcile(whole)
     [row] = answer.more["transactions"].to_pylist()
     assert (row["height"], row["rune_id"], row["came"], row["went"]) == (900, ASH, "7", "6")
+    assert str(answer.sentence) == "no rune is off, but 1 of the transactions do not add up"
 
 
 def test_a_rune_whose_etching_is_not_at_hand_is_not_called_right_or_wrong() -> None:

@@ -122,6 +122,11 @@ def _sentence(
     runes: list[dict[str, Any]], wrong: int, unknown: int, offenders: pa.Table | None
 ) -> Sentence:
     said = {"runes": len(runes), "wrong": wrong}
+    if offenders is not None and offenders.num_rows and not wrong:
+        return Sentence(
+            "no rune is off, but {transactions} of the transactions do not add up",
+            {"transactions": offenders.num_rows},
+        )
     if offenders is not None and offenders.num_rows:
         return Sentence(
             "{wrong} of {runes} runes do not add up, nor do {transactions} transactions",
