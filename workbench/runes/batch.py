@@ -255,9 +255,7 @@ def _from_parts(body: bytes, tables: Mapping[str, pa.Table]) -> Batch:
         if isinstance(document, dict):
             faults.refuse(faults.document_faults({**document, "tables": {}}))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
-    faults.refuse(
-        fault for name, table in tables.items() for fault in faults.table_faults(name, table)
-    )
+    faults.refuse(faults.table_faults(tables))
     return _checked(header, tables, body)
 
 
