@@ -23,11 +23,13 @@ EVENT = {
     "height": 5, "tx_index": 1, "txid": "ab" * 32, "kind": "minted", "rune_id": "4:1",
     "amount": str(2**127 + 1),
 }  # fmt: skip
-BLOCK = {
-    "height": 5, "hash": "cd" * 32, "mined_at": "2024-10-19T10:51:00Z", "transactions": 2,
-    "size_bytes": 900, "weight": 3_000, "subsidy_sat": 1, "coinbase_sat": 1,
-}  # fmt: skip
 PRICE = {"rune_id": "4:1", "taken_at": "2024-10-19T10:51:00Z", "price": 0.5, "unit": "sat"}
+_PLACE = {name: EVENT[name] for name in ("height", "tx_index", "txid", "rune_id")}
+ROWS = {
+    "edicts": {**_PLACE, "edict_index": 0, "amount": "1"},
+    "events": EVENT,
+    "allocations": _PLACE,
+}
 
 
 def ndjson(*rows: tuple[str, dict[str, Any]]) -> bytes:
@@ -103,14 +105,15 @@ def test_a_fault_is_told_as_the_typed_reader_tells_it(
 
 @pytest.mark.parametrize("counts", [(1, 1, 1), (5, 1, 3), (1, 90, 2), (40, 2, 0), (0, 0, 7)])
 def test_tables_one_after_another_are_read_each_whole(counts: tuple[int, int, int]) -> None:
-    many, few, last = counts
-    rows = [("blocks", {**BLOCK, "height": 1 + place % 9}) for place in range(many)]
-    rows += [("events", {**EVENT, "output": place}) for place in range(few)]
-    rows += [("prices", {**PRICE, "price": float(place)}) for place in range(last)]
+    names = ("edicts", "events", "allocations")
+    rows = [
+        (name, {**ROWS[name], "output": place})
+        for name, count in zip(names, counts, strict=True)
+        for place in range(count)
+    ]
     batch = runes.load_batch(ndjson(*rows) + b"\n")
-    assert [batch.tables[name].num_rows for name in ("blocks", "events", "prices")] == [*counts]
-    assert batch.tables["events"]["output"].to_pylist() == [*range(few)]
-    assert batch.tables["prices"]["price"].to_pylist() == [*range(last)]
+    for name, count in zip(names, counts, strict=True):
+        assert batch.tables[name]["output"].to_pylist() == [*range(count)]
 
 
 def test_a_stray_line_within_a_long_run_is_found() -> None:
