@@ -24,6 +24,12 @@ EVENT = {
     "amount": str(2**127 + 1),
 }  # fmt: skip
 PRICE = {"rune_id": "4:1", "taken_at": "2024-10-19T10:51:00Z", "price": 0.5, "unit": "sat"}
+_PLACE = {name: EVENT[name] for name in ("height", "tx_index", "txid", "rune_id")}
+ROWS = {
+    "edicts": {**_PLACE, "edict_index": 0, "amount": "1"},
+    "events": EVENT,
+    "allocations": _PLACE,
+}
 
 
 def ndjson(*rows: tuple[str, dict[str, Any]]) -> bytes:
@@ -95,3 +101,25 @@ def test_a_fault_is_told_as_the_typed_reader_tells_it(
         runes.load_batch(
             ndjson(("events", EVENT), ("prices", PRICE), (name, {**good.get(name, {}), **harm}))
         )
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (5, 1, 3), (1, 90, 2), (40, 2, 0), (0, 0, 7)])
+def test_tables_one_after_another_are_read_each_whole(counts: tuple[int, int, int]) -> None:
+    names = ("edicts", "events", "allocations")
+    rows = [
+        (name, {**ROWS[name], "output": place})
+        for name, count in zip(names, counts, strict=True)
+        for place in range(count)
+    ]
+    batch = runes.load_batch(ndjson(*rows) + b"\n")
+    for name, count in zip(names, counts, strict=True):
+        assert batch.tables[name]["output"].to_pylist() == [*range(count)]
+
+
+def test_a_stray_line_within_a_long_run_is_found() -> None:
+    rows = [("events", {**EVENT, "output": place}) for place in range(200)]
+    for place in (1, 57, 150):
+        mixed = [*rows[:place], ("prices", PRICE), *rows[place:]]
+        batch = runes.load_batch(ndjson(*mixed))
+        assert batch.tables["events"]["output"].to_pylist() == [*range(200)]
+        assert batch.tables["prices"].num_rows == 1

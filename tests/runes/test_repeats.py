@@ -36,6 +36,20 @@ def test_an_output_that_is_listed_twice_is_named() -> None:
     ]
 
 
+def test_an_output_is_found_again_in_another_piece_of_a_long_table() -> None:
+    rows = [{"rune_id": "9:1", "outpoint": f"{place:064x}:{place % 3}"} for place in range(500)]
+    whole = table("balances", *rows, {**rows[7], "rune_id": "9:2"}, rows[123])
+    pieces = pa.concat_tables([whole.slice(0, 9), whole.slice(9, 0), whole.slice(9)])
+    [fault] = repeat_faults("balances", pieces)
+    assert str(fault).startswith("tables.balances[501] is rune_id 9:1, ")
+    assert list(repeat_faults("balances", pieces.slice(1, 500))) == []
+    assert len(list(repeat_faults("balances", pieces.slice(100, 402)))) == 1
+    odd = table(
+        "balances", {"rune_id": "9:1", "outpoint": "ab"}, {"rune_id": "9:1", "outpoint": ""}
+    )
+    assert list(repeat_faults("balances", odd)) == []
+
+
 def test_a_holder_has_one_row_and_nobody_knows_who_is_whom() -> None:
     mine, nobodys = {"rune_id": "9:1", "script": "51"}, {"rune_id": "9:1"}
     assert said("balances", mine, nobodys, nobodys, {**mine, "script": "52"}) == []

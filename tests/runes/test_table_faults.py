@@ -28,7 +28,7 @@ def inputs(**odd: str | None) -> pa.Table:
 
 @pytest.mark.parametrize("script", ["", "00", "f9" * 5_000, None])
 def test_a_script_is_any_even_number_of_hexadecimal_digits(script: str | None) -> None:
-    assert list(table_faults("inputs", inputs(script=script))) == []
+    assert list(table_faults({"inputs": inputs(script=script)})) == []
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_script_is_any_even_number_of_hexadecimal_digits(script: str | None) -
     ],
 )
 def test_one_odd_text_is_named(column: str, text: str) -> None:
-    found = list(table_faults("inputs", inputs(**{column: text})))
+    found = list(table_faults({"inputs": inputs(**{column: text})}))
     assert [fault.field for fault in found] == [f"tables.inputs[1].{column}"]
 
 
 def test_a_slice_counts_as_what_it_shows() -> None:
     table = inputs(txid="0a" * 31)
-    assert list(table_faults("inputs", table.slice(2))) == []
-    assert len(list(table_faults("inputs", table.slice(1)))) == 1
+    assert list(table_faults({"inputs": table.slice(2)})) == []
+    assert len(list(table_faults({"inputs": table.slice(1)}))) == 1

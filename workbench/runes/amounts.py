@@ -50,6 +50,8 @@ def amount_columns(values: Iterable[int | None]) -> tuple[pa.Array, pa.Array]:
 
 def amount_ints(high: Any, low: Any) -> list[int | None]:
     """(high, low) columns as Python integers, null as None."""
+    if _are_small(high, low):
+        return list(_one(low).to_numpy().tolist())
     pairs = zip(_listed(high), _listed(low), strict=True)
     return [None if h is None or lo is None else (h << 64) | lo for h, lo in pairs]
 
@@ -80,6 +82,8 @@ def parse_amounts(texts: Any) -> tuple[pa.Array, pa.Array]:
 def format_amounts(high: Any, low: Any) -> pa.Array:
     """(high, low) columns as decimal strings, null where either is null."""
     high, low = _one(high), _one(low)
+    if _are_small(high, low):
+        return low.cast(pa.string())
     limbs = np.zeros((len(high), _LIMBS), dtype="<u8")
     limbs[:, 1] = high.fill_null(0).to_numpy(zero_copy_only=False)
     limbs[:, 0] = low.fill_null(0).to_numpy(zero_copy_only=False)
@@ -99,6 +103,14 @@ def _sum_u64(column: pa.Array) -> int:
     values = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64, copy=False)
     upper = int((values >> np.uint64(32)).sum(dtype=np.uint64))
     return (upper << 32) + int((values & np.uint64(0xFFFFFFFF)).sum(dtype=np.uint64))
+
+
+def _are_small(high: Any, low: Any) -> bool:
+    """Whether all of (high, low) columns are known and below 2^64, as nearly all amounts are."""
+    columns = (high, low)
+    if not all(isinstance(one, pa.Array | pa.ChunkedArray) for one in columns):
+        return False
+    return not any(one.null_count for one in columns) and not (pc.max(high).as_py() or 0)
 
 
 def _one(column: Any) -> pa.Array:

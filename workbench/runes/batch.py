@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from workbench.errors import InputError
+from workbench.errors import Fault, InputError
 from workbench.runes import faults, packing
 from workbench.runes.amounts import (
     MAX_AMOUNT,
@@ -206,13 +206,8 @@ def batch_header(batch: Batch) -> dict[str, Any]:
 
 def batch_of(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> Batch:
     """A batch from `batch_header`'s document and Arrow tables, checked as any other."""
-    return _from_parts(
-        packing.json_bytes(header),
-        {
-            name: packing.shaped(name, tables[name]) if name in tables else empty_table(name)
-            for name in TABLES
-        },
-    )
+    shaped = ((name, packing.shaped(name, table)) for name, table in tables.items())
+    return _from_parts(packing.json_bytes(header), shaped)
 
 
 def _from_bytes(body: bytes) -> Batch:
@@ -247,7 +242,7 @@ def _from_lines(body: bytes) -> Batch | None:
     return _checked(header, whole, body)
 
 
-def _from_parts(body: bytes, tables: Mapping[str, pa.Table]) -> Batch:
+def _from_parts(body: bytes, tables: Iterable[tuple[str, pa.Table]]) -> Batch:
     try:
         header = msgspec.json.decode(body, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -255,10 +250,13 @@ def _from_parts(body: bytes, tables: Mapping[str, pa.Table]) -> Batch:
         if isinstance(document, dict):
             faults.refuse(faults.document_faults({**document, "tables": {}}))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
-    faults.refuse(
-        fault for name, table in tables.items() for fault in faults.table_faults(name, table)
-    )
-    return _checked(header, tables, body)
+    read: dict[str, pa.Table] = {}
+    found: list[Fault] = []
+    for name, table in tables:
+        read[name] = table
+        found += faults.table_faults({name: table})
+    faults.refuse(found)
+    return _checked(header, {name: read.get(name, empty_table(name)) for name in TABLES}, body)
 
 
 def _checked(header: Any, tables: Mapping[str, pa.Table], body: bytes) -> Batch:

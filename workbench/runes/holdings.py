@@ -5,32 +5,40 @@ balances(h) = balances(end) - what outputs received after h + what inputs carrie
 
 from __future__ import annotations
 
+from typing import Any
+
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.kinds import MAX_HEIGHT
 
 _BIAS = f"{2**120}::HUGEINT"
-_HELD = f"""
-SELECT holder, script, address, lots,
-  CASE WHEN high BETWEEN 0 AND {2**64 - 1} THEN amount(high, low) END AS amount
+_HELD = """
+SELECT holder, script, address, lots, {amounts}
 FROM (
-  SELECT coalesce(script, address) AS holder, max(script) AS script, max(address) AS address,
-    CASE WHEN count(*) = count(lots) THEN sum(lots)::BIGINT END AS lots,
-    sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
-    (sum(low) + {_BIAS}) & {2**64 - 1}::HUGEINT AS low
+  SELECT coalesce(script, address) AS holder,
+    CASE WHEN count(script) > 0 THEN coalesce(script, address) END AS script,
+    max(address) AS address, CASE WHEN count(*) = count(lots) THEN sum(lots)::BIGINT END AS lots,
+    {sums}
   FROM (
     SELECT script, address, amount_high::HUGEINT AS high, amount_low::HUGEINT AS low,
-      CASE WHEN outpoint IS NOT NULL THEN 1 END AS lots
+      CASE WHEN outpoint IS NOT NULL THEN 1 END AS lots, NULL AS height
     FROM {{balances}} WHERE rune_id = $rune
     UNION ALL
-    SELECT script, address, -amount_high::HUGEINT, -amount_low::HUGEINT, -1
-    FROM {{allocations}} WHERE rune_id = $rune AND height > $HEIGHT
+    SELECT script, address, -amount_high::HUGEINT, -amount_low::HUGEINT, -1, height
+    FROM {{allocations}} WHERE rune_id = $rune AND height > ${earliest}
     UNION ALL
-    SELECT script, address, amount_high::HUGEINT, amount_low::HUGEINT, 1
-    FROM {{inputs}} WHERE rune_id = $rune AND height > $HEIGHT
+    SELECT script, address, amount_high::HUGEINT, amount_low::HUGEINT, 1, height
+    FROM {{inputs}} WHERE rune_id = $rune AND height > ${earliest}
   ) GROUP BY coalesce(script, address)
-) WHERE high <> 0 OR low <> 0
-"""  # noqa: S608 - no text of a stranger is in it
+) WHERE {any}
+"""
+_SUMS = f"""coalesce(sum(high) FILTER (<later>), 0)
+      + ((coalesce(sum(low) FILTER (<later>), 0) + {_BIAS}) >> 64) - {2**56} AS <name>_high,
+    (coalesce(sum(low) FILTER (<later>), 0) + {_BIAS}) & {2**64 - 1}::HUGEINT AS <name>_low"""
+_IS_POSSIBLE = f"<name>_high BETWEEN 0 AND {2**64 - 1}"
+_AMOUNT = f"""CASE WHEN {_IS_POSSIBLE} THEN <name>_high::UBIGINT END AS <name>_high,
+  <name>_low::UBIGINT AS <name>_low,
+  CASE WHEN {_IS_POSSIBLE} THEN amount(<name>_high, <name>_low) END AS <name>"""
 """The sums are of signed halves; the bias, a multiple of 2^64, keeps what is shifted positive."""
 
 _SIDES = """
@@ -59,16 +67,25 @@ OWNER = (
 )
 
 
-def held_at(height: str) -> str:
-    """SQL: what each holder of `$rune` has after the block that the parameter `height` names.
+def held_at(*heights: str) -> str:
+    """SQL: what each holder of `$rune` has after the blocks that these parameters name, the
+    earliest first: a column for each, of its name, and its halves `_high` and `_low`; null where
+    the amount is impossible (`refuse_debts`), of the halves the high one.
 
-    `holder` is null for balances whose owner is not known, `lots` (outputs) where the producer
-    lists holders, `amount` where it is impossible; `settled` sees that none is.
+    `holder` is null for balances whose owner is not known, `lots` (outputs, after the earliest)
+    where the producer lists holders.
     """
-    return _HELD.replace("$HEIGHT", f"${height}")
+    sums, amounts = (
+        ", ".join(_of(part, name, name != heights[0]) for name in heights)
+        for part in (_SUMS, _AMOUNT)
+    )
+    some = " OR ".join(f"{name}_high <> 0 OR {name}_low <> 0" for name in heights)
+    return _HELD.format(amounts=amounts, sums=sums, any=some, earliest=heights[0])
 
 
-_DEBTS = f"SELECT count(*) AS holders FROM ({held_at('height')}) WHERE amount IS NULL"  # noqa: S608
+def _of(part: str, name: str, is_later: bool) -> str:
+    later = f"height IS NULL OR height > ${name}" if is_later else "true"
+    return part.replace("<later>", later).replace("<name>", name)
 
 
 def settled(
@@ -78,14 +95,11 @@ def settled(
     parameter `field`, for one that the batch cannot count back to, with the reason."""
     first, last = batch.first_height, batch.last_height
     if height is None or height == last:
-        after = MAX_HEIGHT if last is None else last
-    elif first is None or last is None or not first - 1 <= height <= last:
+        return MAX_HEIGHT if last is None else last
+    if first is None or last is None or not first - 1 <= height <= last:
         raise InputError.field(field, height, _allowed(batch))
-    else:
-        after = height
-        _reconciled(batch, question, rune, height)
-    _solvent(batch, question, rune, after)
-    return after
+    _reconciled(batch, question, rune, height)
+    return height
 
 
 def _allowed(batch: Evidence) -> str:
@@ -112,9 +126,10 @@ def _reconciled(batch: Evidence, question: str, rune: Rune, height: int) -> None
         )
 
 
-def _solvent(batch: Evidence, question: str, rune: Rune, height: int) -> None:
-    """Nobody can have had less than nothing, or more than there can be of a rune."""
-    debts = batch.one(_DEBTS, rune=rune.id, height=height)["holders"]
+def refuse_debts(batch: Evidence, question: str, rune: Rune, height: int, amounts: Any) -> None:
+    """Nobody can have had less than nothing, or more than there can be of a rune: refuse the
+    amounts of `held_at` after the block where one is null."""
+    debts = amounts.null_count
     if debts:
         raise InputError(
             "{question} finds {debts} holders of {rune} with an impossible amount after block "

@@ -10,6 +10,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,12 +20,14 @@ import pyarrow.parquet as pq
 
 from workbench.errors import Fault, InputError
 from workbench.runes.rows import json_rows
-from workbench.runes.tables import ARROW, TABLES, empty_table
+from workbench.runes.tables import ARROW, TABLES
 
 MAX_DOCUMENT_BYTES = 1 << 30
 """A batch's JSON may not be larger unpacked: a gzip bomb stops there."""
 
 HEADER_FILE = "batch.json"
+_ROWS = 1 << 20
+"""How many rows of a Parquet file come in one piece."""
 FORMS = ("parquet", "csv")
 _GZIP = b"\x1f\x8b"
 
@@ -99,7 +102,7 @@ def ndjson_bytes(header: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> b
 def header_and_lines(body: bytes) -> tuple[bytes, bytes] | None:
     """The header and the lines of rows of an NDJSON batch; None for any other document."""
     head, _, rest = body.lstrip().partition(b"\n")
-    return (head, rest) if _is_header(head) and rest.strip() else None
+    return (head, rest) if _is_header(head) and rest and not rest.isspace() else None
 
 
 def whole_document(body: bytes) -> bytes:
@@ -154,8 +157,11 @@ def write_file(target: Path, body: bytes) -> None:
     Path(scratch.name).replace(target)
 
 
-def read_folder(folder: Path) -> tuple[bytes, dict[str, pa.Table]]:
-    """The header's bytes and the tables of a folder of Parquet or CSV files, columns checked."""
+def read_folder(folder: Path) -> tuple[bytes, Iterator[tuple[str, pa.Table]]]:
+    """The header's bytes and the tables of a folder of Parquet or CSV files, columns checked.
+
+    Each is read while the one before is looked at.
+    """
     paths = sorted(path for form in FORMS for path in folder.glob(f"*.{form}"))
     found = {path.stem: path for path in paths}
     odd = [
@@ -165,12 +171,12 @@ def read_folder(folder: Path) -> tuple[bytes, dict[str, pa.Table]]:
     ]
     if odd:
         raise InputError.of(odd)
-    body = read_file(folder / HEADER_FILE)
-    tables = {
-        name: _read_table(name, found[name]) if name in found else empty_table(name)
-        for name in TABLES
-    }
-    return body, tables
+    return read_file(folder / HEADER_FILE), _read_tables(found)
+
+
+def _read_tables(found: Mapping[str, Path]) -> Iterator[tuple[str, pa.Table]]:
+    with ThreadPoolExecutor(1) as pool:
+        yield from zip(found, pool.map(_read_table, found, found.values()), strict=True)
 
 
 def _read_table(name: str, path: Path) -> pa.Table:
@@ -182,12 +188,26 @@ def _read_table(name: str, path: Path) -> pa.Table:
 
 
 def _read_parquet(name: str, path: Path) -> pa.Table:
+    import pyarrow.dataset as ds  # slow to import
+
     try:
-        return shaped(name, pq.read_table(path))
+        options = ds.ParquetFragmentScanOptions(pre_buffer=False)
+        table = ds.dataset(path, format="parquet").to_table(
+            batch_size=_ROWS, memory_pool=_pool(), fragment_scan_options=options
+        )
+        return shaped(name, table)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             "{path} cannot be read: {reason}", path=str(path), reason=str(error)
         ) from None
+
+
+def _pool() -> pa.MemoryPool:
+    """Where there is one, the pool that asks for no huge pages: the system may spend longer on
+    finding those than a table takes to read."""
+    if "jemalloc" in pa.supported_memory_backends():
+        return pa.jemalloc_memory_pool()
+    return pa.default_memory_pool()
 
 
 def shaped(name: str, table: pa.Table) -> pa.Table:

@@ -45,7 +45,7 @@ def taken(name: str, table: pa.Table) -> pa.Table:
     for column in TABLES[name]:
         arrays.extend(_arrays(name, column, table))
     whole = pa.Table.from_arrays(arrays, schema=_loose(name))
-    refuse(chain(table_faults(name, whole), repeat_faults(name, whole)))
+    refuse(chain(table_faults({name: whole}), repeat_faults(name, whole)))
     return whole
 
 

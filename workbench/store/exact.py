@@ -11,8 +11,8 @@ import duckdb
 _HALF = "18446744073709551616"
 MACROS = (
     f"amount(high, low) AS high::UHUGEINT * {_HALF}::UHUGEINT + low::UHUGEINT",
-    f"amount_sum(high, low) AS (sum(high::UBIGINT) + sum(low::UBIGINT) // {_HALF})::UHUGEINT"
-    f" * {_HALF}::UHUGEINT + (sum(low::UBIGINT) % {_HALF})::UHUGEINT",
+    f"amount_sum(high, low) AS (sum(high::UBIGINT) + (sum(low::UBIGINT) >> 64))::UHUGEINT"
+    f" * {_HALF}::UHUGEINT + (sum(low::UBIGINT) & {2**64 - 1}::HUGEINT)::UHUGEINT",
     "amount_double(high, low) AS high::DOUBLE * 18446744073709551616.0 + low::DOUBLE",
 )
 """What each of them says stands in the reference of the data format."""
@@ -30,20 +30,27 @@ def exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     if not any("UHUGEINT" in kind for kind in kinds):
         return relation
     parts = [
-        f"{_text(place, kind)} AS {_quoted(name)}"
+        f"{_column(place, kind)} AS {_quoted(name)}"
         for place, (name, kind) in enumerate(zip(relation.columns, kinds, strict=True), start=1)
     ]
     return relation.project(", ".join(parts))
 
 
-def _text(place: int, kind: str) -> str:
-    """DuckDB writes a HUGEINT a hundred times as fast as a UHUGEINT, and most amounts fit one."""
-    whole = f"CAST(#{place} AS {kind.replace('UHUGEINT', 'VARCHAR')})"
-    if kind != "UHUGEINT":
-        return whole
+def as_text(amount: str) -> str:
+    """SQL: the decimal text of an expression of type UHUGEINT.
+
+    DuckDB writes a HUGEINT a hundred times as fast as a UHUGEINT, and most amounts fit one.
+    """
     return (
-        f"CASE WHEN #{place} < {2**127}::UHUGEINT THEN #{place}::HUGEINT::VARCHAR ELSE {whole} END"
+        f"CASE WHEN {amount} < {2**127}::UHUGEINT THEN ({amount})::HUGEINT::VARCHAR"
+        f" ELSE ({amount})::VARCHAR END"
     )
+
+
+def _column(place: int, kind: str) -> str:
+    if kind == "UHUGEINT":
+        return as_text(f"#{place}")
+    return f"CAST(#{place} AS {kind.replace('UHUGEINT', 'VARCHAR')})"
 
 
 def _quoted(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
@@ -13,30 +14,22 @@ from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.holdings import OWNER, held_at, settled
+from workbench.runes.holdings import OWNER, held_at, refuse_debts, settled
+from workbench.store.exact import as_text
 
 KINDS = ("entered", "left", "grew", "shrank", "stayed")
 
 _COHORT = f"""
 WITH compared AS (
-  SELECT holder, coalesce(earlier.script, later.script) AS script,
-    coalesce(earlier.address, later.address) AS address,
-    coalesce(earlier.amount, 0::UHUGEINT) AS before, coalesce(later.amount, 0::UHUGEINT) AS after,
+  SELECT holder, script, address, since AS before, until AS after,
     CASE WHEN after < before THEN before - after ELSE after - before END AS moved
-  FROM ({held_at("since")}) AS earlier FULL JOIN ({held_at("until")}) AS later USING (holder)
-  WHERE holder IS NOT NULL
+  FROM ({held_at("since", "until")})
 )
 SELECT script, address, before, after,
-  CASE WHEN after < before THEN '-' ELSE '' END || moved::VARCHAR AS change,
+  CASE WHEN after < before THEN '-' ELSE '' END || {as_text("moved")} AS change,
   CASE WHEN before = 0 THEN 'entered' WHEN after = 0 THEN 'left' WHEN after > before THEN 'grew'
     WHEN after < before THEN 'shrank' ELSE 'stayed' END AS kind
 FROM compared ORDER BY moved DESC, holder
-"""
-
-_NAMELESS = f"""
-SELECT count(*) AS sides FROM (
-  SELECT holder FROM ({held_at("since")}) UNION ALL SELECT holder FROM ({held_at("until")})
-) WHERE holder IS NULL
 """
 
 
@@ -63,7 +56,10 @@ def cohort(
     }
     if span["until"] < span["since"]:
         raise InputError.field("until", until, f"a block from {since} on")
-    found = batch.rows(_COHORT, rune=wanted.id, **span)
+    both = batch.rows(_COHORT, rune=wanted.id, **span)
+    refuse_debts(batch, "cohort", wanted, span["since"], both["before"])
+    refuse_debts(batch, "cohort", wanted, span["until"], both["after"])
+    found = both.filter(pc.coalesce(both["script"], both["address"]).is_valid())
     counts = Counter(found["kind"].to_pylist())
     kinds = {kind: counts[kind] for kind in KINDS}
     return Answer(
@@ -78,7 +74,7 @@ def cohort(
         divisibility=wanted.divisibility,
         figure=_figure(wanted, kinds),
         facts={**span, **kinds},
-        explanation=_explanation(batch, wanted, span),
+        explanation=_explanation(batch, found.num_rows < both.num_rows),
     )
 
 
@@ -92,8 +88,7 @@ def _figure(rune: Rune, kinds: dict[str, int]) -> Figure:
     )
 
 
-def _explanation(batch: Evidence, rune: Rune, span: dict[str, int]) -> Explanation:
-    nameless = batch.one(_NAMELESS, rune=rune.id, **span)["sides"]
+def _explanation(batch: Evidence, nameless: bool) -> Explanation:
     missing = ("the owners of some balances: they are left out",) if nameless else ()
     return Explanation(
         question="Who came, and who went?",

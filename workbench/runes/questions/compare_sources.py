@@ -15,6 +15,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
 from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
 from workbench.runes.records import RECORDS
+from workbench.store.exact import as_text
 
 HEADER = ("network", "completeness", "last_height")
 WHAT = ("differs", "only in a", "only in b")
@@ -29,9 +30,8 @@ _AMOUNTS = frozenset(("premine", "amount", "cap"))
 _FLAGS = frozenset(("turbo", "terms", "cenotaph"))
 
 _ENTRIES = """
-SELECT rune_id, 'entry' AS key, amount(mints_high, mints_low)::VARCHAR AS mints,
-  amount(burned_high, burned_low)::VARCHAR AS burned,
-  amount(supply_high, supply_low)::VARCHAR AS supply
+SELECT rune_id, 'entry' AS key, amount(mints_high, mints_low) AS mints,
+  amount(burned_high, burned_low) AS burned, amount(supply_high, supply_low) AS supply
 FROM {entries} WHERE $rune IS NULL OR rune_id = $rune
 """
 
@@ -42,7 +42,7 @@ FROM {balances} WHERE $rune IS NULL OR rune_id = $rune
 """
 
 _BALANCES = """
-SELECT rune_id, <whose> AS key, amount_sum(amount_high, amount_low)::VARCHAR AS amount
+SELECT rune_id, <whose> AS key, amount_sum(amount_high, amount_low) AS amount
 FROM {balances} WHERE ($rune IS NULL OR rune_id = $rune) AND (amount_high > 0 OR amount_low > 0)
 GROUP BY ALL
 """
@@ -54,12 +54,12 @@ WHERE kind = 'transferred' AND ($rune IS NULL OR rune_id = $rune)
 
 _EVENTS = """
 SELECT rune_id, height || ':' || tx_index || ' ' || kind || <output> AS key,
-  CASE WHEN count(*) = count(amount_low) THEN array_to_string(
-    list_sort(list(amount(amount_high, amount_low)))::VARCHAR[], ', ') END AS amount
+  CASE WHEN count(*) = count(amount_low) THEN array_to_string(list_transform(
+    list_sort(list(amount(amount_high, amount_low))), lambda one: <text>), ', ') END AS amount
 FROM {events}
 WHERE ($rune IS NULL OR rune_id = $rune) AND height BETWEEN $first AND $last
 GROUP BY ALL
-"""
+""".replace("<text>", as_text("one"))
 _OUTPUT = "CASE WHEN kind = 'transferred' THEN ' to output ' || output ELSE '' END"
 
 
@@ -174,8 +174,9 @@ def _etchings() -> str:
     rune etched twice both are said."""
     columns = []
     for name in _TERMS:
-        value = f"amount({name}_high, {name}_low)" if name in _AMOUNTS else name
-        text = f"{value}::VARCHAR" if name in _FLAGS else f"coalesce({value}::VARCHAR, 'none')"
+        amount = f"amount({name}_high, {name}_low)"
+        value = as_text(amount) if name in _AMOUNTS else f"{name}::VARCHAR"
+        text = value if name in _FLAGS else f"coalesce({value}, 'none')"
         columns.append(f"string_agg(DISTINCT {text}, ' / ' ORDER BY {text}) AS {name}")
     return (
         f"SELECT rune_id, 'etching' AS key, {', '.join(columns)} FROM {{etchings}}"

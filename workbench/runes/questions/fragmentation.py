@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
-from workbench.runes.amounts import summed
+from workbench.runes.amounts import format_amounts, sum_amounts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
@@ -36,15 +38,22 @@ WITH made AS (
 )
 """
 
-_HOLDERS = """
-SELECT max(script) AS script, max(address) AS address, count(*) AS lots,
-  sum(high)::VARCHAR AS amount_high, sum(low)::VARCHAR AS amount_low,
-  coalesce(sum(high) FILTER (age IS NOT NULL), 0)::VARCHAR AS aged_high,
-  coalesce(sum(low) FILTER (age IS NOT NULL), 0)::VARCHAR AS aged_low,
-  coalesce(sum(high) FILTER (age >= $long), 0)::VARCHAR AS long_held_high,
-  coalesce(sum(low) FILTER (age >= $long), 0)::VARCHAR AS long_held_low,
-  coalesce(sum(high * age), 0)::VARCHAR AS coin_blocks_high,
-  coalesce(sum(low * age), 0)::VARCHAR AS coin_blocks_low
+_HOLDERS = f"""
+SELECT CASE WHEN count(script) > 0 THEN coalesce(script, address) END AS script,
+  max(address) AS address, count(*) AS lots,
+  {
+    ", ".join(
+        f'''(coalesce(sum(high) {which}, 0) + (coalesce(sum(low) {which}, 0) >> 64))::UBIGINT
+    AS {name}_high,
+  (coalesce(sum(low) {which}, 0) & {2**64 - 1}::HUGEINT)::UBIGINT AS {name}_low'''
+        for name, which in (
+            ("amount", ""),
+            ("aged", "FILTER (age IS NOT NULL)"),
+            ("long_held", "FILTER (age >= $long)"),
+        )
+    )
+},
+  sum(high * age)::DOUBLE * {2.0**64} + sum(low * age)::DOUBLE AS coin_blocks
 FROM lots GROUP BY coalesce(script, address)
 ORDER BY lots DESC, coalesce(script, address) NULLS LAST
 """
@@ -78,16 +87,16 @@ def fragmentation(
     wanted = batch.rune(rune)
     _has_outputs(batch, wanted)
     asked = {"rune": wanted.id, "last": batch.last_height, "long": long_days * BLOCKS_A_DAY}
-    found = batch.rows(_LOTS + _HOLDERS, **asked).to_pylist()
-    rows = [_row(row, wanted) for row in found]
-    facts = _facts(rows) | _destroyed(batch, wanted)
+    found = batch.rows(_LOTS + _HOLDERS, **asked)
+    table = _table(found, wanted)
+    facts = _facts(found, table) | _destroyed(batch, wanted)
     return Answer(
         question="fragmentation",
         sentence=_sentence(wanted, facts, long_days),
-        table=_table(rows),
+        table=table,
         amounts=AMOUNTS,
         divisibility=wanted.divisibility,
-        figure=_figure(wanted, rows),
+        figure=_figure(wanted, table),
         facts=facts,
         explanation=_explanation(batch, facts, long_days),
     )
@@ -105,48 +114,55 @@ def _has_outputs(batch: Evidence, rune: Rune) -> None:
         )
 
 
-def _days(coin_blocks: int, rune: Rune) -> float:
-    """Whole units times days; atomic units where the divisibility is not known."""
-    days: float = coin_blocks / (BLOCKS_A_DAY * 10 ** (rune.divisibility or 0))
-    return days
+def _unit_days(rune: Rune) -> int:
+    """Atomic units times blocks in a whole unit's day; where the divisibility is not known in
+    that of an atomic unit."""
+    return int(BLOCKS_A_DAY * 10 ** (rune.divisibility or 0))
 
 
-def _row(row: Row, rune: Rune) -> Row:
-    amounts = {name: summed(row, name) for name in AMOUNTS}
-    is_known = amounts["aged"] > 0
-    return {
-        **{name: row[name] for name in ("script", "address", "lots")},
-        **amounts,
-        "coin_days": _days(summed(row, "coin_blocks"), rune) if is_known else None,
-    }
+def _table(found: pa.Table, rune: Rune) -> pa.Table:
+    amounts = {name: (found[f"{name}_high"], found[f"{name}_low"]) for name in AMOUNTS}
+    days = found["coin_blocks"].to_numpy() / _unit_days(rune)
+    return pa.table(
+        {
+            **{name: found[name] for name in ("script", "address", "lots")},
+            **{name: format_amounts(*halves) for name, halves in amounts.items()},
+            "coin_days": pa.array(days, pa.float64(), mask=np.isnan(days)),
+        }
+    )
 
 
-def _facts(rows: list[Row]) -> Row:
+def _facts(found: pa.Table, table: pa.Table) -> Row:
     """Of all holders together; shares are None where nothing is there to share."""
-    held, aged, long_held = (sum(row[name] for row in rows) for name in AMOUNTS)
-    lots = sum(row["lots"] for row in rows)
-    shares = [row["amount"] / held for row in rows]
-    known = [row["coin_days"] for row in rows if row["coin_days"] is not None]
-    entropy = -math.fsum(share * math.log2(share) for share in shares if share) + 0.0
+    held, aged, long_held = (
+        sum_amounts(found[f"{name}_high"], found[f"{name}_low"]) for name in AMOUNTS
+    )
+    high, low = (found[f"amount_{half}"].to_numpy().astype(float) for half in ("high", "low"))
+    shares = (high * 2.0**64 + low) / (held or 1)
+    entropy = -math.fsum(shares * np.log2(shares)) + 0.0
+    known = table["coin_days"].drop_null().to_pylist()
+    count, counts = table.num_rows, table["lots"].to_numpy()
+    lots = int(counts.sum())
+    nameless = pc.and_(table["script"].is_null(), table["address"].is_null())
     return {
-        "holders": len(rows),
-        "nameless_lots": sum(row["lots"] for row in rows if not (row["script"] or row["address"])),
+        "holders": count,
+        "nameless_lots": pc.sum(table["lots"].filter(nameless)).as_py() or 0,
         "lots": lots,
         "held": held,
-        "lots_per_holder": lots / len(rows) if rows else None,
-        "single_lot_share": sum(row["lots"] == 1 for row in rows) / len(rows) if rows else None,
+        "lots_per_holder": lots / count if count else None,
+        "single_lot_share": int((counts == 1).sum()) / count if count else None,
         "aged_share": aged / held if held else None,
         "coin_days": math.fsum(known) if known else None,
         "long_share": long_held / aged if aged else None,
-        "entropy_bits": entropy if rows else None,
-        "evenness": entropy / math.log2(len(rows)) if len(rows) > 1 else None,
+        "entropy_bits": entropy if count else None,
+        "evenness": entropy / math.log2(count) if count > 1 else None,
     }
 
 
 def _destroyed(batch: Evidence, rune: Rune) -> Row:
     spent = batch.one(_DESTROYED, rune=rune.id)
     return {
-        "coin_days_destroyed": _days(summed(spent, "destroyed"), rune),
+        "coin_days_destroyed": summed(spent, "destroyed") / _unit_days(rune),
         "spent_of_unknown_age": spent["unknown"],
     }
 
@@ -175,25 +191,10 @@ def _sentence(rune: Rune, facts: Row, long_days: int) -> Sentence:
     return Sentence(template, said)
 
 
-def _table(rows: list[Row]) -> pa.Table:
-    kinds = {
-        "script": pa.string(),
-        "address": pa.string(),
-        "lots": pa.int64(),
-        **dict.fromkeys(AMOUNTS, pa.string()),
-        "coin_days": pa.float64(),
-    }
-    exact = [{**row, **{name: str(row[name]) for name in AMOUNTS}} for row in rows]
-    return pa.Table.from_pylist(exact, schema=pa.schema(list(kinds.items())))
-
-
-def _figure(rune: Rune, rows: list[Row]) -> Figure:
+def _figure(rune: Rune, table: pa.Table) -> Figure:
     """How many holders have how many lots."""
     ends = [*_BINS[1:], math.inf]
-    counts = [
-        sum(first <= row["lots"] < end for row in rows)
-        for first, end in zip(_BINS, ends, strict=True)
-    ]
+    counts = np.histogram(table["lots"].to_numpy(), [*_BINS, 2**63])[0].tolist()
     names = [
         f"{first} or more" if end == math.inf else str(first) if end == first + 1
         else f"{first} to {end - 1}"

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
+from workbench.runes.amounts import format_amounts, sum_amounts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.holdings import OWNER, held_at, missing_holders, settled
+from workbench.runes.holdings import OWNER, held_at, missing_holders, refuse_debts, settled
 from workbench.runes.saying import said_amount, said_share
 
 SHOWN_BARS = 20
 SHOWN_CHARS = 12
 
 _HOLDERS = f"""
-SELECT script, address, amount, lots FROM ({held_at("height")})
-ORDER BY amount DESC, holder NULLS LAST
+SELECT script, address, height_high AS high, height_low AS low, lots FROM ({held_at("height")})
+ORDER BY high DESC, low DESC, holder NULLS LAST
 """
 
 
@@ -39,30 +41,44 @@ def holders(
     wanted = batch.rune(rune)
     after = settled(batch, "holders", wanted, height)
     found = batch.rows(_HOLDERS, rune=wanted.id, height=after)
-    amounts = [int(text) for text in found["amount"].to_pylist()]
-    total = sum(amounts)
-    shares = [amount / total for amount in amounts]
-    owners = [
-        row["address"] or row["script"] for row in found.select(["script", "address"]).to_pylist()
-    ]
-    nameless = sum(one for one, owner in zip(amounts, owners, strict=True) if owner is None)
+    high, low = found["high"], found["low"]
+    refuse_debts(batch, "holders", wanted, after, high)
+    total = sum_amounts(high, low)
+    shares = _shares(high, low, total)
+    owners = pc.coalesce(found["address"], found["script"])
+    nameless = owners.is_null()
     facts = {
-        "holders": sum(owner is not None for owner in owners),
+        "holders": len(owners) - owners.null_count,
         "held": total,
-        "nameless": nameless,
-        "largest_share": shares[0] if shares else None,
+        "nameless": sum_amounts(high.filter(nameless), low.filter(nameless)),
+        "largest_share": shares[0].as_py() if shares else None,
         "height": batch.last_height if height is None else height,
     }
     return Answer(
         question="holders",
         sentence=_sentence(wanted, facts),
-        table=found.append_column("share", pa.array(shares, pa.float64())),
+        table=pa.table(
+            {
+                **{name: found[name] for name in ("script", "address")},
+                "amount": format_amounts(high, low),
+                "lots": found["lots"],
+                "share": shares,
+            }
+        ),
         amounts=("amount",),
         divisibility=wanted.divisibility,
-        figure=_figure(wanted, owners, shares),
+        figure=_figure(
+            wanted, owners.slice(0, SHOWN_BARS).to_pylist(), shares.slice(0, SHOWN_BARS)
+        ),
         facts=facts,
         explanation=_explanation(batch, wanted, facts),
     )
+
+
+def _shares(high: Any, low: Any, total: int) -> pa.Array:
+    """What part of the total each amount is."""
+    parts = high.to_numpy().astype(float) * 2.0**64 + low.to_numpy().astype(float)
+    return pa.array(parts / (total or 1), pa.float64())
 
 
 def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
@@ -81,11 +97,11 @@ def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
     return Sentence(template, said)
 
 
-def _figure(rune: Rune, owners: list[str | None], shares: list[float]) -> Figure:
+def _figure(rune: Rune, owners: list[str | None], shares: pa.Array) -> Figure:
     """The largest holders."""
-    named = [_short(place, owner) for place, owner in enumerate(owners[:SHOWN_BARS], start=1)]
+    named = [_short(place, owner) for place, owner in enumerate(owners, start=1)]
     return Figure(
-        data=[{"type": "bar", "name": "share", "x": named, "y": shares[:SHOWN_BARS]}],
+        data=[{"type": "bar", "name": "share", "x": named, "y": shares.to_pylist()}],
         layout={
             "title": {"text": f"The largest holders of {rune.name}"},
             "yaxis": {"title": {"text": "share of what is held"}, "tickformat": ".1~%"},

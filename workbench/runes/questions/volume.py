@@ -18,79 +18,85 @@ from workbench.runes.saying import said_amount, said_counts, said_share
 SHOWN_BARS = 20
 AMOUNTS = ("gross", "net", "sent", "issued", "burned")
 
-_BIAS = f"{2**120}::HUGEINT"
+_PERIODS = {
+    "batch": ("NULL::BIGINT AS block, NULL::VARCHAR AS day", ""),
+    "block": ("height AS block, NULL::VARCHAR AS day", ""),
+    "day": (
+        "NULL::BIGINT AS block, strftime(mined_at, '%Y-%m-%d') AS day",
+        "LEFT JOIN {blocks} USING (height)",
+    ),
+}
 _SAME = (
     "sides.rune_id = {0}.rune_id AND sides.block IS NOT DISTINCT FROM {0}.block "
     "AND sides.day IS NOT DISTINCT FROM {0}.day"
 )
-_LEGS = """
-WITH legs AS (
-  SELECT height, tx_index, rune_id, coalesce(script, address) AS who, 'output' AS side,
+_BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
+
+
+def _each(sql: str, sides: tuple[str, ...]) -> str:
+    """The columns of both halves of each side."""
+    return ", ".join(
+        f"{sql.format(side=side, half=half)} AS {side}_{half}"
+        for side in sides
+        for half in ("high", "low")
+    )
+
+
+_FLOWS = f"""
+WITH legs AS NOT MATERIALIZED (
+  SELECT height, tx_index, rune_id, coalesce(script, address) AS who, 'gross' AS side,
     amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
-  FROM {allocations} WHERE $rune IS NULL OR rune_id = $rune
+  FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
   SELECT height, tx_index, rune_id, coalesce(script, address), 'input',
     -amount_high::HUGEINT, -amount_low::HUGEINT
-  FROM {inputs} WHERE $rune IS NULL OR rune_id = $rune
+  FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
   SELECT height, tx_index, rune_id, NULL,
     CASE WHEN kind = 'burned' THEN 'burned' ELSE 'issued' END,
     CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_high::HUGEINT,
     CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_low::HUGEINT
-  FROM {events} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
+  FROM {{events}} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
     AND coalesce(amount_high > 0 OR amount_low > 0, true)
-), days AS (
-  SELECT height, strftime(mined_at, '%Y-%m-%d') AS day FROM {blocks}
-), parts AS (
-  SELECT CASE WHEN $per = 'block' THEN height END AS block,
-    CASE WHEN $per = 'day' THEN day END AS day, legs.*
-  FROM legs LEFT JOIN days USING (height)
-)
-"""
-
-_FLOWS = f"""
-, changed AS (
+), parts AS NOT MATERIALIZED (
+  SELECT <period>, legs.* FROM legs <join>
+), changed AS (
   SELECT block, day, rune_id,
     sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
-    (sum(low) + {_BIAS}) & {2**64 - 1}::HUGEINT AS low
-  FROM parts WHERE side IN ('output', 'input')
+    (sum(low) + {_BIAS}) & {_MASK} AS low
+  FROM parts WHERE side IN ('gross', 'input')
   GROUP BY block, day, rune_id, height, tx_index, who
 ), flows AS (
   SELECT block, day, rune_id,
     sum(high) FILTER (high >= 0) AS net_high, sum(low) FILTER (high >= 0) AS net_low,
-    sum(-high) FILTER (high < 0) AS sent_high, sum(-low) FILTER (high < 0) AS sent_low
+    -sum(high) FILTER (high < 0) AS sent_high, -sum(low) FILTER (high < 0) AS sent_low
   FROM changed GROUP BY block, day, rune_id
 ), placed AS (
   SELECT block, day, rune_id,
-    sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {2**64 - 1}::HUGEINT <> 0 AS is_off
+    sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {_MASK} <> 0 AS is_off
   FROM parts GROUP BY block, day, rune_id, height, tx_index
 ), counted AS (
   SELECT block, day, rune_id, count(*) AS transactions, count(*) FILTER (is_off) AS unbalanced
   FROM placed GROUP BY block, day, rune_id
+), active AS (
+  SELECT block, day, rune_id, count(who) AS scripts
+  FROM (SELECT DISTINCT block, day, rune_id, who FROM parts WHERE who IS NOT NULL)
+  GROUP BY block, day, rune_id
 ), sides AS (
-  SELECT block, day, rune_id, count(DISTINCT who) AS scripts,
-    sum(high) FILTER (side = 'output') AS gross_high,
-    sum(low) FILTER (side = 'output') AS gross_low,
-    sum(-high) FILTER (side = 'issued') AS issued_high,
-    sum(-low) FILTER (side = 'issued') AS issued_low,
-    sum(high) FILTER (side = 'burned') AS burned_high,
-    sum(low) FILTER (side = 'burned') AS burned_low,
+  SELECT block, day, rune_id,
+    {_each("abs(sum({half}) FILTER (side = '{side}'))", ("gross", "issued", "burned"))},
     count(*) FILTER (low IS NULL) AS unknown,
-    count(*) FILTER (who IS NULL AND side IN ('output', 'input')) AS nameless
+    count(*) FILTER (who IS NULL AND side IN ('gross', 'input')) AS nameless
   FROM parts GROUP BY block, day, rune_id
 )
-SELECT sides.rune_id, sides.block, sides.day, transactions, unbalanced, scripts, unknown, nameless,
-  {
-    ", ".join(
-        f"coalesce({name}_{half}, 0)::VARCHAR AS {name}_{half}"
-        for name in AMOUNTS
-        for half in ("high", "low")
-    )
-}
+SELECT sides.rune_id, sides.block, sides.day, transactions, unbalanced,
+  coalesce(scripts, 0) AS scripts, unknown, nameless,
+  {_each("coalesce({side}_{half}, 0)::VARCHAR", AMOUNTS)}
 FROM sides JOIN counted ON {_SAME.format("counted")}
-LEFT JOIN flows ON {_SAME.format("flows")}
+LEFT JOIN flows ON {_SAME.format("flows")} LEFT JOIN active ON {_SAME.format("active")}
 ORDER BY sides.block, sides.day, sides.rune_id
 """
+"""The bias, a multiple of 2^64, keeps what is shifted positive."""
 
 _KNOWN = """
 WITH held AS (
@@ -129,7 +135,9 @@ def volume(
     wanted = None if rune is None else batch.rune(rune)
     only = None if wanted is None else wanted.id
     known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
-    found = batch.rows(_LEGS + _FLOWS, rune=only, per=per).to_pylist()
+    period, join = _PERIODS[per]
+    sql = _FLOWS.replace("<period>", period).replace("<join>", join)
+    found = batch.rows(sql, rune=only).to_pylist()
     rows = [_row(row, known.get(row["rune_id"], {})) for row in found]
     if per == "batch":
         rows.sort(key=lambda row: (-(row["turnover"] or 0), -row["transactions"], row["rune_id"]))

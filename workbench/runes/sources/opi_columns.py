@@ -84,7 +84,7 @@ def _tables(rows: pa.Table) -> dict[str, pa.Table] | None:
         "allocations": lying,
     }
     tables = {name: _table(name, known, mask) for name, mask in masks.items()}
-    odd = any(True for name, table in tables.items() for _ in table_faults(name, table))
+    odd = any(True for _ in table_faults(tables))
     return None if odd else {name: table.cast(ARROW[name]) for name, table in tables.items()}
 
 

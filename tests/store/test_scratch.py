@@ -1,0 +1,29 @@
+"""SQL over Arrow tables in this process: what it may take, and what it says exactly."""
+
+from __future__ import annotations
+
+import psutil
+import pyarrow as pa
+
+from workbench.runes.amounts import amount_columns
+from workbench.store.exact import as_text
+from workbench.store.scratch import Scratch
+
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def test_a_query_takes_no_more_than_the_memory_that_is_free() -> None:
+    free = psutil.virtual_memory().available
+    said = Scratch({}).query("SELECT current_setting('memory_limit') AS most")["most"][0].as_py()
+    number, unit = said.split()
+    assert 0 < float(number) * _UNITS[unit] < max(0.9 * free, 2**29)
+
+
+def test_amounts_of_any_size_are_summed_and_written_to_the_unit() -> None:
+    values = [0, 1, 2**64 - 1, 2**64, 2**127 - 1, 2**127, 2**128 - 1]
+    high, low = amount_columns(values)
+    scratch = Scratch({"amounts": pa.table({"high": high, "low": low})})
+    sql = f"SELECT {as_text('amount(high, low)')} AS text FROM amounts"
+    assert scratch.query(sql)["text"].to_pylist() == [str(value) for value in values]
+    sql = "SELECT amount_sum(high, low) AS whole FROM amounts WHERE high < 9223372036854775808"
+    assert scratch.query(sql)["whole"].to_pylist() == [str(sum(values[:5]))]
