@@ -50,7 +50,7 @@ format: setup
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-mutants: setup  ## what faults in the Runes codec and index no test notices (needs mutmut)
+mutants: setup  ## what faults in the Runes codec, index and questions no test notices (needs mutmut)
 	@$(PY) -m tests.mutants
 
 stop: setup  ## drain the running hub and stop it

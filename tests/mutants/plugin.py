@@ -1,13 +1,17 @@
 """A pytest plugin that runs the collected tests once for each mutant, in a fork of its own.
 
-Collected is once, and the quick tests come first: a mutant costs what the first test that
-notices it costs. A fork that uses too much CPU time counts as noticed, for it hangs.
+Collected is once, and the quick tests that noticed much come first: a mutant costs what the tests
+up to the first one that notices it cost. A fork that uses too much time counts as noticed, for it
+hangs.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +20,13 @@ import msgspec
 import pytest
 from _pytest.runner import runtestprotocol
 
+from tests.mutants.sql import Constants
+
 CPU_LIMIT_S = 20
+WALL_LIMIT_S = 120
+QUESTIONS = "workbench.runes.questions."
+Running = dict[int, tuple[str, list[pytest.Item]]]
+"""A mutant and its tests in their order, by process."""
 
 # A failure need not be small, only found.
 hypothesis.settings.register_profile(
@@ -31,31 +41,36 @@ hypothesis.settings.register_profile(
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool:
-    """Runs every mutant of the file MUTANTS names, and writes which ones lived."""
+    """Runs every mutant of the file MUTANTS names, and writes which lived and which hung."""
     told = Path(os.environ["MUTANTS"])
-    items = _quick_first(session.items)
+    costs = _costs(session.items)
+    kills = dict.fromkeys(costs, 0)
     mutants: list[str] = msgspec.json.decode(told.read_bytes())
-    running: dict[int, str] = {}
+    running: Running = {}
     alive: list[str] = []
+    late: list[str] = []
+    gc.collect()
+    gc.freeze()
     for mutant in mutants:
-        running[_forked(mutant, items)] = mutant
+        order = sorted(session.items, key=lambda item: costs[item] / (1 + kills[item]))
+        running[_forked(mutant, order)] = mutant, order
         while len(running) >= (os.cpu_count() or 1):
-            _waited(running, alive)
+            _waited(running, alive, late, kills)
     while running:
-        _waited(running, alive)
-    told.write_bytes(msgspec.json.encode(sorted(alive)))
+        _waited(running, alive, late, kills)
+    told.write_bytes(msgspec.json.encode((sorted(alive), sorted(late))))
     return True
 
 
-def _quick_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The tests by the time that they take; all of them must pass."""
+def _costs(items: list[pytest.Item]) -> dict[pytest.Item, float]:
+    """The time that each test takes; all of them must pass."""
     took: dict[pytest.Item, float] = {}
     for item in items:
         start = time.process_time()
         if _fails(item):
             pytest.exit(f"{item.nodeid} fails without a mutant", returncode=1)
         took[item] = time.process_time() - start
-    return sorted(items, key=took.__getitem__)
+    return took
 
 
 def _fails(item: pytest.Item) -> bool:
@@ -63,19 +78,44 @@ def _fails(item: pytest.Item) -> bool:
 
 
 def _forked(mutant: str, items: list[pytest.Item]) -> int:
+    """A process that ends with the number of the test that notices the mutant, 0 for none."""
     pid = os.fork()
     if pid:
         return pid
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(WALL_LIMIT_S)
         os.environ["MUTANT_UNDER_TEST"] = mutant
-        os._exit(any(map(_fails, items)))
+        _put(mutant)
+        os._exit(next((place for place, item in enumerate(items, 1) if _fails(item)), 0))
     finally:
-        os._exit(1)
+        os._exit(255)
 
 
-def _waited(running: dict[int, str], alive: list[str]) -> None:
+def _put(mutant: str) -> None:
+    """What is made of SQL when a module is imported is made anew with the fault in it."""
+    faulty = mutant.rpartition(".")[0]
+    if ".sql_" in mutant:
+        Constants(_path(faulty)).put(mutant)
+    if not faulty.startswith(QUESTIONS):
+        for name in [name for name in sys.modules if name.startswith(QUESTIONS)]:
+            Constants(_path(name)).put()
+
+
+def _path(module: str) -> Path:
+    return Path(*module.split(".")).with_suffix(".py")
+
+
+def _waited(
+    running: Running, alive: list[str], late: list[str], kills: dict[pytest.Item, int]
+) -> None:
     pid, status = os.wait()
-    mutant = running.pop(pid)
-    if status == 0:
+    mutant, order = running.pop(pid)
+    place = os.waitstatus_to_exitcode(status)
+    if place == 0:
         alive.append(mutant)
+    elif place < 0:
+        late.append(mutant)
+    elif place <= len(order):
+        kills[order[place - 1]] += 1

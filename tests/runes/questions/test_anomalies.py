@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, txid
+from tests.runes.questions.laid import laid
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, amount_ints
 from workbench.runes.building import Rows
-from workbench.runes.questions.anomalies import anomalies
+from workbench.runes.questions.anomalies import MEASURES, anomalies
 
 Put = tuple[int, int, str, str, int | None]
 """Height, place in the block, rune, whose (nobody known: empty), amount."""
@@ -132,7 +134,8 @@ def test_several_senders_other_runes_and_unknown_scripts_make_no_cycle() -> None
         (904, 1, ASH, "", 1),
         (905, 1, ASH, "b", 1),
     ]
-    outs: list[Put] = [(900, 1, ASH, "b", 2), (901, 1, ASH, "a", 2), (902, 1, OAK, "b", 1)]
+    outs: list[Put] = [(900, 1, ASH, "b", 2), (902, 1, OAK, "b", 1)]
+    outs += [(901, 1, ASH, "a", 1), (901, 1, ASH, "c", 1)]
     outs += [(903, 1, ASH, "", 1), (904, 1, ASH, "b", 1), (905, 1, ASH, "a", None)]
     answer = anomalies(moves(ins, outs))
     assert cycles(answer) == []
@@ -153,6 +156,16 @@ def test_what_went_back_is_exact_above_2_128_in_all() -> None:
     assert own(answer)[ASH][2:4] == (str(4 * big), str(4 * big - 6))
     assert answer.facts["self_share"] == (4 * big - 6) / (4 * big)
     assert answer.facts["runes_moved"] == 1
+
+
+def test_what_goes_back_to_each_of_several_senders_adds_up_and_the_unknown_is_in_no_sum() -> None:
+    ins: list[Put] = [(900, 1, ASH, "a", 5), (900, 1, ASH, "b", 4), (901, 1, OAK, "", 1)]
+    outs: list[Put] = [(900, 1, ASH, "a", 3), (900, 1, ASH, "b", 4), (900, 1, ASH, "c", 2)]
+    outs += [(901, 1, OAK, "a", 1)]
+    assert own(anomalies(moves(ins, outs))) == {
+        ASH: (1, 0, "9", "7", 7 / 9),
+        OAK: (1, 1, "0", "0", None),
+    }
 
 
 def test_halves_that_carry_are_compared_as_whole_amounts() -> None:
@@ -184,6 +197,65 @@ def test_runes_are_compared_with_each_other() -> None:
     assert answer.figure["layout"]["xaxis"]["title"]["text"] == "rune"
     with pytest.raises(InputError, match="over is 'runes'; allowed: blocks, where one rune"):
         anomalies(moves([], outs), over="runes", rune="8000:9")
+
+
+def counted(counts: list[int], *kinds: str) -> dict[str, pa.Table]:
+    """So many events of each kind in the blocks from 900 on, each of 2^64 + 1."""
+    places = [(900 + n, index) for n, count in enumerate(counts) for index in range(count)]
+    events = [
+        {"height": height, "tx_index": index, "kind": kind, "rune_id": ASH, "amount": 2**64 + 1}
+        for kind in kinds
+        for height, index in places
+    ]
+    return laid(events=events)
+
+
+def test_each_measure_has_a_sign_of_its_own_between_two_lines() -> None:
+    """1, 1, 1, 1, 6 of each kind, and so times what one event moves."""
+    answer = anomalies(counted([1, 1, 1, 1, 6], *MEASURES[:-1]), rune=ASH)
+    assert titles(answer.figure) == (
+        *("Values out of the ordinary", "height of the block", "robust z"),
+        *MEASURES,
+    )
+    assert len({trace["marker"]["symbol"] for trace in answer.figure["data"]}) == 5
+    assert {(trace["mode"], *trace["x"]) for trace in answer.figure["data"]} == {("markers", 904)}
+    lines = [
+        [line[key] for key in ("type", "xref", "x0", "x1", "y0", "y1")]
+        for line in answer.figure["layout"]["shapes"]
+    ]
+    assert lines == [["line", "paper", 0, 1, 3.5, 3.5], ["line", "paper", 0, 1, -3.5, -3.5]]
+    [moved] = [row for row in answer.table.to_pylist() if row["measure"] == "moved"]
+    assert moved["value"] == 6 * (2.0**64)
+    flat = anomalies(counted([2, 2], "minted", "burned"))
+    assert flat.explain().missing[0] == "a z of burned, minted: all values are the same"
+
+
+def test_only_the_furthest_thousand_are_drawn() -> None:
+    answer = anomalies(counted([1, 2] * 501, "minted"), threshold=0.5)
+    assert answer.table.num_rows == 1_002
+    assert len(answer.figure["data"][0]["x"]) == 1_000
+
+
+def test_of_several_runes_the_mean_of_their_shares_and_of_one_its_own() -> None:
+    """Of ASH 4 of 12 went back, of OAK 5 of 7; its second transfer has two senders."""
+    ins: list[Put] = [(900, 1, ASH, "a", 8), (902, 1, ASH, "b", 4), (900, 2, OAK, "a", 5)]
+    ins += [(901, 1, OAK, "c", 1), (901, 1, OAK, "d", 1)]
+    outs: list[Put] = [(900, 1, ASH, "a", 4), (900, 1, ASH, "b", 4), (902, 1, ASH, "a", 4)]
+    outs += [(900, 2, OAK, "a", 5), (901, 1, OAK, "e", 2), (903, 1, "840003:1", "f", 1)]
+    tables = moves(ins, outs)
+    names = ("cycles", "unfollowed", "runes_moved", "self_share")
+    told = {rune: anomalies(tables, rune=rune).facts for rune in (None, ASH, OAK, "840003:1")}
+    assert [[facts[name] for name in names] for facts in told.values()] == [
+        [1, 1, 2, pytest.approx((4 / 12 + 5 / 7) / 2)],
+        [1, 0, 1, 4 / 12],
+        [0, 1, 1, 5 / 7],
+        [0, 0, 0, None],
+    ]
+    assert list(own(anomalies(tables))) == [OAK, ASH], "the largest share first"
+    alone = anomalies(tables, rune="840003:1").more["self_transfers"]
+    assert alone.schema == anomalies(tables).more["self_transfers"].schema
+    without = anomalies(counted([1], "minted")).facts
+    assert [without[name] for name in (*names, "unknown")] == [None] * 5
 
 
 def test_messages_alone_and_tables_without_events_are_refused(block_batch: Batch) -> None:

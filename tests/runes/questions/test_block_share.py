@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import txid
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
@@ -49,6 +50,24 @@ def test_one_block_with_all_three_shares() -> None:
         "Runes messages are 50.0 % of 4 transactions in 1 blocks, 25.0 % of their vsize and "
         "50.0 % of their fees; the fees are what the coinbase claims"
     )
+
+
+def test_of_one_block_the_shares_are_bars_and_of_several_they_are_lines() -> None:
+    stones: list[Stone] = [(900, 1, 150, 21), (900, 3, 100, 14)]
+    one = block_share(told([(900, 4, 1_000, 70, 70)], stones)).figure
+    assert titles(one) == ("Share of Runes messages", "share, %", "share")
+    [bars] = one["data"]
+    assert (bars["x"], bars["y"]) == (["transactions", "vsize", "fees"], [50, 25, 50])
+    assert (bars["type"], bars["texttemplate"]) == ("bar", "%{y:.1f} %")
+    assert one["layout"]["yaxis"]["range"] == [0, 100]
+    two = block_share(told([(900, 4, 1_000, 70, 70), (901, 2, 50, 1, 1)], stones)).figure
+    assert {trace["mode"] for trace in two["data"]} == {"lines+markers"}
+    assert len({trace["marker"]["symbol"] for trace in two["data"]}) == 3
+    assert [axis.get("tickformat", axis.get("rangemode")) for axis in axes(two)] == ["d", "tozero"]
+
+
+def axes(figure: Any) -> list[dict[str, Any]]:
+    return [figure["layout"][name] for name in ("xaxis", "yaxis")]
 
 
 def test_a_message_of_the_coinbase_counts_as_a_transaction_alone() -> None:

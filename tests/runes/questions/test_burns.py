@@ -112,7 +112,11 @@ def test_hand_3_each_flaw_stands_for_itself() -> None:
     assert bars["y"] == ["cenotaph: varint", "cenotaph", "cenotaph: opcode", "op-return"]
     assert bars["x"] == [3, 1, 1, 1]
     assert answer.facts["runes"] == 2
-    of_oak = asked(events, stones, rune=OAK).more["cenotaphs"].to_pylist()
+    oak = asked(events, stones, {ASH: 99, OAK: 4}, OAK)
+    assert (column(oak, "rune_id"), oak.explain().missing) == ([OAK], ())
+    assert oak.figure["data"][0]["orientation"] == "h"
+    assert oak.figure["data"][0]["texttemplate"] == "%{x:,}"
+    of_oak = oak.more["cenotaphs"].to_pylist()
     assert [(row["flaw"], row["cenotaphs"], row["fee_sat"]) for row in of_oak] == [("varint", 1, 7)]
 
 
@@ -217,6 +221,9 @@ def test_nothing_burned_is_an_answer() -> None:
     assert str(none.sentence) == "nothing of A•SH was burned in these blocks"
     assert none.facts["burned"] == 0
     assert none.figure["data"][0]["x"] == []
+    some = asked([burn(1, "cenotaph", 1)], [cenotaph(1, "opcode")], rune=ASH)
+    assert none.table.schema == some.table.schema
+    assert none.more["causes"].schema == some.more["causes"].schema
     assert none.figure["layout"] == {
         "title": {"text": "Burns by cause"},
         "xaxis": {"title": {"text": "burns"}, "rangemode": "tozero"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables, txid
 from tests.runes.questions.named import named
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, Source, amount_ints
 from workbench.runes.building import Rows
-from workbench.runes.questions.compare_sources import compare_sources
+from workbench.runes.questions.compare_sources import WHAT, compare_sources
 
 BIG = 2**128 - 1
 
@@ -42,7 +44,15 @@ def test_a_cap_that_was_divided_is_shown_with_both_values() -> None:
     )
     assert (answer.facts["compared"], answer.facts["same"]) == (16, 15)
     assert answer.explain().missing[:2] == ("entries in a", "entries in b")
+    assert [line[:8] for line in answer.explain().sources] == ["a: one: ", "b: two: "]
     assert answer.explain().sources[1].startswith("b: two: mainnet, blocks 900 to 999, state level")
+    assert (answer.question, answer.explain().question) == (
+        "compare_sources",
+        "Where do two sources differ?",
+    )
+    assert [heading for heading, _ in answer.explain().parts] == [
+        *("Formulas", "Assumptions", "What is missing", "From")
+    ]
 
 
 def test_terms_that_one_has_and_the_other_lacks_are_a_difference() -> None:
@@ -113,6 +123,8 @@ def test_without_outpoints_it_goes_by_script_then_by_address_then_in_sum() -> No
     in_sum = compare_sources(holders([(None, None, "bc1b", 2)]), holders([(None, "bb", None, 2)]))
     assert (in_sum.table.num_rows, in_sum.facts["same"]) == (0, 1)
     assert "balances are compared in sum" in in_sum.explain().missing[-1]
+    more = compare_sources(holders([(None, None, "bc1b", 2)]), holders([(None, "bb", None, 3)]))
+    assert [row["key"] for row in more.table.to_pylist()] == ["all balances"]
 
 
 def test_an_event_told_twice_is_seen_and_order_is_not() -> None:
@@ -144,6 +156,30 @@ def test_events_count_where_both_have_blocks() -> None:
     )
 
 
+def test_a_table_that_one_lacks_is_said_of_that_one() -> None:
+    one, two = state("one", entries=[(ASH, 0, 0, 0)]), state("two")
+    missing = compare_sources(one, two).explain().missing
+    assert "entries in b" in missing and "entries in a" not in missing
+
+
+def test_an_answer_on_a_state_that_was_taken_over_says_so() -> None:
+    one, two = state("one"), state("two")
+    taken = dataclasses.replace(two, source=Source(producer="two", trusted="ab" * 32))
+    assert compare_sources(one, two).trust is None
+    assert (compare_sources(one, taken).trust or "").startswith("state trusted from sha256:abab")
+
+
+def test_of_one_rune_its_own_outputs_decide_how_transfers_are_compared() -> None:
+    whole = Rows()
+    for index, (rune, output) in enumerate(((ASH, 0), (OAK, None))):
+        whole.add("events", 900, index, txid(900, index), "transferred", rune, 1, output, None)
+    told = {"events": whole.tables()["events"]}
+    by_output = compare_sources(told, told, rune=ASH).explain().missing
+    by_transaction = compare_sources(told, told, rune=OAK).explain().missing
+    said = "the outputs of some transfers: they are compared by transaction"
+    assert said not in by_output and said in by_transaction
+
+
 def test_transfers_without_outputs_are_compared_by_transaction() -> None:
     def told(outputs: list[int | None], amounts: list[int | None]) -> dict[str, pa.Table]:
         whole = Rows()
@@ -172,6 +208,10 @@ def test_one_rune_alone_by_a_name_that_either_knows() -> None:
         ("etchings", OAK, "name"),
         ("balances", OAK, "amount"),
     ]
+    first = one.tables["etchings"]["name"][0].as_py()
+    assert [row[:3] for row in rows(compare_sources(one, two, rune=first))] == [
+        ("etchings", ASH, "name")
+    ]
     with pytest.raises(InputError, match="rune is 'NOBODY'"):
         compare_sources(one, two, rune="NOBODY")
     with pytest.raises(InputError, match="rune is 5; allowed: text"):
@@ -191,8 +231,10 @@ def test_what_messages_asked_for_is_held_against_a_state_in_etchings_alone(
 def test_without_a_table_in_common_it_refuses() -> None:
     with pytest.raises(InputError, match=r"no table in common .*; a has etchings, b has entries"):
         compare_sources(state("one"), state("two", etched=[], entries=[(ASH, 0, 0, 0)]))
-    with pytest.raises(InputError, match="b has no rows"):
+    with pytest.raises(InputError, match=r"^one and two have no table .*, b has no rows$"):
         compare_sources(state("one"), state("two", etched=[]))
+    with pytest.raises(InputError, match="; a has no rows, b has etchings"):
+        compare_sources(state("one", etched=[]), state("two"))
     with pytest.raises(InputError, match="batch is 'int'"):
         compare_sources(state("one"), 5)  # type: ignore[arg-type]
 
@@ -200,6 +242,10 @@ def test_without_a_table_in_common_it_refuses() -> None:
 def test_the_figure_counts_by_table_and_kind() -> None:
     one = state("one", premine=1, balances=[(ASH, "a", 7)])
     figure = compare_sources(one, state("two", premine=2, balances=[(OAK, "a", 7)])).figure
+    assert titles(figure) == ("Where two sources differ", "table", "differences", *WHAT)
+    assert figure["layout"]["barmode"] == "stack"
+    assert len({trace["marker"]["pattern"]["shape"] for trace in figure["data"]}) == 3
+    assert figure["data"][0]["x"] == ["batch", "etchings", "entries", "balances", "events"]
     assert {trace["name"]: trace["y"] for trace in figure["data"]} == {
         "differs": [0, 1, 0, 0, 0],
         "only in a": [0, 0, 0, 1, 0],

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables
 from tests.runes.questions.rows import table
 from workbench.errors import InputError
@@ -126,15 +127,18 @@ def test_every_rune_has_a_row_the_most_concentrated_first() -> None:
     )
     [bars] = answer.figure["data"]
     assert (bars["x"], bars["y"]) == (["IEAAABB", "IEAAACF"], [0.75, 0.5])
-    assert answer.figure.title == "Share of the largest 1 holders"
-    assert answer.figure["layout"]["yaxis"]["title"]["text"] == "share of what is held"
+    headed = ("Share of the largest 1 holders", "share of what is held", "share")
+    assert titles(answer.figure) == headed
+    assert answer.figure["layout"]["yaxis"]["range"] == [0, 1]
 
 
 def test_of_one_rune_the_figure_is_its_lorenz_curve() -> None:
-    curve, even = concentration(held(3, 1, 4, 2), rune=ASH).figure["data"]
-    assert curve["x"] == [0, 0.25, 0.5, 0.75, 1]
-    assert curve["y"] == pytest.approx([0, 0.1, 0.3, 0.6, 1])
-    assert (even["x"], even["y"]) == ([0, 1], [0, 1])
+    for unit in (1, 2**64):
+        amounts = (amount * unit for amount in (3, 1, 4, 2))
+        curve, even = concentration(held(*amounts), rune=ASH).figure["data"]
+        assert curve["x"] == [0, 0.25, 0.5, 0.75, 1]
+        assert curve["y"] == pytest.approx([0, 0.1, 0.3, 0.6, 1])
+    assert (even["x"], even["y"], even["line"]) == ([0, 1], [0, 1], {"dash": "dot"})
     many = tables(balances=[(ASH, f"h{n}", 1) for n in range(250)])
     curve = concentration(many, rune=ASH).figure["data"][0]
     assert len(curve["x"]) == 126 and curve["x"][-1] == 1.0 and curve["x"] == curve["y"]
@@ -145,6 +149,7 @@ def test_a_rune_that_nobody_holds() -> None:
     answer = concentration(whole, rune=ASH, exchanges=["61"])
     assert str(answer.sentence) == "nobody holds IEAAABB here"
     assert answer.table.num_rows == 0 and answer.facts == {"holders": 0}
+    assert answer.table.schema == concentration(whole, rune=OAK).table.schema
     nothing = concentration(table("balances", {"amount": 0, "script": "61"}))
     assert str(nothing.sentence) == "nobody holds a rune here"
 

@@ -85,6 +85,7 @@ def test_amounts_above_2_127_and_their_days_are_exact() -> None:
     assert answer.frame["amount"].tolist() == [2 * BIG - 1]
     assert answer.frame["long_held"].tolist() == [BIG]
     assert answer.facts["coin_days"] == 2 * BIG / 100
+    assert answer.divisibility == 2
 
 
 def test_what_came_before_the_batch_has_no_age() -> None:
@@ -133,7 +134,7 @@ def test_the_figure_counts_holders_by_their_lots() -> None:
     [bars] = figure["data"]
     assert bars["x"][:4] == ["1", "2", "3 to 4", "5 to 9"] and bars["x"][-1] == "1000 or more"
     assert bars["y"] == [2, 1, 1, 2, 0, 0, 0, 0, 0]
-    assert figure["layout"]["yaxis"]["title"]["text"] == "holders"
+    assert figure["layout"]["xaxis"]["type"] == "category"
 
 
 def test_a_rune_that_nobody_holds() -> None:
@@ -141,6 +142,7 @@ def test_a_rune_that_nobody_holds() -> None:
     assert str(answer.sentence) == "nobody holds 840002:5 here"
     facts = {name: answer.facts[name] for name in ("lots_per_holder", "coin_days", "entropy_bits")}
     assert set(facts.values()) == {None} and answer.facts["aged_share"] is None
+    assert answer.table.schema == fragmentation(lying(("aa", 1, DAY)), rune=ASH).table.schema
 
 
 def test_a_list_of_holders_and_a_lone_block_are_refused(block_batch: Batch) -> None:
@@ -149,6 +151,8 @@ def test_a_list_of_holders_and_a_lone_block_are_refused(block_batch: Batch) -> N
         fragmentation(listed, rune=ASH)
     with pytest.raises(InputError, match=r"fragmentation needs the state, and .* runestone level"):
         fragmentation(block_batch, rune="1:0")
+    with pytest.raises(InputError, match="fragmentation needs the table balances"):
+        fragmentation({"entries": tables(entries=[(ASH, 0, 0, 1)])["entries"]}, rune=ASH)
     with pytest.raises(InputError, match="long_days"):
         fragmentation(lying(("aa", 1, DAY)), rune=ASH, long_days=0)
 

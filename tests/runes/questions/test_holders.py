@@ -79,7 +79,10 @@ def test_the_sentence_says_the_block_the_amount_and_the_largest_share() -> None:
     assert answer.facts == {
         "holders": 2, "held": 10, "nameless": 0, "largest_share": 0.6, "height": 901
     }  # fmt: skip
+    etched = {**moved(), "etchings": table("etchings", {"divisibility": 1, "symbol": "¤"})}
+    assert "holders of ASH have 0.9 ¤;" in str(holders(etched, rune=ASH).sentence)
     empty = holders(moved(), rune=ASH, height=899)
+    assert empty.table.schema == answer.table.schema
     assert str(empty.sentence) == "nobody holds 840001:1 after block 899"
     assert empty.facts["largest_share"] is None
 
@@ -88,6 +91,7 @@ def test_amounts_above_2_127_are_exact_and_read_in_the_runes_own_unit() -> None:
     whole = tables(divisibility=2, balances=[(ASH, "a", BIG), (ASH, "b", BIG - 1)])
     answer = holders(whole, rune="IEAAABB")
     assert list(held(answer).values()) == [BIG, BIG - 1]
+    assert answer.divisibility == 2
     assert "have 3,402,823,669,209,384,634,633,746,074,317,682,114.55; " in str(answer.sentence)
 
 
@@ -119,6 +123,12 @@ def test_a_lone_table_of_balances_says_who_holds_and_what_it_does_not_know() -> 
     assert bars["y"] == [0.5, 0.375, 0.125]
     with pytest.raises(InputError, match="do not say of which blocks"):
         holders(lone, rune=ASH, height=5)
+
+
+def test_of_equal_amounts_the_names_decide_and_what_has_none_comes_last() -> None:
+    rows = [{"amount": 1}, {"script": C, "amount": 1}, {"script": A, "amount": 1}]
+    answer = holders(table("balances", *rows), rune=ASH)
+    assert answer.table["script"].to_pylist() == [A, C, None]
 
 
 def test_the_figure_shows_twenty_and_shortens_long_names() -> None:
@@ -158,10 +168,16 @@ def test_a_dropped_input_is_noticed_before_anything_is_counted_back() -> None:
 
 def test_a_holder_with_less_than_nothing_is_refused() -> None:
     contradictory = {**moved(), "balances": table("balances", put(901, B, 4), put(902, B, 5))}
-    with pytest.raises(InputError, match="finds 1 holders of 840001:1 with an impossible amount"):
+    with pytest.raises(
+        InputError,
+        match=r"finds 1 holders of 840001:1 with an impossible amount.*: "
+        "the tables of this set of tables contradict",
+    ):
         holders(contradictory, rune=ASH, height=901)
     with pytest.raises(InputError, match="cohort finds 1 holders"):
         cohort(contradictory, rune=ASH, since=901)
+    with pytest.raises(InputError, match="cohort finds 1 holders"):
+        cohort(contradictory, rune=ASH, since=902, until=901)
     beyond = tables(balances=[(ASH, "a", 2**128 - 1), (ASH, "a", 1)])
     with pytest.raises(InputError, match="an impossible amount"):
         holders(beyond, rune=ASH)
@@ -182,6 +198,11 @@ def test_a_batch_that_knows_only_what_was_asked_for_is_refused(block_batch: Batc
         holders(block_batch, rune="1:0")
     with pytest.raises(InputError, match=r"cohort needs the state, and .* runestone level"):
         cohort(block_batch, rune="1:0", since=1)
+    entries = {"entries": table("entries", {"supply": 1})}
+    with pytest.raises(InputError, match="holders needs the table balances"):
+        holders(entries, rune=ASH)
+    with pytest.raises(InputError, match="cohort needs the table balances"):
+        cohort(entries, rune=ASH, since=1)
 
 
 def test_one_left_one_entered_one_stayed() -> None:

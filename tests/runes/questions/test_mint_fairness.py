@@ -114,6 +114,35 @@ def test_hand_4_minters_paid_twice_as_much_for_a_vbyte() -> None:
     assert answer.facts["other_sat_per_vbyte"] == 0.01 / 4
 
 
+def test_hand_4_fees_and_sizes_of_several_blocks_add_up() -> None:
+    """Mints: 100 + 200 + 60 sat / 100 + 150 + 50 vB; the rest: 700 + 440 sat / 750 + 550 vB."""
+    places = [(START, 1), (START, 2), (START + 1, 1)]
+    paid = [(100, 100), (200, 150), (60, 50)]
+    runestones = [
+        {"height": height, "tx_index": index, "mints": ASH, "fee_sat": fee, "vsize": vsize}
+        for (height, index), (fee, vsize) in zip(places, paid, strict=True)
+    ]
+    blocks = [{"height": START, "weight": 4_000, "fees_sat": 1_000}]
+    blocks.append({"height": START + 1, "weight": 2_400, "fees_sat": 500})
+    mints = [mint(*place) for place in places]
+    tables = laid(mints=mints, runestones=runestones, blocks=blocks)
+    facts = mint_fairness(batch(tables, START, START + 1)).facts
+    assert facts["priced"] == 3
+    assert (facts["sat_per_vbyte"], facts["other_sat_per_vbyte"]) == (360 / 300, 1_140 / 1_300)
+    assert facts["fee_premium"] == pytest.approx(1.2 / (1_140 / 1_300) - 1)
+
+
+def test_a_receiver_has_its_script_and_its_address_as_far_as_they_are_known() -> None:
+    mints = [mint(START, 1, "bb", address="bc1p"), mint(START, 2, "aa")]
+    mints += [mint(START, 3, None, address="bc1q"), mint(START, 4, None, address="bc1q")]
+    table = mint_fairness(batch(laid(mints=mints), START, START)).table
+    assert table.select(["script", "address", "mints"]).to_pylist() == [
+        {"script": None, "address": "bc1q", "mints": 2},
+        {"script": "aa", "address": None, "mints": 1},
+        {"script": "bb", "address": "bc1p", "mints": 1},
+    ]
+
+
 def paid(runestone: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
     tables = laid(
         mints=[mint(START, 1)],
@@ -156,6 +185,9 @@ def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
         "the receiver of 1 mints: burned, or not known; they are in no share",
         "whether 1 mints were credited: they are left out",
     )
+    other = [{**mint(START, n, credited=None), "rune_id": OAK} for n in (8, 9)]
+    of = batch(laid(mints=mints + other, etchings=[{"rune_id": ASH}]), START, START)
+    assert mint_fairness(of, rune=ASH).facts["undecided"] == 1
     answer = mint_fairness(batch(laid(mints=mints), START, START, "runestone"))
     assert (answer.facts["mints"], answer.facts["undecided"]) == (5, 0)
     assert answer.explain().missing[:2] == (
@@ -216,7 +248,10 @@ def test_a_whole_history_agrees_with_the_naive_answer(small: Batch) -> None:
 
 
 def test_each_rune_stands_for_itself(small: Batch) -> None:
-    for row in mint_fairness(small).more["runes"].to_pylist()[:5]:
+    rows = mint_fairness(small).more["runes"].to_pylist()
+    assert rows == sorted(rows, key=lambda row: (-row["mints"], row["rune_id"]))
+    assert mint_fairness(small, rune="1209:13").more == {}
+    for row in rows[:5]:
         expected = naive(small, row["rune_id"], True, 1)
         received = expected["mints"] - expected["without_receiver"]
         assert (row["mints"], row["receivers"]) == (received, expected["receivers"])
@@ -270,6 +305,7 @@ def test_nothing_minted_is_an_answer() -> None:
     assert (empty.facts["hhi"], empty.facts["top_share"]) == (None, None)
     assert (empty.facts["effective_receivers"], empty.facts["repeated"]) == (None, 0)
     assert empty.figure["data"][0]["x"] == []
+    assert mint_fairness(laid(mints=[])).facts["first_share"] is None
     etched = batch(laid(etchings=[{"rune_id": ASH}]), START, START)
     assert str(mint_fairness(etched, rune=ASH).sentence) == (
         "there are no mints of A•SH in these blocks"
@@ -289,9 +325,14 @@ def test_the_figure_shows_the_largest_and_all_others_together() -> None:
     mints = [mint(START, 1, "ab" * 10), *(mint(START, 2 + n, "cc") for n in range(2))]
     mints.append(mint(START, 9, None, address="bc1q"))
     bars = mint_fairness(batch(laid(mints=mints), START, START), top=2).figure["data"][0]
+    assert (bars["orientation"], bars["texttemplate"]) == ("h", "%{x:.1f} %")
     assert bars["y"] == ["cc", "abababab…abababab", "all others"]
     assert bars["x"] == pytest.approx([50, 25, 25])
     whole = mint_fairness(batch(laid(mints=mints), START, START)).figure
+    names = ("a" * 17, "a" * 18)
+    long = laid(mints=[mint(START, n, None, address=name) for n, name in enumerate(names)])
+    shown = mint_fairness(batch(long, START, START)).figure["data"][0]["y"]
+    assert shown == ["a" * 17, f"{'a' * 8}…{'a' * 8}"]
     assert whole["data"][0]["y"] == ["cc", "abababab…abababab", "bc1q"]
     assert whole["layout"] == {
         "title": {"text": "Who receives the mints"},

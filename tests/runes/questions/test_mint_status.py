@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, column
 from tests.runes.questions.laid import batch, laid, plain
 from workbench.core.rune import MAX_U64, RuneId
@@ -67,6 +68,8 @@ def test_hand_1_open_and_full_in_two_days() -> None:
     assert [row[name] for name in told] == [100 / 244, 0.5, 288, "fills"]
     assert answer.explain().missing == ()
     bars = answer.figure["data"][0]
+    percent = "share of the cap, percent"
+    assert titles(answer.figure) == ("What part of the cap is minted", "mints", percent, percent)
     assert bars["x"] == ["minted", "left"]
     assert bars["y"] == pytest.approx([100 * 100 / 244, 100 * 144 / 244])
 
@@ -268,6 +271,9 @@ def test_what_the_batch_does_not_say_is_told() -> None:
     answer = mint_status(height)
     assert answer.explain().missing[1:] == ("the table mints: no pace, and no time until the cap",)
     assert answer.table["mints_per_block"].to_pylist() == [None]
+    covers = frozenset(("entries", "mints"))
+    still = mint_status(batch(laid(entries=entries), FIRST, LAST, covers=covers))
+    assert still.table["mints_per_block"].to_pylist() == [0]
     alone = batch(laid(balances=[{"rune_id": OAK, "amount": 1}]), FIRST, LAST)
     answer = mint_status(alone, rune=OAK)
     assert str(answer.sentence) == f"the batch does not say whether {OAK} can be minted"

@@ -78,6 +78,7 @@ def test_hand_2_half_as_many_in_the_later_half() -> None:
     assert asked(halving, FIRST - 1).facts["half_life_blocks"] == 72  # two before, one after
     quarter = [FIRST] * 4 + [LAST]
     assert asked(quarter).facts["half_life_blocks"] == 36
+    assert asked([FIRST] * 8 + [LAST] * 2).facts["half_life_blocks"] == 36
     three = asked([LAST - 3, LAST - 1, LAST - 1, LAST], LAST - 2).facts["half_life_blocks"]
     assert three == pytest.approx(1 / log2(2))  # of three blocks the oldest stands in no half
 

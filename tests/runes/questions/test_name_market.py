@@ -86,6 +86,10 @@ def test_names_are_looked_up_with_their_taker_and_their_height() -> None:
         looked_up(name_market(batch, names=["ZZZZZ"], height=edge - 1 + n))[0] for n in (0, 1)
     )
     assert (before["unlocked"], at["unlocked"]) == (False, True)
+    lowest, below = (rune_name(rune_number(answer.facts["minimum"]) - n) for n in (0, 1))
+    asked = name_market(batch, names=[lowest, below])
+    assert [row["unlocked"] for row in looked_up(asked)] == [True, False]
+    assert name_market(batch).more["names"].schema == answer.more["names"].schema
 
 
 def test_taken_counts_each_name_once_up_to_the_height_and_reserved_apart() -> None:
@@ -104,10 +108,14 @@ def test_taken_counts_each_name_once_up_to_the_height_and_reserved_apart() -> No
 
 
 def test_a_name_that_was_still_locked_is_listed() -> None:
-    batch = named(("840000:7", "BITCOIN"), ("1:0", "UNCOMMON•GOODS"), ("933000:1", "ZZZZZZZ"))
+    late = [("840000:8", "BITCOIM", "missing"), ("940001:1", "A")]
+    honoured = [("840000:7", "BITCOIN"), ("1:0", "UNCOMMON•GOODS"), ("933000:1", "ZZZZZZZ")]
+    batch = named(*honoured, *late)
     answer = name_market(batch, height=940_000)
     [early] = answer.more["early"].to_pylist()
     assert (early["rune_id"], early["height"], early["name"]) == ("840000:7", 840_000, "BITCOIN")
+    none = name_market(batch, height=839_999)
+    assert none.more["early"].schema == answer.more["early"].schema
     assert early["unlocks_at"] == unlock_height(rune_number("BITCOIN"))
     assert answer.explain().missing[-1] == (
         "a reason for 1 etchings of names that were still locked (early)"
@@ -155,6 +163,11 @@ def test_the_figure_says_lengths_counts_and_heights() -> None:
     bars, line = figure["data"]
     assert (bars["y"][12], bars["text"][12], bars["text"][11]) == (1, "4e-19", "")
     assert line["y"][0] == END - 1
+    assert bars["x"] == line["x"] == [*range(1, 27)]
+    assert (line["mode"], line["yaxis"], line["line"]) == ("lines+markers", "y2", {"dash": "dot"})
+    right = figure["layout"]["yaxis2"]
+    assert (right["overlaying"], right["side"], right["showgrid"]) == ("y", "right", False)
+    assert (right["tickformat"], right["rangemode"]) == ("d", "tozero")
 
 
 @pytest.mark.shared

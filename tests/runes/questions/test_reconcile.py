@@ -5,12 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
 from workbench.runes.questions.reconcile import reconcile
 
 BIG = 2**127
+THIRD = "840003:1"
 
 
 def test_a_batch_at_the_state_level_adds_up(small: Batch) -> None:
@@ -37,6 +39,64 @@ def test_a_transaction_that_loses_runes_is_named() -> None:
     [row] = answer.more["transactions"].to_pylist()
     assert (row["height"], row["rune_id"], row["came"], row["went"]) == (900, ASH, "7", "6")
     assert str(answer.sentence) == "no rune is off, but 1 of the transactions do not add up"
+
+
+def three() -> dict[str, pa.Table]:
+    """Of 7 of ASH 5 are held and 2 burned; of 7 of OAK a unit is lost; of the third rune no
+    etching is at hand."""
+    return tables(
+        premine=7,
+        etched=(ASH, OAK),
+        balances=[(ASH, "a", 5), (OAK, "a", 6), (THIRD, "a", 3)],
+        entries=[(ASH, 0, 2, 7), (OAK, 0, 0, 7), (THIRD, 0, 0, 3)],
+        inputs=[
+            *((900, 2, ASH, "a", 4), (900, 2, ASH, "a", 4)),
+            (901, 1, OAK, "a", 7),
+        ],
+        events=[
+            *((900, 2, "transferred", ASH, 6), (900, 2, "burned", ASH, 2)),
+            *((900, 3, "minted", ASH, 4), (900, 3, "etched", ASH, 1)),
+            *((900, 3, "transferred", ASH, 5), (901, 1, "transferred", OAK, 6)),
+        ],
+    )
+
+
+def test_what_is_off_comes_first_then_what_is_not_known() -> None:
+    answer = reconcile(three())
+    assert answer.table["rune_id"].to_pylist() == [OAK, THIRD, ASH]
+    assert answer.table["adds_up"].to_pylist() == [False, None, True]
+    assert answer.facts == {"runes": 3, "wrong": 1, "unknown": 1, "transactions": 1}
+    assert str(answer.sentence) == "1 of 3 runes do not add up, nor do 1 transactions"
+    assert answer.explain().missing == ()
+    assert str(reconcile(three(), rune=ASH).sentence) == "IEAAABB adds up to the atomic unit"
+    assert str(reconcile(three(), rune=THIRD).sentence) == (
+        "no rune is off; of 1 of 1 the batch does not hold enough to tell"
+    )
+    assert reconcile(three(), rune=OAK).facts["transactions"] == 1
+    assert reconcile(three(), rune=THIRD).table.schema == answer.table.schema
+
+
+def test_the_figure_says_where_what_was_made_is() -> None:
+    figure = reconcile(three()).figure
+    assert titles(figure) == (
+        *("Where what was made is", "share of what was made, percent"),
+        *("held", "burned"),
+    )
+    assert (figure["layout"]["barmode"], figure["layout"]["yaxis"]) == (
+        "stack",
+        {"type": "category", "autorange": "reversed"},
+    )
+    held, burned = figure["data"]
+    assert held["y"] == burned["y"] == ["IEAAACF (does not add up)", "IEAAABB"]
+    assert (held["x"], burned["x"]) == ([600 / 7, 500 / 7], [0, 200 / 7])
+    assert (held["orientation"], burned["orientation"]) == ("h", "h")
+
+
+def test_without_both_sides_transactions_are_not_reconciled() -> None:
+    for name in ("inputs", "events"):
+        answer = reconcile({key: table for key, table in three().items() if key != name})
+        assert (answer.facts["transactions"], answer.more) == (None, {})
+        assert answer.explain().missing == ("the inputs of transactions: they were not reconciled",)
 
 
 def test_a_rune_whose_etching_is_not_at_hand_is_not_called_right_or_wrong() -> None:
@@ -71,6 +131,8 @@ def test_terms_that_a_source_does_not_state_are_not_taken_for_none() -> None:
 def test_a_batch_that_knows_only_what_was_asked_for_is_refused(block_batch: Batch) -> None:
     with pytest.raises(InputError, match=r"needs the state, and .* runestone level"):
         reconcile(block_batch)
+    with pytest.raises(InputError, match="reconcile needs the table entries"):
+        reconcile(tables(balances=[(ASH, "a", 1)]))
 
 
 def test_amounts_that_no_rune_can_have_are_refused_where_they_are_summed() -> None:

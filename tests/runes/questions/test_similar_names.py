@@ -117,6 +117,8 @@ def test_names_that_nobody_imitates_are_an_answer_too() -> None:
     alone = similar_names(named((DOG, "CAT"), held=[(DOG, "a", 1)]))
     assert (alone.table.num_rows, alone.facts["guarded"], alone.facts["imitated"]) == (0, 1, 0)
     assert alone.figure["data"][0]["x"] == []
+    some = similar_names(named((DOG, "CAT"), ("850000:1", "CATS")), rune=DOG)
+    assert alone.table.schema == some.table.schema
     unheld = similar_names(named((DOG, "CAT"), ("850000:1", "CATS"), held=[(DOG, "a", 0)]))
     assert (unheld.table.num_rows, unheld.facts["guarded"]) == (0, 0)
 
@@ -151,6 +153,7 @@ def test_the_figure_stacks_the_kinds_of_the_most_imitated() -> None:
     assert (figure["data"][3]["name"], figure["data"][3]["y"][0]) == ("near", 24)
     assert figure["data"][2]["y"][0] == 1, "CATT"
     assert figure["data"][0]["y"] == [0] * 20
+    assert figure["layout"]["barmode"] == "stack"
     assert len({trace["marker"]["pattern"]["shape"] for trace in figure["data"]}) == 4
 
 

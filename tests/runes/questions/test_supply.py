@@ -60,7 +60,7 @@ def test_hand_1_premine_mints_and_burns() -> None:
         "xaxis": {"title": {"text": "part"}, "type": "category"},
         "yaxis": {"title": {"text": "share of the maximum, percent"}, "rangemode": "tozero"},
     }
-    assert answer.figure["layout"]["yaxis"]["title"]["text"] == "share of the maximum, percent"
+    assert (bars["type"], bars["name"]) == ("bar", "share of the maximum, percent")
 
 
 def test_hand_2_above_2_127_to_the_unit() -> None:
@@ -211,6 +211,7 @@ def test_no_runes_are_an_answer_and_no_state_is_none(block_batch: Batch) -> None
     assert str(empty.sentence) == "there are no runes in this batch"
     assert empty.facts == {"runes": 0, "whole": 0, "half": 0}
     assert empty.table.num_rows == 0
+    assert empty.table.schema == asked([etching(premine=1)], [entry(0, 0)]).table.schema
     with pytest.raises(InputError, match=r"supply needs the state, and .* runestone level"):
         supply(block_batch)
     with pytest.raises(InputError, match="supply needs the table entries"):

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, txid
 from tests.runes.questions.history import History, history
 from tests.runes.questions.rows import table
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
-from workbench.runes.questions.volume import volume
+from workbench.runes.questions.volume import AMOUNTS, volume
 
 BIG = 2**127
 Leg = tuple[int, int, str | None, int | None]
@@ -71,6 +72,9 @@ def test_what_comes_back_as_change_is_not_net() -> None:
         "another script, 0 atomic units were issued, and the turnover is 20.0 %"
     )
     assert answer.explain().missing == ()
+    etched = {**PAID, "etchings": table("etchings", {"divisibility": 1, "symbol": "¤"})}
+    said = str(volume(etched, rune=ASH).sentence)
+    assert said.startswith("1 transactions put 1 ¤ of ASH on outputs; 0.4 ¤ of it reached")
 
 
 def test_moving_to_oneself_is_gross_only() -> None:
@@ -123,6 +127,28 @@ def test_volumes_may_exceed_what_there_is_and_stay_exact() -> None:
     assert only(answer)["unbalanced"] == 0
 
 
+def test_what_is_issued_and_burned_in_several_events_adds_up_above_2_64() -> None:
+    """Of 2^64 the lower half is 0."""
+    events = [(900 + n, 1, kind, 2**64) for n in range(2) for kind in ("minted", "burned")]
+    answer = volume(legs([], [(902, 1, "aa", 1)], events), rune=ASH)
+    assert volumes(answer) == (1, 1, 0, 2**65, 2**65)
+    assert (only(answer)["transactions"], only(answer)["unbalanced"]) == (3, 1)
+    blocks = volume(legs([], [(902, 1, "aa", 1)], events), rune=ASH, per="block").table
+    assert blocks["burned"].to_pylist() == [str(2**64), str(2**64), "0"]
+
+
+def test_runes_without_a_turnover_come_by_their_transactions_and_then_by_id() -> None:
+    runes = ["840003:1", "840002:5", "840002:5", "840001:1"]
+    outs = [
+        {"rune_id": rune, "height": 900, "tx_index": n, "amount": 1} for n, rune in enumerate(runes)
+    ]
+    answer = volume({"allocations": table("allocations", *outs)})
+    assert answer.table["rune_id"].to_pylist() == ["840002:5", "840001:1", "840003:1"]
+    blocks = volume({"allocations": table("allocations", *outs)}, per="block")
+    assert blocks.table["rune_id"].to_pylist() == ["840001:1", "840002:5", "840003:1"]
+    assert blocks.figure["data"][0]["y"] == [4]
+
+
 def test_one_atomic_unit_that_is_missing_above_2_64_makes_a_transaction_unbalanced() -> None:
     for lost in (1, 2**64):
         moved = legs([(900, 1, "aa", BIG)], [(900, 1, "bb", BIG - lost)])
@@ -148,7 +174,10 @@ def test_per_block_and_per_day() -> None:
     assert days.facts["net"] == 14 and "turnover" not in days.facts
     [bars] = days.figure["data"]
     assert (bars["x"], bars["y"]) == (["1970-01-01", "1970-01-02"], [2, 1])
-    assert days.figure.title == "Transactions per day"
+    assert titles(days.figure) == ("Transactions per day", "transactions", "transactions")
+    unplaced = {**moved, "blocks": table("blocks", {"height": 900, "mined_at": 0})}
+    rows = volume(unplaced, rune=ASH, per="day").table.to_pylist()
+    assert [(row["day"], row["transactions"]) for row in rows] == [("1970-01-01", 1), (None, 2)]
     assert str(days.sentence).startswith("3 transactions put 14 atomic units of 840001:1")
     with pytest.raises(InputError, match="volume per day needs the table blocks"):
         volume(PAID, rune=ASH, per="day")
@@ -174,7 +203,8 @@ def test_every_rune_has_a_row_the_most_turned_over_first() -> None:
     assert (bars["x"], bars["y"]) == (["A•SH"], [0.2])
     one = volume(both, rune="A•SH").figure
     assert one["data"][0]["y"] == [10, 4, 4, 0, 0]
-    assert one["layout"]["yaxis"]["title"]["text"] == "whole units"
+    assert one["data"][0]["x"] == [*AMOUNTS]
+    assert titles(one) == ("Volume of A•SH", "whole units", "whole units")
     assert volume(both, rune=OAK).figure["layout"]["yaxis"]["title"]["text"] == "atomic units"
 
 
@@ -196,6 +226,7 @@ def test_a_rune_of_which_nothing_moved() -> None:
     assert answer.table.num_rows == 0
     assert answer.facts == {"transactions": 0, "unbalanced": 0, "runes": 0}
     assert answer.figure["data"][0]["y"] == []
+    assert answer.table.schema == volume(PAID, rune=ASH).table.schema
 
 
 def test_a_batch_that_knows_only_what_was_asked_for_is_refused(block_batch: Batch) -> None:

@@ -64,6 +64,13 @@ def test_a_closed_mint_costs_its_fee() -> None:
         "mint_not_credited": True, "etching_ignored": False, "flaw": None, "fee_sat": 10,
     }  # fmt: skip
     assert answer.explain().missing == ()
+    assert answer.table.schema == wasted(asked({"flaw": "varint"})).table.schema
+
+
+def test_what_cost_the_same_is_listed_in_the_order_of_the_chain() -> None:
+    dear, unknown = {**CLOSED, "fee_sat": 11}, {**CLOSED, "fee_sat": None}
+    listed = wasted(asked(CLOSED, unknown, CLOSED, dear)).more["transactions"]
+    assert listed["tx_index"].to_pylist() == [3, 0, 2, 1]
 
 
 def test_an_etching_that_is_not_honoured_is_ignored() -> None:

@@ -1,0 +1,116 @@
+"""What holds for the answer to every question: its name, whose data it is, a figure for Plotly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.runes.questions.drawn import titles
+from workbench import runes
+from workbench.runes.answer import Answer
+from workbench.runes.asking import Question
+from workbench.runes.batch import Batch
+from workbench.runes.evidence import evidence_of
+
+ONE = {"rune": "HOLLOW•LEGEND•FOSSIL"}
+ASKED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "anomalies": (
+        {"threshold": 2},
+        ("Values out of the ordinary", "height of the block", "robust z", "transferred"),
+    ),
+    "block_share": (
+        {},
+        (
+            "Share of Runes messages",
+            "height of the block",
+            "share, %",
+            "transactions",
+            "vsize",
+            "fees",
+        ),
+    ),
+    "burns": ({}, ("Burns by cause", "burns", "cause", "burns")),
+    "cohort": (
+        {**ONE, "since": 1208},
+        (f"What became of the holders of {ONE['rune']}", "holders", "holders"),
+    ),
+    "concentration": (
+        ONE,
+        (
+            "What the smaller holders have together",
+            "share of holders, smallest first",
+            "share of what is held",
+            "held",
+            "all alike",
+        ),
+    ),
+    "fragmentation": (
+        ONE,
+        (f"Outputs for each holder of {ONE['rune']}", "outputs", "holders", "holders"),
+    ),
+    "holders": (ONE, (f"The largest holders of {ONE['rune']}", "share of what is held", "share")),
+    "mint_fairness": (
+        {},
+        ("Who receives the mints", "share of the mints, percent", "receiver", "share"),
+    ),
+    "mint_status": ({}, ("Which runes can be minted", "status", "runes", "runes")),
+    "mint_velocity": ({}, ("Mints in each of the last blocks", "height", "mints", "mints")),
+    "name_market": (
+        {},
+        (
+            "Names taken and unlocked, by length",
+            "letters",
+            "names taken",
+            "height of the block",
+            "taken",
+            "all open from",
+        ),
+    ),
+    "reconcile": (
+        {},
+        ("Where what was made is", "share of what was made, percent", "held", "burned"),
+    ),
+    "similar_names": (
+        {},
+        ("Names that look alike", "rune", "names like it", "spacers", "words", "doubled", "near"),
+    ),
+    "supply": (
+        {},
+        ("Runes by the share that was premined", "premine, share of the maximum", "runes", "runes"),
+    ),
+    "volume": (
+        {},
+        ("Turnover", "turnover, share of what is in use", "turnover, share of what is in use"),
+    ),
+    "wasted": ({}, ("Fees of messages that were in vain", "fees, sat", "fees")),
+}
+"""Its parameters, and what its figure is headed with: title, axes, legend."""
+
+
+@pytest.fixture(scope="module", params=ASKED)
+def asked(request: pytest.FixtureRequest, small: Batch) -> tuple[str, Answer]:
+    parameters, _ = ASKED[request.param]
+    return request.param, getattr(runes, request.param)(small, **parameters)
+
+
+def test_names_itself(asked: tuple[str, Answer], small: Batch) -> None:
+    """And says what was asked, how it came about, and whose data it rests on."""
+    name, answer = asked
+    told = answer.explain()
+    assert (answer.question, told.question) == (name, getattr(runes, name).title)
+    assert told.sources == evidence_of(small).sources()
+    assert all(told.formulas)
+    assert all(told.assumptions)
+    assert [heading for heading, _ in told.parts][:2] == ["Formulas", "Assumptions"]
+
+
+def test_is_drawn(asked: tuple[str, Answer]) -> None:
+    """By Plotly; title, axes and legend say what there is to see."""
+    name, answer = asked
+    assert titles(answer.figure) == ASKED[name][1]
+
+
+def test_none_is_left_out() -> None:
+    questions = [name for name in runes.__all__ if isinstance(getattr(runes, name), Question)]
+    assert questions == [*ASKED]
