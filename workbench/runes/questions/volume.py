@@ -34,9 +34,9 @@ _BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
 
 
 def _each(sql: str, sides: tuple[str, ...]) -> str:
-    """The columns of both halves of each side."""
+    """The columns of both halves of each side: `sql` with these in the place of <side>, <half>."""
     return ", ".join(
-        f"{sql.format(side=side, half=half)} AS {side}_{half}"
+        f"{sql.replace('<side>', side).replace('<half>', half)} AS {side}_{half}"
         for side in sides
         for half in ("high", "low")
     )
@@ -84,14 +84,14 @@ WITH legs AS NOT MATERIALIZED (
   GROUP BY block, day, rune_id
 ), sides AS (
   SELECT block, day, rune_id,
-    {_each("abs(sum({half}) FILTER (side = '{side}'))", ("gross", "issued", "burned"))},
+    {_each("abs(sum(<half>) FILTER (side = '<side>'))", ("gross", "issued", "burned"))},
     count(*) FILTER (low IS NULL) AS unknown,
     count(*) FILTER (who IS NULL AND side IN ('gross', 'input')) AS nameless
   FROM parts GROUP BY block, day, rune_id
 )
 SELECT sides.rune_id, sides.block, sides.day, transactions, unbalanced,
   coalesce(scripts, 0) AS scripts, unknown, nameless,
-  {_each("coalesce({side}_{half}, 0)::VARCHAR", AMOUNTS)}
+  {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
 FROM sides JOIN counted ON {_SAME.format("counted")}
 LEFT JOIN flows ON {_SAME.format("flows")} LEFT JOIN active ON {_SAME.format("active")}
 ORDER BY sides.block, sides.day, sides.rune_id
