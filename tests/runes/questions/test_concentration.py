@@ -38,8 +38,8 @@ def test_four_alike() -> None:
     names = ("top_share", "hhi", "effective_holders", "gini", "nakamoto", "held")
     assert measures(answer, *names) == (0.25, 0.25, 4.0, 0.0, 3, 100)
     assert str(answer.sentence) == (
-        "the largest 1 of 4 holders of IEAAABB have 25.0 %; its Gini is 0.000, "
-        "and 3 together have more than half"
+        "of 4 known holders of IEAAABB, who may not be all, the largest 1 have 25.0 %; "
+        "their Gini is 0.000, and 3 together have more than half"
     )
 
 
@@ -47,7 +47,7 @@ def test_one_holder_has_it_all() -> None:
     answer = concentration(held(7), rune=ASH)
     names = ("top_share", "hhi", "effective_holders", "gini", "nakamoto", "holders")
     assert measures(answer, *names) == (1.0, 1.0, 1.0, 0.0, 1, 1)
-    assert str(answer.sentence).startswith("the largest 1 of 1 holders of")
+    assert str(answer.sentence).startswith("of 1 known holders of IEAAABB, who may not be")
 
 
 def test_one_two_three_four() -> None:
@@ -68,8 +68,8 @@ def test_without_its_exchange_a_rune_looks_otherwise() -> None:
     assert answer.facts["hhi"] == both[0]["hhi"] and answer.facts["top_share"] == 0.5
     assert answer.facts["without_exchanges"]["top_share"] == 0.6
     assert str(answer.sentence) == (
-        "the largest 1 of 3 holders of IEAAABB have 50.0 %, without exchanges 60.0 %; "
-        "its Gini is 0.200, and 2 together have more than half"
+        "of 3 known holders of IEAAABB, who may not be all, the largest 1 have 50.0 %, without "
+        "exchanges 60.0 %; their Gini is 0.200, and 2 together have more than half"
     )
 
 

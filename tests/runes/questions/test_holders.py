@@ -77,7 +77,7 @@ def test_the_sentence_says_the_block_the_amount_and_the_largest_share() -> None:
     )
     assert answer.table["share"].to_pylist() == [0.6, 0.4]
     assert answer.facts == {
-        "holders": 2, "held": 10, "nameless": 0, "largest_share": 0.6, "height": 901
+        "holders": 2, "whole": True, "held": 10, "nameless": 0, "largest_share": 0.6, "height": 901
     }  # fmt: skip
     etched = {**moved(), "etchings": table("etchings", {"divisibility": 1, "symbol": "¤"})}
     assert "holders of ASH have 0.9 ¤;" in str(holders(etched, rune=ASH).sentence)
@@ -92,7 +92,9 @@ def test_amounts_above_2_127_are_exact_and_read_in_the_runes_own_unit() -> None:
     answer = holders(whole, rune="IEAAABB")
     assert list(held(answer).values()) == [BIG, BIG - 1]
     assert answer.divisibility == 2
-    assert "have 3,402,823,669,209,384,634,633,746,074,317,682,114.55; " in str(answer.sentence)
+    assert "known, with 3,402,823,669,209,384,634,633,746,074,317,682,114.55; " in str(
+        answer.sentence
+    )
 
 
 def test_a_lone_table_of_balances_says_who_holds_and_what_it_does_not_know() -> None:
@@ -111,9 +113,11 @@ def test_a_lone_table_of_balances_says_who_holds_and_what_it_does_not_know() -> 
         (A, "one", "3", None, 0.375),
         (None, "two", "1", None, 0.125),
     ]
-    assert (
-        str(answer.sentence) == "2 holders of 840001:1 have 8 atomic units; the largest has 50.0 %"
+    assert str(answer.sentence) == (
+        "2 holders of 840001:1 are known, with 8 atomic units; the largest has 50.0 % of that, and "
+        "whether they are all is not known"
     )
+    assert answer.facts["whole"] is False
     assert answer.explain().missing == (
         "the owner of 4 atomic units: a row without a name",
         "the supply: whether every holder is here is not known",

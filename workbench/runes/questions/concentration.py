@@ -178,17 +178,28 @@ def _sentence(whole: list[Row], rows: list[Row], top: int, name: str | None) -> 
         "gini": f"{row['gini']:.3f}",
         "nakamoto": row["nakamoto"],
     }
-    if len(rows) == 1:
-        return Sentence(
-            "the largest {top} of {holders} holders of {rune} have {share}; its Gini is {gini}, "
-            "and {nakamoto} together have more than half",
-            said,
-        )
-    return Sentence(
-        "the largest {top} of {holders} holders of {rune} have {share}, without exchanges "
-        "{without}; its Gini is {gini}, and {nakamoto} together have more than half",
-        {**said, "without": said_share(rows[1]["top_share"])},
-    )
+    said["without"] = said_share(rows[1]["top_share"]) if len(rows) > 1 else ""
+    return Sentence(TEMPLATES[row["coverage"] == 1, len(rows) > 1], said)
+
+
+TEMPLATES = {
+    (True, False): "the largest {top} of {holders} holders of {rune} have {share}; its Gini is "
+    "{gini}, and {nakamoto} together have more than half",
+    (
+        True,
+        True,
+    ): "the largest {top} of {holders} holders of {rune} have {share}, without exchanges "
+    "{without}; its Gini is {gini}, and {nakamoto} together have more than half",
+    (False, False): "of {holders} known holders of {rune}, who may not be all, the largest {top} "
+    "have {share}; their Gini is {gini}, and {nakamoto} together have more than half",
+    (
+        False,
+        True,
+    ): "of {holders} known holders of {rune}, who may not be all, the largest {top} have "
+    "{share}, without exchanges {without}; their Gini is {gini}, and {nakamoto} together have more "
+    "than half",
+}
+"""By whether they have all that is in use, and whether exchanges were named."""
 
 
 def _facts(whole: list[Row], rows: list[Row] | None) -> Row:

@@ -47,8 +47,11 @@ def holders(
     shares = _shares(high, low, total)
     owners = pc.coalesce(found["address"], found["script"])
     nameless = owners.is_null()
+    last = height is None or height == batch.last_height
+    missing = missing_holders(batch, wanted, total) if last else ()
     facts = {
         "holders": len(owners) - owners.null_count,
+        "whole": not missing,
         "held": total,
         "nameless": sum_amounts(high.filter(nameless), low.filter(nameless)),
         "largest_share": shares[0].as_py() if shares else None,
@@ -71,7 +74,7 @@ def holders(
             wanted, owners.slice(0, SHOWN_BARS).to_pylist(), shares.slice(0, SHOWN_BARS)
         ),
         facts=facts,
-        explanation=_explanation(batch, wanted, facts),
+        explanation=_explanation(batch, facts, missing),
     )
 
 
@@ -87,7 +90,12 @@ def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
         return Sentence("nobody holds {rune} after block {height}", said)
     said["amount"] = said_amount(facts["held"], rune.divisibility, rune.symbol)
     said["share"] = said_share(facts["largest_share"])
-    if facts["height"] is None:
+    if not facts["whole"]:
+        template = (
+            "{holders} holders of {rune} are known, with {amount}; the largest has {share} "
+            "of that, and whether they are all is not known"
+        )
+    elif facts["height"] is None:
         template = "{holders} holders of {rune} have {amount}; the largest has {share}"
     else:
         template = (
@@ -116,12 +124,10 @@ def _short(place: int, owner: str | None) -> str:
     return f"{place}. {owner}" if len(owner) <= SHOWN_CHARS else f"{place}. …{owner[-SHOWN_CHARS:]}"
 
 
-def _explanation(batch: Evidence, rune: Rune, facts: dict[str, Any]) -> Explanation:
-    missing = []
+def _explanation(batch: Evidence, facts: dict[str, Any], missing: tuple[str, ...]) -> Explanation:
     if facts["nameless"]:
-        missing.append(f"the owner of {facts['nameless']:,} atomic units: a row without a name")
-    if facts["height"] == batch.last_height:
-        missing += missing_holders(batch, rune, facts["held"])
+        nameless = f"the owner of {facts['nameless']:,} atomic units: a row without a name"
+        missing = (nameless, *missing)
     return Explanation(
         question="Who holds it?",
         formulas=(
@@ -130,6 +136,6 @@ def _explanation(batch: Evidence, rune: Rune, facts: dict[str, Any]) -> Explanat
             "share = amount / sum of all amounts",
         ),
         assumptions=(OWNER,),
-        missing=tuple(missing),
+        missing=missing,
         sources=batch.sources(),
     )
