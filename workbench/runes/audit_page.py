@@ -23,7 +23,8 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:auto;padding:1rem
 .scroll{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 th,td{border-bottom:1px solid var(--line);padding:.25rem .6rem;text-align:left;vertical-align:top}
 caption{text-align:left;padding:.25rem 0}td.n{text-align:right;font-variant-numeric:tabular-nums}
-code,td.n{font-family:ui-monospace,monospace;font-size:.85em;overflow-wrap:anywhere}
+code,td.n{font-family:ui-monospace,monospace;font-size:.85em}
+code{overflow-wrap:anywhere}td.n{white-space:nowrap}
 .verdict{font-size:1.25rem;border-left:.4rem solid;padding-left:.8rem}
 .wrong{border-color:var(--wrong)}.right{border-color:var(--right)}
 """
@@ -45,8 +46,8 @@ def audit_page(found: Audit, *, version: str) -> str:
         _listed("How it was compared", found.compared.explanation.formulas),
         _listed("Assumptions", found.compared.explanation.assumptions),
         f"<footer><p>Runes Workbench {escape(version)}. Amounts are exact; they are in atomic "
-        "units, and in brackets as a person reads them. Differences are the producer's value less "
-        "ours.</p></footer>",
+        "units, and in brackets, where the decimal places are known, as a person reads them. "
+        "Differences are the producer's value less ours.</p></footer>",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -189,7 +190,7 @@ def _table(
     more = (
         f"the first {MOST_ROWS:,} of {len(rows):,}" if len(rows) > MOST_ROWS else f"{len(rows):,}"
     )
-    caption = f"<caption>{escape(title)}: {more}</caption>"
+    caption = f"<caption>{escape(title)}: {more} {'row' if len(rows) == 1 else 'rows'}</caption>"
     region = f'<div class="scroll" role="region" aria-label="{escape(title)}" tabindex="0">'
     return (
         f"<h2>{escape(title)}</h2>{region}<table>{caption}<thead><tr>{columns}</tr></thead>"

@@ -21,15 +21,15 @@ WITH said AS (
       THEN coalesce(sum(fee_sat) FILTER (tx_index > 0), 0)::BIGINT END AS runestone_fees_sat
   FROM {runestones} GROUP BY height
 )
-SELECT height, transactions, coalesce(runestones, 0) AS runestones,
-  coalesce(runestones, 0) / nullif(transactions, 0) AS transactions_share,
-  vsize, coalesce(runestone_vsize, 0) AS runestone_vsize,
+SELECT height, coalesce(runestones, 0) / nullif(transactions, 0) AS transactions_share,
   coalesce(runestone_vsize, 0) / nullif(vsize, 0) AS vsize_share,
-  fees_sat, CASE WHEN said.height IS NULL THEN 0 ELSE runestone_fees_sat END AS runestone_fees_sat,
   CASE WHEN said.height IS NULL THEN 0 ELSE runestone_fees_sat END / nullif(fees_sat, 0)
     AS fees_share,
-  coinbase_sat - subsidy_sat AS claimed_sat,
-  fees_sat - (coinbase_sat - subsidy_sat) AS difference_sat
+  fees_sat, coinbase_sat - subsidy_sat AS claimed_sat,
+  fees_sat - (coinbase_sat - subsidy_sat) AS difference_sat,
+  transactions, coalesce(runestones, 0) AS runestones,
+  vsize, coalesce(runestone_vsize, 0) AS runestone_vsize,
+  CASE WHEN said.height IS NULL THEN 0 ELSE runestone_fees_sat END AS runestone_fees_sat
 FROM {blocks} LEFT JOIN said USING (height) ORDER BY height
 """
 
