@@ -48,6 +48,18 @@ def test_a_private_key_is_hidden_over_all_of_its_lines_and_what_follows_is_shown
     assert set(endless[: KEY_LINES + 1]) == {"***"}
 
 
+def test_keys_printed_and_told_as_errors_at_once_are_both_hidden() -> None:
+    hide = hiding()
+    begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    told = [
+        *(("warning", begin), ("warning", "MIIE"), ("info", begin), ("warning", end)),
+        *(("info", "MIIE"), ("warning", "after"), ("info", end), ("info", "after")),
+    ]
+    shown = [hide.event(Log(level, line)) for level, line in told]  # type: ignore[arg-type]
+    texts = [each.template for each in shown if isinstance(each, Log)]
+    assert texts == ["***"] * 5 + ["after", "***", "after"]
+
+
 def test_words_on_progress_and_values_by_their_names_are_hidden() -> None:
     event = Progress(1, 2, f"with {PASSWORD}", {"token": "x", "deep": {"api_key": ["y"]}, "n": 1})
     shown = hiding().event(event)

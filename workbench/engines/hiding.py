@@ -22,14 +22,18 @@ class Hiding:
     def __init__(self, parameters: bytes, environment: Mapping[str, str]) -> None:
         given = msgspec.json.decode(parameters) if parameters else {}
         self._mask = Mask([*secrets_in(given), *secrets_in(dict(environment))])
-        self._in_key = 0
+        self._in_key: dict[str, int] = {}
+        """By level, how many lines of a key may follow: what is printed as errors and what is
+        printed otherwise arrive in each other's midst."""
 
     def event(self, event: Event) -> Event:
         """A line or a word on progress. A private key is hidden over all of its lines."""
         if not isinstance(event, Log | Progress):
             return event
         template, values = self._mask(event.template), self._values(event.values)
-        if isinstance(event, Log) and self._of_key((event.template, *event.values.values())):
+        if isinstance(event, Log) and self._of_key(
+            event.level, (event.template, *event.values.values())
+        ):
             template, values = HIDDEN, {}
         if template == event.template and values == event.values:
             return event
@@ -54,17 +58,17 @@ class Hiding:
             return self._values(value)
         return [self._value(name, each) for each in value] if isinstance(value, list) else value
 
-    def _of_key(self, parts: Iterable[Any]) -> bool:
+    def _of_key(self, level: str, parts: Iterable[Any]) -> bool:
         """Whether a line is the beginning, the middle or the end of a private key."""
-        texts = [
-            each for each in parts if isinstance(each, str) and (self._in_key or "-----" in each)
-        ]
-        inside = self._in_key > 0
-        self._in_key = max(0, self._in_key - 1)
+        left = self._in_key.get(level, 0)
+        texts = [each for each in parts if isinstance(each, str) and (left or "-----" in each)]
+        inside = left > 0
+        left = max(0, left - 1)
         for text in texts:
             begins, ends = KEY_BEGINS.search(text), KEY_ENDS.search(text)
             if ends is not None:
-                self._in_key = 0
+                left = 0
             elif begins is not None:
-                self._in_key, inside = KEY_LINES, False  # the mask has hidden it in its own line
+                left, inside = KEY_LINES, False  # the mask has hidden it in its own line
+        self._in_key[level] = left
         return inside
