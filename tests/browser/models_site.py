@@ -77,7 +77,7 @@ class Shopper(Talker):
     def finds(self, source: str) -> Locator:
         """The card of the choice that chats."""
         self.models.locator('[name="source"]').fill(source)
-        self.models.locator('[name="source"]').press("Enter")  # the panels above may still grow
+        self.models.locator('[name="source"]').press("Enter")
         return self.models.locator(".wb-found").get_by_role("article", name=CHATS)
 
     def presses(self, word: str) -> None:

@@ -1,7 +1,7 @@
 // Where a message is written: Enter sends, Shift+Enter breaks the line, Escape stops the answer.
 import { Mention, Pictures } from "./chat-mention.js";
 import { Templates } from "./chat-prompts.js";
-import { h, icon, mark, say, show } from "./dom.js";
+import { h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { number, t } from "./language.js";
 import { randomId } from "./upload.js";
 
@@ -34,8 +34,7 @@ export class Composer {
   }
 
   #listen() {
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
+    onSubmit(this.form, () => {
       if (this.engaged) this.stop();
       else this.send();
     });

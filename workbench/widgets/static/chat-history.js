@@ -1,6 +1,6 @@
 // The conversations that were held: searched, opened, renamed, deleted, exported.
 import { askFirst } from "./chat-popover.js";
-import { fill, h, icon, keyed, mark, say, show } from "./dom.js";
+import { fill, h, icon, keyed, mark, onSubmit, say, show } from "./dom.js";
 import { currentLanguage, t } from "./language.js";
 
 const SEARCH_MS = 250;
@@ -88,10 +88,7 @@ export class Conversations {
       row.parts.rename.focus();
     };
     const form = h("form.wb-talkline", {}, box);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      leave(true);
-    });
+    onSubmit(form, () => leave(true));
     box.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing) return;
       event.stopPropagation();

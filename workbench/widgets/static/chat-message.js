@@ -1,7 +1,7 @@
 // One message of the conversation: who, what was thought, what was said, what may be done with it.
 import { Body } from "./chat-body.js";
 import { PhaseLine, usageWords } from "./chat-phase.js";
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { bytes, duration, moment, sentence, t } from "./language.js";
 import { runMetricLine } from "./run-metrics.js";
 
@@ -222,10 +222,7 @@ export class MessageView {
       this.#said(box.value);
     };
     const form = h("form.wb-edit", {}, box, h("p.wb-hint", {}, t("The answers after it are put aside; they stay in the database.")), h("div.wb-actions", {}, h("button.wb-primary", { type: "submit" }, t("Send")), h("button.wb-button", { type: "button", onclick: leave }, t("Leave it"))));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      send();
-    });
+    onSubmit(form, () => send());
     box.addEventListener("keydown", (event) => {
       if (event.isComposing || event.keyCode === 229) return;
       if (event.key === "Enter" && !event.shiftKey) {

@@ -1,6 +1,6 @@
 // Prompts that are kept: templates with variables for the box, instructions for the model.
 import { askFirst, Popover } from "./chat-popover.js";
-import { fill, h, icon, say, show } from "./dom.js";
+import { fill, h, icon, onSubmit, say, show } from "./dom.js";
 import { sentence, t } from "./language.js";
 
 const VARIABLE = /\{\{\s*(\w+)\s*\}\}/g;
@@ -30,10 +30,7 @@ export class Templates {
     this.said = h("p.wb-hint", {}, t("The words in the box are kept under a name; {{variables}} are asked for when it is used."));
     const save = h("button.wb-button", { type: "submit" }, t("Keep as template"));
     const form = h("form.wb-saveline", {}, this.name, save);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#save();
-    });
+    onSubmit(form, () => this.#save());
     fill(this.popover.panel, h("h4", {}, t("Templates")), rows.length ? h("ul.wb-promptlist", {}, rows) : h("p.wb-hint", {}, t("There are no templates yet.")), form, this.said);
     (rows[0]?.querySelector("button") ?? this.name).setAttribute("data-first", "");
   }
@@ -66,8 +63,7 @@ export class Templates {
     this.filling = true;
     const fields = names.map((name, at) => [name, h("textarea.wb-input", { rows: "1", "aria-label": name, ...(at ? {} : { "data-first": "" }) })]);
     const form = h("form.wb-fields", {}, h("h4", {}, named(one)), fields.map(([name, box]) => h("label.wb-field", {}, h("span.wb-label", {}, name), box)), h("div.wb-actions", {}, h("button.wb-primary", { type: "submit" }, t("Put it into the box")), h("button.wb-button", { type: "button", onclick: () => this.#list() }, t("Back"))));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
+    onSubmit(form, () => {
       const values = Object.fromEntries(fields.map(([name, box]) => [name, box.value]));
       this.#done(one.content.replace(VARIABLE, (_whole, name) => values[name] ?? ""));
     });

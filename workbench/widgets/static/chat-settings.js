@@ -1,7 +1,7 @@
 // What the model is told beforehand, and how its words are chosen: bounds are checked before sending.
 import { Popover } from "./chat-popover.js";
 import { Instructions } from "./chat-prompts.js";
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { numberFault, rangeText } from "./form.js";
 import { currentLanguage, t } from "./language.js";
 
@@ -54,10 +54,7 @@ export class Settings {
       h("section.wb-field", {}, h("h4", {}, t("How words are chosen")), h("p.wb-hint", {}, t("An empty field leaves it to the model's own default.")), h("div.wb-samplings", {}, fields, stop)),
       h("div.wb-actions.wb-settingsend", {}, h("button.wb-primary", { type: "submit" }, t("Apply")), h("button.wb-button", { type: "button", onclick: () => this.#reset() }, t("Reset"))),
     );
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#apply();
-    });
+    onSubmit(form, () => this.#apply());
     fill(this.popover.panel, form);
     this.element = this.popover.element;
     this.update();

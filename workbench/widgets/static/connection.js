@@ -1,6 +1,6 @@
 // The connection: its state as a pill, and the choice of the node behind it.
 import { drawAbsence } from "./absence.js";
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { duration, sentence, t } from "./language.js";
 import { drawVersion } from "./version.js";
 
@@ -32,10 +32,7 @@ export class Connection {
     this.absence = h("div.wb-problem.wb-absent", { role: "alert", hidden: true });
     this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.panel = h("form.wb-popover", { hidden: true, role: "dialog", "aria-label": t("Connection") });
-    this.panel.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#connect();
-    });
+    onSubmit(this.panel, () => this.#connect());
     this.element = h("div.wb-connection", {}, this.pill, this.panel);
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
     this.element.addEventListener("focusout", (event) => {

@@ -66,6 +66,23 @@ function set(element, name, value) {
   else element.setAttribute(name, value === true ? "" : value);
 }
 
+const PRESSED = ["button", "checkbox", "file", "radio", "range", "submit"];
+
+/** `work` at a press of the form's button, and at Enter in a field: in a cell of JupyterLab the browser does not see to that. */
+export function onSubmit(form, work) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    work();
+  });
+  form.addEventListener("keydown", (event) => {
+    const field = event.target;
+    if (event.key !== "Enter" || event.isComposing || event.defaultPrevented) return;
+    if (field.tagName !== "INPUT" || PRESSED.includes(field.type)) return;
+    event.preventDefault();
+    if (!form.querySelector("button[type=submit]")?.disabled) form.requestSubmit();
+  });
+}
+
 /** Touch the page only where something changed: text and attributes. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

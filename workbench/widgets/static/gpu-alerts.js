@@ -1,5 +1,5 @@
 // Alerts: those that are active at the top, past ones and the rules in a card, and a form for own rules.
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { amount, beyond, measured, metricTitle, OF_VIEW, span, subjectName } from "./gpu-words.js";
 import { currentLanguage, moment, sentence, t } from "./language.js";
 
@@ -139,10 +139,7 @@ class RuleForm {
       this.wrong,
       buttons,
     );
-    this.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
+    onSubmit(this.element, () => this.#submit());
   }
 
   open(rule) {

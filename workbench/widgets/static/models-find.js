@@ -1,5 +1,5 @@
 // Where a model comes from: a repository, a page or an address typed in, and what there is to download.
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { sentence, t } from "./language.js";
 import { ownerName } from "./models-words.js";
 
@@ -13,10 +13,7 @@ export class Find {
     this.byName = h("button.wb-button", { type: "button", hidden: true, onclick: () => this.#fetch() });
     this.fault = h("p.wb-fault", { role: "alert", hidden: true });
     this.form = h("form.wb-findform", { role: "search", "aria-label": t("Find a model to download") }, h("label.wb-field.wb-grow", {}, h("span.wb-label", {}, t("Get a model")), this.box), this.keepers, this.button, this.byName);
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#find();
-    });
+    onSubmit(this.form, () => this.#find());
     this.title = h("h3.wb-cut");
     this.facts = h("p.wb-quiet");
     this.said = h("p.wb-sr", { role: "status" });

@@ -1,5 +1,5 @@
 // How a model is loaded: the size of its context and the layers on the GPU; bounds are checked here.
-import { h, mark, say, show } from "./dom.js";
+import { h, mark, onSubmit, say, show } from "./dom.js";
 import { numberFault, rangeText } from "./form.js";
 import { t } from "./language.js";
 
@@ -15,10 +15,7 @@ export class LoadForm {
     this.boxes = FIELDS.map((field) => this.#box(field));
     const buttons = h("div.wb-actions", {}, h("button.wb-button", { type: "submit" }, t("Load with these")), h("button.wb-quietbutton", { type: "button", onclick: leave }, t("Back")));
     this.element = h("form.wb-loadform", { "aria-label": t("How {name} is loaded", { name }), novalidate: true, hidden: true }, this.boxes.map((one) => one.element), h("p.wb-hint", {}, t("An empty field leaves it to the model's own default.")), buttons);
-    this.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
+    onSubmit(this.element, () => this.#submit());
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && leave());
   }
 

@@ -1,5 +1,5 @@
 // The form of a question: its batch, the question, a rune and what else it takes.
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { RuneSearch } from "./rune-search.js";
@@ -29,10 +29,7 @@ export class AskForm {
       this.fault,
       h("div.wb-submitline", {}, this.button, this.note),
     );
-    this.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#ask();
-    });
+    onSubmit(this.element, () => this.#ask());
     this.redraw();
   }
 

@@ -1,5 +1,5 @@
 // The form of a new task: model, input, parameters, submit; refusals are shown where they belong.
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { Source } from "./source.js";
@@ -34,10 +34,7 @@ export class SubmitForm {
       this.fault,
       h("div.wb-submitline", {}, this.button, this.note),
     );
-    this.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
-    });
+    onSubmit(this.element, () => this.#submit());
     this.redraw();
   }
 
