@@ -60,7 +60,10 @@ class Asking:
         while (left_s := deadline - time.monotonic()) > 0:
             if not poll.poll(1000 * left_s):
                 continue
-            for frame in list(self._reader.feed(os.read(self._orders, READ_BYTES))):
+            heard = os.read(self._orders, READ_BYTES)
+            if not heard:
+                break  # whoever gave the order is gone
+            for frame in list(self._reader.feed(heard)):
                 if isinstance(frame, Reply) and frame.number == self._number:
                     return frame
         raise ModelError(SILENT, limit_s=round(limit_s, 1))
