@@ -30,11 +30,11 @@ browser: setup
 	@$(PY) tests/browser/chromium.py
 
 # More at once than there are cores: much of the time a test waits, for a page or a process. With
-# several browsers on two cores one in thousands fails by chance: it gets a second try, and the
-# first is shown at the end (RERUN), for it may be a fault that is rare.
+# several browsers on two cores one that waits fails by chance: it gets a second try, and
+# the first is shown at the end (RERUN), for it may be a fault that is rare.
 test: setup browser static  ## pass every test, browser included
 	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder \
-	  --reruns 1 --rerun-show-tracebacks
+	  --second-try --rerun-show-tracebacks
 
 .PHONY: static
 static: setup
