@@ -7,15 +7,10 @@ import pyarrow.compute as pc
 
 from workbench.errors import InputError
 from workbench.runes.packing import shaped
+from workbench.runes.repeats import ONE_EACH
 
-UNIQUE = {
-    "etchings": ("rune_id",),
-    "entries": ("rune_id",),
-    "prices": ("rune_id", "taken_at", "unit"),
-}
-"""By what a table has one row."""
-_BY_OUTPUT = ("rune_id", "outpoint")
-_BY_HOLDER = ("rune_id", "script", "address")
+_MERGED = ("etchings", "entries", "prices")
+_BY_OUTPUT, _BY_HOLDER = ONE_EACH["balances"]
 
 
 def merged(name: str, table: pa.Table) -> pa.Table:
@@ -23,7 +18,7 @@ def merged(name: str, table: pa.Table) -> pa.Table:
     other, and where a rune's holders are listed by output and by address: that counts twice."""
     if name == "balances":
         return _balances(table)
-    return _one_each(name, table, UNIQUE[name]) if name in UNIQUE else table
+    return _one_each(name, table, ONE_EACH[name][0]) if name in _MERGED else table
 
 
 def _balances(table: pa.Table) -> pa.Table:
