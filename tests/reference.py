@@ -20,8 +20,8 @@ from workbench.core.mesh_config import MeshConfig
 from workbench.core.mesh_metrics import MeshMetrics
 from workbench.core.metrics import CATALOGUE
 from workbench.hub import handlers
-from workbench.runes.schema import TABLE_SAYS
-from workbench.runes.tables import ORDER, TABLES, Column
+from workbench.runes.schema import TABLE_SAYS, unique_words
+from workbench.runes.tables import TABLES, Column
 from workbench.settings import PREFIX, Settings
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -50,7 +50,6 @@ def batch_tables() -> str:
 
 
 def _batch_table(name: str, columns: tuple[Column, ...]) -> str:
-    unique = f" Unique by {', '.join(ORDER[name])}." if name in ORDER else ""
     rows = [
         (
             f"`{column.name}`" + (" ?" if column.optional else ""),
@@ -63,7 +62,7 @@ def _batch_table(name: str, columns: tuple[Column, ...]) -> str:
         for column in columns
     ]
     head = ("column", "SQL", "allowed", "meaning and unit")
-    return f"### {name}\n\n{TABLE_SAYS[name]}{unique}\n\n{table(head, rows)}"
+    return f"### {name}\n\n{TABLE_SAYS[name]}{unique_words(name)}\n\n{table(head, rows)}"
 
 
 def settings() -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.runes.kinds import HASH, HEIGHT, INSTANT
-from workbench.runes.tables import COMPLETENESS, NETWORKS, ORDER, SCHEMA_NAME, TABLES, Column
+from workbench.runes.repeats import ONE_EACH
+from workbench.runes.tables import COMPLETENESS, NETWORKS, SCHEMA_NAME, TABLES, Column
 
 SCHEMA_FILE = Path(__file__).with_name("runes-batch-1.schema.json")
 BATCH_ID = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"
@@ -136,7 +137,7 @@ def schema_document() -> dict[str, Any]:
             "title": "a list of rows",
             "type": "array",
             "items": row_schema(name),
-            "description": TABLE_SAYS[name] + _unique_words(name),
+            "description": TABLE_SAYS[name] + unique_words(name),
         }
         for name in TABLES
     }
@@ -163,8 +164,10 @@ def schema_document() -> dict[str, Any]:
     }
 
 
-def _unique_words(name: str) -> str:
-    return f" Unique by {', '.join(ORDER[name])}." if name in ORDER else ""
+def unique_words(name: str) -> str:
+    """A sentence on what no two rows of a table share, after a space; empty where they may."""
+    by = "; where one is null, by ".join(", ".join(keys) for keys in ONE_EACH.get(name, ()))
+    return f" Unique by {by}." if by else ""
 
 
 def main() -> None:

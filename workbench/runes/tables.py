@@ -259,14 +259,6 @@ ARROW: dict[str, Any] = {
     for name, columns in TABLES.items()
 }
 
-ORDER: dict[str, tuple[str, ...]] = {
-    "blocks": ("height",),
-    "balances": ("rune_id", "outpoint"),
-    "entries": ("rune_id",),
-    "prices": ("rune_id", "taken_at"),
-}
-"""By what a table is unique, where it is."""
-
 
 def empty_table(name: str) -> pa.Table:
     """The table `name` without rows."""
