@@ -186,6 +186,24 @@ async def test_the_chunks_are_one_arrow_stream_of_16_000_rows_each(store: Store)
     assert isinstance(got[-1], QueryEnd)
 
 
+async def test_wide_rows_come_in_smaller_chunks(store: Store) -> None:
+    """A client takes messages of a bounded size: 9,000 rows of 16 kB would have been one."""
+    sql = "SELECT repeat('x', 16_000) || i AS long FROM range(9_000) t(i)"
+    frames = [frame async for frame in store.query(sql)]
+    chunks = [frame for frame in frames if isinstance(frame, bytes)]
+    assert max(map(len, chunks)) < 10 << 20
+    with pa.ipc.open_stream(b"".join(chunks)) as stream:
+        assert stream.read_all()["long"].to_pylist()[8_999] == "x" * 16_000 + "8999"
+
+
+async def test_a_row_that_no_message_carries_is_refused(store: Store) -> None:
+    with pytest.raises(
+        InputError, match=r"a row of the answer has 4\d{7} bytes; allowed: 33554432"
+    ):
+        await rows(store, "SELECT repeat('x', 40_000_000) AS long")
+    assert await rows(store, "SELECT 1 AS n") == [{"n": 1}]
+
+
 async def test_an_empty_answer_has_its_columns(store: Store) -> None:
     answer, end = await ask(store, "SELECT task_id, priority FROM tasks")
     assert (answer.column_names, answer.num_rows, end.rows) == (["task_id", "priority"], 0, 0)

@@ -28,6 +28,8 @@ import duckdb
 import pyarrow as pa
 
 CHUNK_ROWS = 16_000
+CHUNK_BYTES = 8 << 20
+"""A chunk has fewer rows where they are wide: what a socket takes as one message is bounded."""
 IOV_MAX = 1024
 READ_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s", re.IGNORECASE)
@@ -35,6 +37,10 @@ _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s", re.IGNORECASE)
 
 class Refused(Exception):
     """The SQL does something else than reading. Its text says what."""
+
+
+class TooWide(Exception):
+    """A row with more bytes than a message may have. Its text is how many."""
 
 
 class Sink(io.RawIOBase):
@@ -121,6 +127,8 @@ def _answer(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], out:
         rows, truncated = _run(connection, request, out)
     except Refused as refusal:
         send(out, b"F", _json(kind="refused", reason=str(refusal)))
+    except TooWide as wide:
+        send(out, b"F", _json(kind="wide", reason=str(wide)))
     except (MemoryError, duckdb.OutOfMemoryException):
         send(out, b"F", _json(kind="memory", reason=""))
     except Exception as error:
@@ -139,7 +147,7 @@ def _run(
     if relation is None:
         raise Refused("a statement without rows")
     reader = exact.exact(relation).to_arrow_reader(CHUNK_ROWS)
-    return _stream(reader, out, request["max_rows"])
+    return _stream(reader, out, request["max_rows"], request["row_bytes"])
 
 
 def _instance(memory_mb: int) -> duckdb.DuckDBPyConnection:
@@ -203,7 +211,9 @@ def _nodes(tree: Any) -> Iterator[str]:
             waiting.extend(part)
 
 
-def _stream(reader: pa.RecordBatchReader, out: int, max_rows: int | None) -> tuple[int, bool]:
+def _stream(
+    reader: pa.RecordBatchReader, out: int, max_rows: int | None, row_bytes: int
+) -> tuple[int, bool]:
     """Send the answer; how many rows it has, and whether `max_rows` cut it."""
     sink = Sink(out)
     rows, truncated = 0, False
@@ -212,13 +222,28 @@ def _stream(reader: pa.RecordBatchReader, out: int, max_rows: int | None) -> tup
         for batch in reader:
             if max_rows is not None and rows + batch.num_rows > max_rows:
                 batch, truncated = batch.slice(0, max_rows - rows), True
-            stream.write_batch(batch)
+            for part in _parts(batch, row_bytes):
+                stream.write_batch(part)
+                sink.send()
             rows += batch.num_rows
-            sink.send()
             if truncated:
                 break
     sink.send()
     return rows, truncated
+
+
+def _parts(batch: pa.RecordBatch, row_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The batch in parts of CHUNK_BYTES, or of one row where that has more."""
+    if batch.nbytes <= CHUNK_BYTES:
+        yield batch
+    elif batch.num_rows > 1:
+        middle = batch.num_rows // 2
+        yield from _parts(batch.slice(0, middle), row_bytes)
+        yield from _parts(batch.slice(middle), row_bytes)
+    elif batch.nbytes <= row_bytes:
+        yield batch
+    else:
+        raise TooWide(str(batch.nbytes))
 
 
 def _kind(error: Exception) -> str:

@@ -40,6 +40,8 @@ WAITING = 32
 MAX_SQL_CHARS = 1_000_000
 MAX_SIDE_FILES = 64
 PIPE_BYTES = 1024 * 1024
+ROW_BYTES = 32 << 20
+"""What clients take as one message has 64 MiB at most, and a row is never cut."""
 """As much as any user of Linux may ask for: a whole chunk crosses without a wait."""
 START_S = 60.0
 STALL_FACTOR = 10
@@ -142,6 +144,7 @@ class UserSql:
                 "params": params,
                 "files": self._files(sql, copy),
                 "max_rows": max_rows,
+                "row_bytes": ROW_BYTES,
                 "longest_ms": limit_s * 1000 * STALL_FACTOR,
             }
             begun = False
@@ -282,6 +285,13 @@ class UserSql:
             return InputError(
                 "the query is {reason}, which is refused: send one SELECT; queries only read",
                 reason=reason,
+            )
+        if kind == "wide":
+            return InputError(
+                "a row of the answer has {bytes} bytes; allowed: {limit_bytes}: ask for fewer "
+                "columns, or for a part of what is long",
+                bytes=int(reason),
+                limit_bytes=ROW_BYTES,
             )
         if kind == "time":
             return StoreError(
