@@ -123,6 +123,18 @@ def test_a_class_of_the_notebook_travels_with_it_and_gives_the_same_bytes_again(
     assert hints["kind"]("a").name == "A"
 
 
+def test_a_field_without_a_default_still_has_none_where_the_function_runs() -> None:
+    text = (
+        "@dataclasses.dataclass\nclass Point:\n    x: int\n    y: int = 2\n"
+        "@model\ndef f(point: Point):\n    return point.x\n"
+    )
+    body = definition_of(cell(text, dataclasses=dataclasses)["f"]).body
+    _, _, hints, _ = cloudpickle.loads(body)
+    assert msgspec.convert({"x": 1}, hints["point"]) == hints["point"](1, 2)
+    with pytest.raises(msgspec.ValidationError, match="missing required field `x`"):
+        msgspec.convert({}, hints["point"])
+
+
 def test_a_struct_of_the_notebook_is_refused_by_its_parameter() -> None:
     text = (
         "class Pair(msgspec.Struct):\n    left: int = 0\n"
@@ -360,6 +372,8 @@ async def test_a_value_that_cannot_travel_is_named(tmp_path: Path) -> None:
     inputs = Inputs(Uploads(), tmp_path)
     with pytest.raises(InputError, match=r"^a is <object object .*>; allowed: numbers, texts"):
         await inputs.parameters("m", {"a": object()})
+    with pytest.raises(InputError, match=r"^a is nan; allowed: a finite number$"):
+        await inputs.parameters("m", {"a": [{"b": float("nan")}]})
     with pytest.raises(InputError, match=r"^batch is \[<object object .*>\]; allowed: numbers"):
         await inputs.batch([object()])
     with pytest.raises(InputError, match=r"^batch is 5; allowed: a path"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy
 import pandas
 import pyarrow
 import pytest
@@ -170,6 +171,8 @@ def _of_values(*values: int) -> None: ...
 def _of_names(**names: int) -> None: ...
 def _of_a_taken_name(priority: int = 1) -> None: ...
 def _of_a_lock(what: threading.Event) -> None: ...
+def _of_bytes(what: bytes) -> None: ...
+def _of_a_wrong_default(times: int = "x") -> None: ...  # type: ignore[assignment]
 def _of_an_unknown_type(what: Unheard) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 def _of_a_strange_batch(batch: threading.Event) -> None: ...
 async def _later() -> None: ...
@@ -193,9 +196,18 @@ async def _later() -> None: ...
         ),
         (
             _of_a_lock,
-            "of-a-lock: parameter what has the type Event, of which no form can be made ("
-            "Generating JSON schema for custom types requires either:); allowed: numbers, texts, "
-            "true or false, and what is made of them",
+            "of-a-lock: parameter what has the type Event, of which no form can be made (JSON has "
+            "nothing like it); allowed: numbers, texts, true or false, and what is made of them",
+        ),
+        (
+            _of_bytes,
+            "of-bytes: parameter what has the type bytes, of which no form can be made; name it "
+            "batch to get bytes",
+        ),
+        (
+            _of_a_wrong_default,
+            "of-a-wrong-default: parameter times has the default 'x', which is not of its own type "
+            "(Expected `int`, got `str`)",
         ),
         (
             _of_an_unknown_type,
@@ -243,6 +255,17 @@ def test_a_form_knows_the_default_of_a_list_and_of_a_dictionary() -> None:
     assert defaults == {"tags": ["b", "a"], "more": {"x": 1}, "of": [1, 2]}
     assert "required" not in schema or schema["required"] == []
     assert Schema(schema).validate({}) == defaults
+
+
+def test_a_default_of_none_or_of_numpy_is_what_it_means() -> None:
+    @model
+    def f(top: int = None, step: int = numpy.int64(3), share=numpy.float64(0.5)):  # type: ignore[no-untyped-def, assignment]  # noqa: B008, RUF013
+        return top
+
+    schema = Schema(f.parameters_schema())
+    assert f.validate({}) == schema.validate({}) == {"top": None, "step": 3, "share": 0.5}
+    assert f.validate({"top": None}) == f.validate({"top": 4}) | {"top": None}
+    assert schema.validate({"top": 4})["top"] == 4
 
 
 def test_a_schema_that_was_given_away_can_be_changed() -> None:

@@ -138,6 +138,10 @@ def test_what_is_mixed_is_put_where_it_belongs() -> None:
     [
         (object(), "the model returned something of the type object as value; allowed: None"),
         (b"x", "the model returned something of the type bytes as value; allowed"),
+        (
+            {"k": [1, {"s": object()}]},
+            "the model returned something of the type object as value.k.1.s;",
+        ),
         (({"t": FRAME, "o": object()}), "the model returned something of the type object as o;"),
         (
             numpy.zeros((2, 2, 2)),

@@ -446,7 +446,7 @@ def test_a_schema_judges_as_the_function_itself_would() -> None:
     schema = Schema(widen.parameters_schema())
     for given in ({}, {"by": 3}):
         assert schema.validate(given) == widen.validate(given)
-    for wrong in ({"by": 0}, {"by": None}, {"by": 1.5}, {"by": True}, {"with": 1}):
+    for wrong in ({"by": 0}, {"by": None}, {"by": 1.5}, {"by": 2.0}, {"by": True}, {"with": 1}):
         with pytest.raises(Exception) as ours:
             schema.validate(wrong)
         with pytest.raises(Exception) as theirs:

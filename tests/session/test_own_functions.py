@@ -162,6 +162,8 @@ def test_a_task_does_not_start_a_hub_of_its_own(own: Workbench) -> None:
 def test_its_parameters_are_those_of_its_signature(own: Workbench, frame: pandas.DataFrame) -> None:
     with pytest.raises(InputError, match=r"parameters\.factor is 10; allowed: integer from 1 to 9"):
         own.submit(times, frame, factor=10)
+    with pytest.raises(InputError, match=r"parameters\.factor is 10; allowed: integer from 1 to 9"):
+        own.map(times, [frame, frame], factor=10)
     listed = {each["name"]: each for each in own.models()}["times"]
     assert listed["parametersSchema"]["properties"]["factor"]["maximum"] == 9
     assert (listed["own"], listed["needsBatch"], listed["title"]) == (True, True, "Times")

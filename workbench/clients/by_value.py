@@ -7,6 +7,7 @@ its lines where it runs, and nothing of this machine's paths.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import inspect
 import io
@@ -63,6 +64,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return plain, (value.function,)
         if isinstance(value, msgspec.Meta):  # bounds and titles: it cannot be pickled by itself
             return bounds, (dict(value.__rich_repr__()),)
+        if value is dataclasses.MISSING:  # known by what it is, and a copy of it is not
+            return getattr, (dataclasses, "MISSING")
         if isinstance(value, types.CodeType):
             return self.dispatch_table[types.CodeType](self._named(value))
         reduced = super().reducer_override(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ class Inputs:
         Raises InputError with the name of one that cannot travel.
         """
         given = {
-            name: value if isinstance(value, Path | bytes) else plain(name, value)
+            name: value if isinstance(value, Path | bytes) else _finite(name, plain(name, value))
             for name, value in given.items()
         }
         if not any(isinstance(value, str | Path | bytes) for value in given.values()):
@@ -105,6 +106,20 @@ class Inputs:
                 for each in await self._carrier.models()
             }
         return self._url_parameters.get(model, frozenset())
+
+
+def _finite(name: str, value: Any) -> Any:
+    """The value. Raises InputError for a number that JSON has not: null would arrive."""
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            raise InputError.field(name, part, "a finite number")
+        if isinstance(part, Mapping):
+            parts.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset):
+            parts.extend(part)
+    return value
 
 
 def _table_of_array(given: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, shown
 
 CONTEXT, BATCH = "context", "batch"
 TAKEN = frozenset(("self", "model", "batches", "task_id", "timeout_s", "priority", "use_cache"))
@@ -121,28 +121,69 @@ def batch_kind(model: str, kind: Any) -> BatchKind:
 def _field(model: str, parameter: inspect.Parameter, kind: Any) -> Any:
     """One parameter as a field of the struct that checks it."""
     name, default = parameter.name, parameter.default
+    if hasattr(default, "dtype") and hasattr(default, "item") and not getattr(default, "ndim", 1):
+        default = default.item()  # a number of NumPy's
     if kind is None and type(default) in PLAIN:
         kind = type(default)
     if kind is None:
         raise WorkbenchError(
             "{model}: parameter {name} has no type: annotate it", model=model, name=name
         )
+    _check_kind(model, name, kind)
+    if default is None and not _takes(kind, None):
+        kind = typing.Optional[kind]  # noqa: UP045  # `x: int = None`; `|` takes no text
+    if default is parameter.empty:
+        return (name, kind)
+    _check_default(model, name, kind, default)
+    if isinstance(default, list | dict | set | msgspec.Struct):  # each call gets its own
+        return (name, kind, msgspec.field(default_factory=partial(copy.deepcopy, default)))
+    return (name, kind, default)
+
+
+def _check_kind(model: str, name: str, kind: Any) -> None:
     try:
-        msgspec.json.schema(kind)
+        schema = msgspec.json.schema(kind)
     except (TypeError, NotImplementedError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise WorkbenchError(
             "{model}: parameter {name} has the type {type}, of which no form can be made "
             "({reason}); allowed: numbers, texts, true or false, and what is made of them",
             model=model,
             name=name,
             type=_words(kind),
+            reason="JSON has nothing like it" if reason.endswith(":") else reason,
+        ) from None
+    if b'"contentEncoding"' in msgspec.json.encode(schema):
+        raise WorkbenchError(
+            "{model}: parameter {name} has the type {type}, of which no form can be made; name it "
+            "batch to get bytes",
+            model=model,
+            name=name,
+            type=_words(kind),
+        )
+
+
+def _takes(kind: Any, value: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _check_default(model: str, name: str, kind: Any, default: Any) -> None:
+    """Raises WorkbenchError for a default that is not of the parameter's own type."""
+    try:
+        msgspec.convert(msgspec.to_builtins(default, str_keys=True), kind, str_keys=True)
+    except (TypeError, ValueError) as error:  # msgspec's ValidationError is a ValueError
+        raise WorkbenchError(
+            "{model}: parameter {name} has the default {value}, which is not of its own type "
+            "({reason})",
+            model=model,
+            name=name,
+            value=shown(default),
             reason=str(error).partition("\n")[0],
         ) from None
-    if default is parameter.empty:
-        return (name, kind)
-    if isinstance(default, list | dict | set | msgspec.Struct):  # each call gets its own
-        return (name, kind, msgspec.field(default_factory=partial(copy.deepcopy, default)))
-    return (name, kind, default)
 
 
 def _struct(fields: list[Any]) -> type[msgspec.Struct]:

@@ -13,6 +13,8 @@ from workbench.engines.frames import to_json
 from workbench.errors import WorkbenchError
 
 VALUE = "value"
+DEPTH = 20
+"""So many levels down it is looked for what is wrong."""
 NOT_A_VALUE = (
     "the model returned something of the type {kind} as {name}; allowed: None, numbers, texts, "
     "lists and dictionaries, a DataFrame, a Series, an array, a pyarrow.Table, a Plotly figure, a "
@@ -20,7 +22,10 @@ NOT_A_VALUE = (
 )
 DIMENSIONS = "the model returned an array of {count} dimensions as {name}; allowed: 1 or 2"
 NO_COLUMNS = "the table {name} that the model returned has no columns"
-UNREADABLE = "the table {name} that the model returned cannot be written as Arrow: {reason}"
+UNREADABLE = (
+    "the table {name} that the model returned cannot be written as Arrow: {reason}; give each "
+    "column one type, such as with .astype(str)"
+)
 
 
 def result_of(returned: Any) -> Result:
@@ -62,14 +67,33 @@ def _sorted(parts: dict[str, Any]) -> Result:
 
 def _plain(value: Any, name: str) -> Any:
     """A value that JSON can say. Bytes it would only say in a code that nobody expects."""
-    if not isinstance(value, bytes | bytearray | memoryview):
-        try:
-            to_json(value)
-        except (TypeError, ValueError, RecursionError):
-            pass
-        else:
-            return value
-    raise WorkbenchError(NOT_A_VALUE, kind=type(value).__name__, name=name)
+    if _has_json(value):
+        return value
+    where, part = _culprit(value, name)
+    raise WorkbenchError(NOT_A_VALUE, kind=type(part).__name__, name=where)
+
+
+def _has_json(value: Any) -> bool:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return False
+    try:
+        to_json(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _culprit(value: Any, name: str) -> tuple[str, Any]:
+    """The innermost part that JSON cannot say, and where it is."""
+    for _ in range(DEPTH):
+        if not isinstance(value, Mapping | list | tuple):
+            break
+        parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+        found = next(((key, part) for key, part in parts if not _has_json(part)), None)
+        if found is None:
+            break
+        name, value = f"{name}.{found[0]}", found[1]
+    return name, value
 
 
 def _is_special(value: Any) -> bool:

@@ -56,7 +56,7 @@ class Schema:
             checked = self._placed(whole, ())
         except RecursionError:
             raise InputError.field(FIELD, "nested too deeply", "fewer levels") from None
-        self._validator = _jsonschema().Draft202012Validator(checked)
+        self._validator = _validator(checked)
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with the defaults that the schema names. Raises InputError."""
@@ -100,6 +100,16 @@ class Schema:
         if name in inside:
             return {}
         return self._placed(known[name.removeprefix(prefix)], (*inside, name))
+
+
+def _validator(schema: Any) -> Any:
+    """For it 2.0 is no integer, though JSON Schema says so: the function would not take it."""
+    jsonschema = _jsonschema()
+    strict = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=strict)
+    return kind(schema)
 
 
 def _check(whole: dict[str, Any]) -> None:

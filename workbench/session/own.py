@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench.clients.mesh import MeshClient
 from workbench.clients.own_functions import definition_of
+from workbench.clients.plain import plain
 from workbench.core.model import MeshModel
 from workbench.errors import InputError
 from workbench.session.cells import CELL
@@ -58,6 +61,17 @@ def check_batch(model: Model, batch: Any) -> None:
     deaf = isinstance(model, MeshModel) and model.batch is None and model.context is None
     if deaf and batch is not None:
         raise InputError(TAKES_NONE, model=name_of(model))
+
+
+def check_parameters(model: Model, given: Mapping[str, Any]) -> None:
+    """Raises InputError for parameters that the function would not take."""
+    if isinstance(model, MeshModel):
+        model.validate(
+            {
+                name: "" if isinstance(value, Path | bytes) else plain(name, value)
+                for name, value in given.items()
+            }
+        )
 
 
 def _is_installed(model: MeshModel) -> bool:

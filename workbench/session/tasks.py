@@ -19,7 +19,7 @@ from workbench.session.batches import KeptBatch
 from workbench.session.cells import definition_of_cell
 from workbench.session.limits import limit_ms
 from workbench.session.map import Part, Runs, parts_of
-from workbench.session.own import Model, Named, check_batch, name_of, named
+from workbench.session.own import Model, Named, check_batch, check_parameters, name_of, named
 from workbench.session.run import Run, RunResult
 
 T = TypeVar("T")
@@ -104,6 +104,7 @@ class Tasks(ABC):
         parts = parts_of(batches)
         for part in parts:
             check_batch(model, part.batch)
+        check_parameters(model, parameters)
         known = self.block_on(self._named(model))
 
         async def send(batch: Batch) -> str:
@@ -182,6 +183,7 @@ class Tasks(ABC):
         options: Mapping[str, Any],
     ) -> str:
         check_batch(model, batch)
+        check_parameters(model, parameters)
         known = await self._named(model)
         return await self._send(known, batch, parameters, options)
 
