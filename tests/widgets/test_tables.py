@@ -38,6 +38,13 @@ def test_the_first_rows_are_shown_and_all_are_counted() -> None:
     assert table_view("t", pa.table({"n": [1]}), total=900)["total"] == 900
 
 
+def test_a_wide_table_shows_its_first_columns_and_counts_all() -> None:
+    table = pa.table({"a_high": [1], "a_low": [2]} | {f"c{n}": [n] for n in range(999)})
+    view = table_view("wide", table)
+    assert [len(view["columns"]), len(view["rows"][0]), view["columnsTotal"]] == [50, 50, 1000]
+    assert view["columns"][-1]["name"] == "c48"
+
+
 def test_integers_beyond_a_double_become_text_and_the_rest_stays() -> None:
     table = pa.table(
         {

@@ -127,14 +127,25 @@ def _list(name: str, rows: list[Mapping[str, Any]]) -> str:
 def _rows(view: Mapping[str, Any], *, opened: bool) -> str:
     """A table's first rows, under the names that its columns have in SQL."""
     names = {column["name"]: column["name"] for column in view["columns"]}
-    return _folded(view["name"], view["total"], names, view["rows"][:SHOWN_ROWS], opened=opened)
+    title, rows = view["name"], view["rows"][:SHOWN_ROWS]
+    return _folded(title, view["total"], names, rows, opened=opened, wide=view["columnsTotal"])
 
 
 def _folded(
-    title: str, total: int, columns: Mapping[str, str], rows: list[list[Any]], *, opened: bool
+    title: str,
+    total: int,
+    columns: Mapping[str, str],
+    rows: list[list[Any]],
+    *,
+    opened: bool,
+    wide: int = 0,
 ) -> str:
-    """Rows under a heading that folds them away; a wide table scrolls, its cells never wrap."""
+    """Rows under a heading that folds them away; a wide table scrolls, its cells never wrap.
+
+    `wide` is how many columns there are, where not all are given.
+    """
     shown = _counted(total) if total <= len(rows) else f"first {len(rows)} of {_counted(total)}"
+    shown += f", first {len(columns)} of {wide:,} columns" if wide > len(columns) else ""
     summary = f"<summary><strong>{escape(title)}</strong> · {shown}</summary>"
     head = "".join(f'<th scope="col"{_cell("")}>{escape(each)}</th>' for each in columns.values())
     body = "".join(f"<tr>{''.join(map(_drawn, columns, row))}</tr>" for row in rows)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 SHOWN_ROWS = 50
+SHOWN_COLUMNS = 50
 SAFE_INTEGER = 2**53
 TEXT_CHARS = 400
 
@@ -19,7 +20,8 @@ TEXT_CHARS = 400
 def table_view(
     name: str, table: Any, total: int | None = None, amounts: Collection[str] = ()
 ) -> dict[str, Any]:
-    """`{name, total, columns: [{name, kind}], rows}` of a pyarrow.Table's first rows.
+    """`{name, total, columns: [{name, kind}], columnsTotal, rows}` of a pyarrow.Table's first rows
+    and columns.
 
     `x_high` and `x_low` (two UBIGINT halves) become one column `x`; integers beyond 2^53
     become decimal strings, because a page's numbers are doubles. Columns that `amounts` names
@@ -31,6 +33,8 @@ def table_view(
     halves = [name[:-5] for name in kinds if name.endswith("_high") and f"{name[:-5]}_low" in kinds]
     columns: dict[str, tuple[str, list[Any]]] = {}
     for column, kind in kinds.items():
+        if len(columns) == SHOWN_COLUMNS:
+            break
         base = column.rsplit("_", 1)[0]
         if base not in halves:
             columns[column] = (kind, [plain(value) for value in head.column(column).to_pylist()])
@@ -41,6 +45,7 @@ def table_view(
         "name": name,
         "total": table.num_rows if total is None else total,
         "columns": [{"name": column, "kind": kind} for column, (kind, _) in columns.items()],
+        "columnsTotal": len(kinds) - len(halves),
         "rows": [
             list(row) for row in zip(*(values for _, values in columns.values()), strict=True)
         ],

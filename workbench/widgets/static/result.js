@@ -58,10 +58,12 @@ export function tableView(table, tools = []) {
     table.total > table.rows.length
       ? t("first {shown} of {total} rows", { shown: table.rows.length, total: table.total })
       : t("{total} rows", { total: table.total });
+  const shown = table.columns.length;
+  const wide = table.columnsTotal > shown ? `, ${t("first {shown} of {total} columns", { shown, total: table.columnsTotal })}` : "";
   return h(
     "section.wb-tablepart",
     { "aria-label": table.name },
-    h("div.wb-toolbar", {}, h("h4", {}, h("code", {}, table.name)), h("span.wb-quiet.wb-tabular", {}, told), tools.length ? [h("span.wb-grow"), h("span.wb-tools", {}, tools)] : null),
+    h("div.wb-toolbar", {}, h("h4", {}, h("code", {}, table.name)), h("span.wb-quiet.wb-tabular", {}, told + wide), tools.length ? [h("span.wb-grow"), h("span.wb-tools", {}, tools)] : null),
     h("div.wb-scroll", { tabindex: "0", role: "region", "aria-label": t("Table {name}", { name: table.name }) }, h("table.wb-table", {}, h("thead", {}, h("tr", {}, heads)), body)),
   );
 }
