@@ -133,6 +133,10 @@ _SIGHTS: tuple[Sight, ...] = (
 )
 
 
+_SECRET_FIELD = re.compile(rf"(?:{TELLTALE})(?:\[\d+\])*$")
+_NOTHING = ("missing", "None", "''", "")
+
+
 def without_secrets(text: str) -> str:
     """Text without what looks like a secret: docs/how-to/watch-the-hub.md lists the forms."""
     return _without(text, _SIGHTS)
@@ -184,11 +188,16 @@ class WorkbenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with an input: where, what stood there, what is allowed there."""
+    """One thing wrong with an input: where, what stood there, what is allowed there. What stood
+    where a secret does is not shown."""
 
     field: str
     value: str
     allowed: str
+
+    def __post_init__(self) -> None:
+        if _SECRET_FIELD.search(self.field.lower()) and self.value not in _NOTHING:
+            object.__setattr__(self, "value", HIDDEN)
 
     def __str__(self) -> str:
         return f"{self.field} is {self.value}; allowed: {self.allowed}"

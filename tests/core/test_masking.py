@@ -97,6 +97,19 @@ def test_an_error_shows_no_secret_of_the_value_that_it_names() -> None:
     assert str(error) == "inputDataURL is 'ftp://***@host/x?token=***'; allowed: https:"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("endpoints[0].token", "word", "endpoints[0].token is ***; allowed: none"),
+        ("parameters.api_key[2]", ["word"], "parameters.api_key[2] is ***; allowed: none"),
+        ("parameters.token", None, "parameters.token is None; allowed: none"),
+        ("max_tokens", 9, "max_tokens is 9; allowed: none"),
+    ],
+)
+def test_what_stood_where_a_secret_does_is_not_shown(field: str, value: object, said: str) -> None:
+    assert str(InputError.field(field, value, "none")) == said
+
+
 def test_every_error_says_what_another_program_said_without_its_secrets() -> None:
     error = StoreError("it failed: {reason}", reason="no file 'https://me:word@h/x?sig=ab'", rows=2)
     assert str(error) == "it failed: no file 'https://***@h/x?sig=***'"
