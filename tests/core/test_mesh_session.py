@@ -198,8 +198,8 @@ def test_two_sessions_of_one_client_speak_of_their_own_tasks() -> None:
     assert (sent(here), sent(there)) == ([task("h")], [task("t")])
     assert told(here, type="taskResult", taskId="t", result=1, seq=2) == []
     assert [record.task_id for record in here.history(1.0)] == ["t", "h"]
-    with pytest.raises(InputError, match="task t is already under way"):
-        here.submit(task("t"), "local", 0.0)
+    with pytest.raises(InputError, match="task t is under way with another content"):
+        here.submit(task("t", model="other"), "local", 0.0)
     told(here, type="error", error="slow down", code="busy")
     told(there, type="error", taskId="t", error="full", code="busy")
     for session in (here, there):  # each ticks; a task is sent again by its own
@@ -318,12 +318,17 @@ def test_drops_progress_of_an_attempt_that_is_over(session: MeshSession) -> None
     assert session.record("a", 1.0).progress is None
 
 
-def test_the_same_id_cannot_be_sent_twice_while_pending(session: MeshSession) -> None:
+def test_the_same_task_again_is_that_task_and_another_of_its_id_is_refused(
+    session: MeshSession,
+) -> None:
     session.submit(task(), "local", 0.0)
+    assert sent(session) == [task()]
+    assert session.submit(task() | {"timestamp": 9}, "local", 1.0) == []
+    assert sent(session) == []
     with pytest.raises(InputError) as refusal:
-        session.submit(task(), "local", 0.0)
+        session.submit(task(model="other"), "local", 0.0)
     assert str(refusal.value) == (
-        "task a is already under way: choose another id, or wait for its end"
+        "task a is under way with another content: choose another id, or wait for its end"
     )
 
 

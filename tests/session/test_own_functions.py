@@ -347,6 +347,7 @@ def test_a_cell_that_fails_shows_its_line(shell: InteractiveShell) -> None:
         ("%%mesh\nx = 1\n!ls", "a line of the cell begins with !: magics and shell commands"),
         ("%%mesh\n%time 1 + 1", "a line of the cell begins with %: magics and shell commands"),
         ("%%mesh\nimport asyncio\nawait asyncio.sleep(0)", "the cell awaits something at its top"),
+        ("%%mesh\nx = 1\nx = = 2", "line 2: invalid syntax: x = = 2"),
         ("%%mesh\nlen(lock)", "lock cannot be sent to the mesh: "),
         ("%%mesh\nlen(large)", "large takes 20.0 MB, and all that this cell takes"),
         ("%%mesh -o y\nx = 1", "-o is 'y'; allowed: x"),

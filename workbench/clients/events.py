@@ -25,6 +25,8 @@ class Handlers:
 
     def on(self, name: str, handler: Handler) -> Callable[[], None]:
         """Call `handler` at each event of that name; returns the function that ends it."""
+        if not callable(handler):
+            raise InputError.field("handler", handler, "a function of one dictionary")
         self._of(name).append(handler)
         return lambda: self.off(name, handler)
 
@@ -58,8 +60,8 @@ class Handlers:
         if not task.cancelled() and task.exception() is not None:
             log.error("handler.failed event=%s", task.get_name(), exc_info=task.exception())
 
-    def _of(self, name: str) -> list[Handler]:
-        known = self._by_name.get(snake(name))
+    def _of(self, name: Any) -> list[Handler]:
+        known = self._by_name.get(snake(name)) if isinstance(name, str) else None
         if known is None:
             raise InputError.field("event", name, ", ".join(self._by_name))
         return known

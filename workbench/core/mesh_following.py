@@ -12,6 +12,9 @@ LOGS_KEPT = 10_001  # a node caps a task at 10,000 lines, then says how many wer
 HISTORY_KEPT = 500
 
 
+_WHEN = {"timestamp": None}
+
+
 class Following:
     """A record with its logs, the caller's times, and what the user still wants of it."""
 
@@ -26,6 +29,10 @@ class Following:
         self.unanswered = True
         self.busy = 0
         self.resend_at: float | None = None
+
+    def is_of(self, message: dict[str, Any]) -> bool:
+        """Whether a `task` message asks for the same once more."""
+        return self.message is not None and self.message | _WHEN == message | _WHEN
 
     def snapshot(self, now: float) -> TaskRecord:
         """A copy of the record as of now."""

@@ -131,11 +131,17 @@ class MeshSession:
         self._schedule.start_anew()
 
     def submit(self, message: dict[str, Any], endpoint: str, now: float) -> list[Event]:
-        """Send a `task` message to `endpoint`, now or when it is connected again."""
+        """Send a `task` message to `endpoint`, now or when it is connected again.
+
+        The same task again, while it is under way, is that task.
+        """
         task_id = message["taskId"]
         if task_id in self._tasks.pending:
+            if self._tasks.pending[task_id].is_of(message):
+                return []
             raise InputError(
-                "task {task} is already under way: choose another id, or wait for its end",
+                "task {task} is under way with another content: choose another id, or wait for "
+                "its end",
                 task=task_id,
             )
         record = TaskRecord(

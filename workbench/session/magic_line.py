@@ -47,3 +47,6 @@ def said_in_the_cell() -> Iterator[None]:
         yield
     except WorkbenchError as error:
         raise UsageError(str(error)) from None
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise UsageError(f"line {error.lineno}: {error.msg}: {line}") from None
