@@ -76,16 +76,19 @@ async def test_a_dead_cluster_is_tried_until_it_is_back(keeper: Keeper, engine: 
     engine.closed.set()
     await asyncio.sleep(0)
     assert keeper.slots == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await keeper.run(job("t.1"), print) == DONE
     assert engine.restarts == 4
     assert keeper.slots == 2
 
 
-async def test_a_first_attempt_does_not_wait(keeper: Keeper) -> None:
-    started = time.monotonic()
-    assert await keeper.run(job("t.1"), print) == DONE
-    assert time.monotonic() - started < 0.04
+async def test_a_first_attempt_does_not_wait(engine: FakeEngine) -> None:
+    keeper = Keeper(engine, retry_s=600.0)
+    await keeper.start()
+    try:
+        assert await keeper.run(job("t.1"), print) == DONE
+    finally:
+        await keeper.stop()
 
 
 async def test_a_retry_waits_until_the_engine_has_looked(
@@ -102,13 +105,19 @@ async def test_a_retry_waits_until_the_engine_has_looked(
 async def test_a_retry_waits_until_nothing_of_an_earlier_life_can_run(
     engine: FakeEngine,
 ) -> None:
+    engine.lingers_s = 600.0
+    keeper = Keeper(engine, retry_s=0.0)
+    await keeper.start()
+    retry = asyncio.create_task(keeper.run(job("t.2"), print))
+    assert await keeper.run(job("t.1"), print) == DONE
+    assert engine.runs == ["t.1"]
+    retry.cancel()
+    await keeper.stop()
     engine.lingers_s = 0.3
     keeper = Keeper(engine, retry_s=0.0)
     started = time.monotonic()
     await keeper.start()
     try:
-        assert await keeper.run(job("t.1"), print) == DONE
-        assert time.monotonic() - started < 0.2
         assert await keeper.run(job("t.2"), print) == DONE
         assert time.monotonic() - started >= 0.3
     finally:

@@ -50,7 +50,7 @@ def test_a_blocked_caller_does_not_stop_the_loop(background: Runtime) -> None:
             await asyncio.sleep(0.01)
 
     future = background.spawn(tick())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(ticks) <= 10 and time.monotonic() < deadline:  # as a cell that computes would
         sum(range(1000))
     assert len(ticks) > 10
@@ -68,7 +68,7 @@ def test_a_deadline_is_a_sentence_and_cancels_the_work(background: Runtime) -> N
 
     with pytest.raises(LinkError, match=r"no answer within 0\.05 s"):
         background.run(forever(), timeout_s=0.05)
-    assert ended.wait(5)
+    assert ended.wait(30)
 
 
 def test_a_time_out_of_the_work_itself_stays_what_it_is(background: Runtime) -> None:
@@ -91,13 +91,13 @@ def test_stop_cancels_the_work_and_comes_through(background: Runtime) -> None:
             raise
 
     def interrupt() -> None:
-        assert began.wait(5)
+        assert began.wait(30)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         background.run(forever())
-    assert cancelled.wait(5)
+    assert cancelled.wait(30)
     assert background.run(where()) == "test-runtime"
 
 
@@ -154,7 +154,7 @@ def test_closing_cancels_what_runs_and_a_second_time_does_nothing() -> None:
             ended.set()
 
     background.spawn(forever())
-    assert began.wait(5)
+    assert began.wait(30)
     background.close()
     background.close()
     assert ended.is_set()

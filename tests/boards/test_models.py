@@ -14,6 +14,7 @@ from tests.boards.pages import BoardPage
 from tests.hub_process import HubProcess
 from tests.llm.fake_server import faking
 from tests.llm.faulty_files import busy
+from tests.llm.tiny_model import tiny_model
 from tests.session.test_library import HubWithFiles
 from workbench.boards.home import Home
 from workbench.boards.models import ModelsBoard
@@ -316,20 +317,25 @@ async def test_a_board_that_nobody_has_looked_at_asks_for_nothing(data: Path) ->
         await page.until(lambda: page.widget.listed)
 
 
-async def test_a_load_is_stopped_at_a_word(page: Page) -> None:
-    page.wants("download", source="org/tiny", choice="Q8_0")
-    await page.until(lambda: SMALL in page.cards)
-    name = f"{SMALL}@embedded"
-    steps: list[Any] = []
-    page.widget.observe(lambda change: steps.append(change["new"]), "loading")
-    page.wants("load", model=name)
-    await page.until(lambda: steps)
-    page.wants("stop", model=name)  # before the process that is to load it has started
-    await page.until(lambda: page.widget.loading == {})
-    assert name in steps[0]
-    page.wants("refresh")
-    await page.until(lambda: page.cards.get(SMALL) == "on-disk")
-    assert page.widget.problem is None
+async def test_a_load_is_stopped_at_a_word(tmp_path: Path) -> None:
+    """This llama-server never becomes ready: nothing but the word ends the load."""
+    (tmp_path / "data" / "models").mkdir(parents=True)
+    model = tiny_model(tmp_path / "data" / "models").stem
+    server = tmp_path / "llama-server"
+    server.write_text("#!/bin/sh\nexec sleep 600\n")
+    server.chmod(0o755)
+    settings = {"WORKBENCH_LLM_DISCOVER": "0", "WORKBENCH_LLAMA_SERVER": str(server)}
+    with HubProcess(tmp_path / "data", **settings):
+        async with page_of(tmp_path / "data") as page:
+            name = f"{model}@embedded"
+            page.wants("load", model=name)
+            await page.until(lambda: page.widget.cards[0]["loading"])
+            assert name in page.widget.loading
+            page.wants("stop", model=name)
+            await page.until(lambda: page.widget.loading == {})
+            await page.until(lambda: not page.widget.cards[0]["loading"])
+            assert page.cards == {model: "on-disk"}
+            assert page.widget.problem is None
 
 
 async def test_a_download_outlives_the_hub_and_the_page_sees_it_go_on(

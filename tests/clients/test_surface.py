@@ -144,7 +144,7 @@ async def test_what_a_client_counted_and_measured_can_be_read() -> None:
     assert (counted.pending, counted.connects, counted.reconnects) == (1, 1, 0)
     assert (counted.acceptance.count, counted.whole.count) == (4, 3)
     assert counted.acceptance.p50_s is not None
-    assert 0 < counted.acceptance.p50_s <= (counted.whole.most_s or 0) < 10
+    assert 0 < counted.acceptance.p50_s <= (counted.whole.most_s or 0)
     assert counted.messages == 15
     with pytest.raises(AttributeError):
         counted.sent = 0  # type: ignore[misc]

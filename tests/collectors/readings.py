@@ -9,7 +9,7 @@ from collections.abc import Callable
 from workbench.collectors.gpu import Gpus
 from workbench.core.gpu import Gpu, GpuReading
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LATER_S = 1000.0
 """By the test's clock: longer than any wait between two looks for what is missing."""
 

@@ -36,8 +36,8 @@ def read(sysfs: MadeSysfs) -> Gpu:
 
 
 def until(look: Callable[[], Gpu], is_so: Callable[[Gpu], bool]) -> Gpu:
-    """What we see once it is so; fails when that takes 5 seconds."""
-    ends = time.monotonic() + 5
+    """What we see once it is so; fails when that takes 30 seconds."""
+    ends = time.monotonic() + 30
     while not is_so(seen := look()):
         assert time.monotonic() < ends, f"still {seen}"
         time.sleep(0.005)

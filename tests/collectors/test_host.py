@@ -102,9 +102,15 @@ def test_what_the_hub_takes_is_told_beside_the_machine(tmp_path: Path) -> None:
     assert hub.memory_mb == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.2)
 
 
+def received_elsewhere() -> int:
+    """Bytes that came to this machine from others so far."""
+    each = psutil.net_io_counters(pernic=True)
+    return sum(one.bytes_recv for name, one in each.items() if not name.startswith("lo"))
+
+
 def test_what_stays_on_this_machine_is_no_network(tmp_path: Path) -> None:
     """A hub and its pages speak over loopback all the time."""
-    clock = Clock()
+    clock, before = Clock(), received_elsewhere()
     collector = HostCollector(tmp_path, now=clock)
     collector.sample()
     clock.now_s += 1
@@ -119,4 +125,4 @@ def test_what_stays_on_this_machine_is_no_network(tmp_path: Path) -> None:
                     received += len(receiver.recv(1 << 20))
         network = collector.sample().network
     assert network.received_bytes_s is not None
-    assert network.received_bytes_s < 5_000_000
+    assert network.received_bytes_s <= received_elsewhere() - before

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pynvml
@@ -210,11 +209,9 @@ def test_many_readings_share_one_session_and_read_static_facts_once(
 
 
 def test_a_slow_query_never_holds_up_a_reading(nvml_world: World, gpus: Gpus) -> None:
-    nvml_world.gpu(0, pcie_sent_kb_s=5000).delay("pcie", 0.4, gpu=0)
-    began = time.monotonic()
-    for _ in range(10):
+    nvml_world.gpu(0, pcie_sent_kb_s=5000).delay("pcie", 2.0, gpu=0)
+    for _ in range(2):  # one that had waited would have the figure
         gpu = gpus.read().gpus[0]
-    assert time.monotonic() - began < 0.4
     assert (gpu.pcie_sent_mb_s, gpu.utilization) == (None, 0)
     sent = read(gpus, lambda it: it.gpus[0].pcie_sent_mb_s is not None).gpus[0].pcie_sent_mb_s
     assert sent == 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -135,11 +134,9 @@ def test_all_gpus_of_a_reading_have_their_slow_figures_from_the_same_look(
 
 
 def test_a_reading_does_not_wait_for_what_is_slow(gpus: Gpus, nvml_world: World) -> None:
-    nvml_world.delay("pcie", 0.5, gpu=0)
+    nvml_world.delay("pcie", 2.0, gpu=0)
     gpus.read()
-    began = time.monotonic()
-    gpus.read()
-    assert time.monotonic() - began < 0.4
+    assert not has_pcie(gpus.read().gpus[0])  # one that had waited would have the figure
 
 
 def test_what_we_may_not_see_is_not_asked_at_every_reading(

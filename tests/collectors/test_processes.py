@@ -151,7 +151,7 @@ def test_a_real_child_that_ended_counts_on(kernel: str, clock: Clock) -> None:
     after = tree.read()
     assert after is not None
     assert after.cpu_percent is not None
-    assert after.cpu_percent >= 100 * BUSY_S
+    assert after.cpu_percent >= 100 * BUSY_S - 5  # the kernel counts in ticks of 10 ms
 
 
 def test_ancestors_are_looked_up_once_until_they_are_forgotten(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from workbench.core.masking import Mask, as_kept, masked_at, secret_values, secrets_in
@@ -175,10 +173,5 @@ def test_a_mask_in_the_place_of_a_value_is_found_and_stars_in_a_text_are_none() 
     ],
 )
 def test_a_hostile_text_takes_a_time_in_proportion_to_its_length(piece: str) -> None:
-    def took(count: int) -> float:
-        text, began = piece * count, time.process_time()
-        without_secrets(text)
-        return time.process_time() - began
-
-    small = max(min(took(500) for _ in range(2)), 0.001)
-    assert took(4_000) < 40 * small
+    """Tenths of a second; were each place looked at from each other, it would not end in time."""
+    without_secrets(piece * (400_000 // len(piece)))

@@ -116,27 +116,27 @@ def garbage(context: Context) -> Result:
 
 
 def hang(context: Context, *, stubborn: bool = False, family: bool = False) -> Result:
-    """Sleeps for a minute; says its process first, and its child's when it has a family."""
+    """Sleeps for ten minutes; says its process first, and its child's when it has a family."""
     if stubborn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pids = [os.getpid()]
     if family:
-        pids.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid)
+        pids.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
     context.log("pids {pids}", pids=" ".join(map(str, pids)))
-    time.sleep(60)
+    time.sleep(600)
     return Result(data={})
 
 
 def busy(context: Context) -> Result:
-    """A minute in C code that lets other threads run."""
+    """Ten minutes in C code that let other threads run."""
     context.log("pids {pids}", pids=str(os.getpid()))
-    hashlib.pbkdf2_hmac("sha512", b"x", b"y", 100_000_000)
+    hashlib.pbkdf2_hmac("sha512", b"x", b"y", 1_000_000_000)
     return Result(data={})
 
 
 def locked(context: Context) -> Result:
-    """A minute in C code that holds the interpreter's lock, with a child of its own."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    """Minutes in C code that hold the interpreter's lock, with a child of its own."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     context.log("pids {pids}", pids=f"{os.getpid()} {child.pid}")
     sum(range(10**11))
     return Result(data={})

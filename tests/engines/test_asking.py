@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ async def test_a_silent_model_is_left_and_the_next_task_hears_its_own(engine: Da
     outcome, _ = await consulted(engine, "hang")
     assert b'["ModelError: the language model did not answer within 0.2 s"]' in outcome.document
     assert not outcome.repeatable
-    await asyncio.wait_for(engine.write.left.wait(), 5)
+    await asyncio.wait_for(engine.write.left.wait(), 30)
     engine.answer_s = 30.0
     outcome, _ = await consulted(engine, "abc")
     assert b'["cba 7"]' in outcome.document
@@ -158,11 +157,10 @@ async def test_a_cancel_in_mid_question_frees_the_slot_and_the_model(
     engine: DaskEngine, tmp_path: Path
 ) -> None:
     assert isinstance(engine.write, Writer)
+    engine.answer_s = 600.0  # it would wait so long
     flown = Flown(engine, job("consult", prompts=["hang"]))
-    await asyncio.wait_for(engine.write.asked.wait(), 20)
-    began = time.monotonic()
+    await asyncio.wait_for(engine.write.asked.wait(), 60)
     await engine.cancel(flown.key)
     assert await flown.task == Cancelled()
-    assert time.monotonic() - began < 10  # it would wait for 30 s
-    await asyncio.wait_for(engine.write.left.wait(), 10)
+    await asyncio.wait_for(engine.write.left.wait(), 30)
     assert (await data_of(engine, job("echo", text="next")))["text"] == "next"

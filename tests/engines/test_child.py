@@ -160,7 +160,7 @@ def test_a_child_takes_orders_until_its_pipe_closes(tmp_path: Path) -> None:
             assert found[0] == Started()
             assert text in found[-1].document
         process.stdin.close()
-        assert process.wait(5) in (0, -signal.SIGKILL)
+        assert process.wait(30) in (0, -signal.SIGKILL)
 
 
 def test_a_child_leaves_while_its_model_is_busy(tmp_path: Path) -> None:
@@ -172,5 +172,5 @@ def test_a_child_leaves_while_its_model_is_busy(tmp_path: Path) -> None:
             found += list(reader.feed(os.read(frames, 65536)))
         grandchild = int(found[-1].values["pids"].split()[1])
         process.stdin.close()
-        assert process.wait(5) == -signal.SIGKILL
-        until(lambda: not alive(grandchild), limit_s=5)
+        assert process.wait(30) == -signal.SIGKILL
+        until(lambda: not alive(grandchild), limit_s=30)

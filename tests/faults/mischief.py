@@ -18,7 +18,7 @@ from tests.faults.invariants import Mark
 from tests.faults.road import until
 from tests.faults.workers import Crew
 
-GONE_S = 5.0
+GONE_S = 15.0
 NEWS_S = 90.0
 DAY_S = 86_400
 

@@ -68,7 +68,7 @@ class Said:
         return self._heard.empty()
 
     async def next(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._heard.get()
 
 
@@ -85,7 +85,7 @@ async def ledger(machine: Machine) -> AsyncIterator[Ledger]:
 
 
 async def soon(asking: asyncio.Task[Lease]) -> Lease:
-    return await asyncio.wait_for(asking, 5)
+    return await asyncio.wait_for(asking, 30)
 
 
 async def turns(count: int = 5) -> None:
@@ -353,7 +353,7 @@ async def test_to_be_cancelled_when_refused_leaves_no_trace(
     caplog.clear()  # what other tests dropped
     asking = [ask(ledger, claim("large", 12_000))]
     ledger.watch(lambda: [task.cancel() for task in asking].clear())
-    await asyncio.wait(asking, timeout=5)
+    await asyncio.wait(asking, timeout=30)
     assert asking.pop().cancelled()
     gc.collect()  # asyncio complains when it drops an error that nobody looked at
     assert caplog.text == ""

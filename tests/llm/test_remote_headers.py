@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Lock
@@ -39,7 +38,7 @@ class Shelf:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         if asked.path.strip("/") in self.silent:
-            self.end.wait(30)
+            self.end.wait(600)
         self.file(asked)
         with self._lock:
             self._at_once -= 1
@@ -120,12 +119,10 @@ async def test_a_server_that_refuses_may_give_it_another_time(
 
 async def test_what_does_not_come_in_time_is_left_out(ranges: Ranges, shelf: Shelf) -> None:
     shelf.silent = {"a.gguf", "c.gguf"}
-    headers = RemoteHeaders(ranges, lambda url: {}, limit_s=1.0)
-    began = time.monotonic()
+    headers = RemoteHeaders(ranges, lambda url: {}, limit_s=4.0)
     found = await headers.of(shelf.choices("a.gguf", "b.gguf", "c.gguf"))
     assert set(found) == {"b.gguf"}
     await asyncio.get_running_loop().shutdown_default_executor()  # no thread waits on
-    assert time.monotonic() - began < 10
 
 
 async def test_only_so_many_are_asked_at_once_and_in_all(

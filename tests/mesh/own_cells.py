@@ -36,8 +36,8 @@ def anything(batch):  # type: ignore[no-untyped-def]
 
 
 @model
-def grind(rounds: int = 100_000_000, context: Context | None = None):  # type: ignore[no-untyped-def]
-    """A minute inside one call of C."""
+def grind(rounds: int = 1_000_000_000, context: Context | None = None):  # type: ignore[no-untyped-def]
+    """Ten minutes inside one call of C."""
     assert context is not None
     context.log("grinding")
     return hashlib.pbkdf2_hmac("sha512", b"x", b"y", rounds).hex()

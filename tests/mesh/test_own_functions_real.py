@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,14 +124,12 @@ async def test_only_the_process_of_the_task_ever_loads_the_bytes(mesh: Mesh) -> 
 async def test_a_call_of_c_is_cancelled_in_its_midst(mesh: Mesh) -> None:
     task = await mesh.send(grind)
     await mesh.said(task, "grinding")
-    began = time.monotonic()
     after = await mesh.send(fails, n=1)  # waits for the only slot
     await mesh.client.cancel_task(task)
     with pytest.raises(TaskError) as ended:
         await mesh.client.result(task, 60)
     assert ended.value.outcome == "cancelled"
     assert (await mesh.client.result(after, 60))["data"] == {"value": 1.0}
-    assert time.monotonic() - began < 10  # a busy machine; benchmarks/cancel.py measures it
 
 
 async def test_a_limit_on_running_ends_it(mesh: Mesh) -> None:

@@ -6,7 +6,6 @@ import copy
 import gzip
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.work import work
 from workbench.errors import InputError
 from workbench.runes import packing, schema
 from workbench.runes.batch import (
@@ -385,13 +385,11 @@ def test_a_table_that_no_batch_has_is_refused() -> None:
         )  # fmt: skip
 
 
-def test_a_document_of_50_mb_is_read_in_seconds() -> None:
+def test_a_document_of_50_mb_costs_a_few_calls_for_each_row() -> None:
+    """About seven; a slow path, with an object for each row, would make many more."""
     rows = [edict(str(2**100 + place), edict_index=place) for place in range(240_000)]
     body = json.dumps(document(edicts=rows)).encode()
     assert len(body) > 45_000_000
-    started_s = time.process_time()
-    batch = load_batch(body)
-    elapsed_s = time.process_time() - started_s
-    print(f"{len(body) / 1e6:.0f} MB in {elapsed_s:.2f} s of CPU")
-    assert batch.rows()["edicts"] == 240_000
-    assert elapsed_s < 6  # measured: 1.3 s; a slow machine is allowed, a slow path is not
+    batches: list[Batch] = []
+    assert work(lambda: batches.append(load_batch(body))) < 12 * 240_000
+    assert batches[0].rows()["edicts"] == 240_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import date
@@ -137,14 +136,12 @@ async def test_a_mistake_is_answered_with_the_reason(store: Store) -> None:
 
 
 async def test_a_query_over_its_time_is_stopped(hasty: Store) -> None:
-    started = time.monotonic()
     with pytest.raises(StoreError) as stopped:
         await ask(hasty, ENDLESS)
     assert str(stopped.value) == (
         "the query ran longer than 1.5 s and was stopped: ask for less, or set "
         "WORKBENCH_QUERY_LIMIT_S higher"
     )
-    assert time.monotonic() - started < 15
     assert await rows(hasty, "SELECT 1 AS v") == [{"v": 1}]
 
 
