@@ -136,7 +136,7 @@ def test_a_running_hub_is_exported_from_refuses_a_second_and_is_stopped(tmp_path
         assert "Traceback" not in second.stderr
         done = run("stop", "--data", str(tmp_path))
         assert (done.returncode, done.stdout) == (0, "the hub has stopped\n")
-        assert hub.process.wait(5) == 0
+        assert hub.process.wait(30) == 0
 
 
 def test_both_urls_are_printed_with_the_token(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Models:
 async def settled(readings: Readings, workers: Workers) -> tuple[Gpu, ...]:
     """What is shown once the workers were heard."""
     await readings.read()
-    await asyncio.wait_for(workers.asked.wait(), 5)
+    await asyncio.wait_for(workers.asked.wait(), 30)
     await asyncio.sleep(0)
     return (await readings.read()).gpus.gpus
 

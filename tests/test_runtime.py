@@ -126,7 +126,7 @@ def test_spawned_work_that_fails_is_logged_and_told(
 
     with caplog.at_level(logging.ERROR, "workbench.runtime"):
         background.spawn(fail(), name="drawing")
-        assert heard.wait(5)
+        assert heard.wait(30)
     assert told == [("broken", "drawing")]
     assert "spawned.failed name=drawing error=broken" in caplog.text
     leave()

@@ -91,7 +91,7 @@ async def test_a_hub_killed_in_mid_answer_has_lost_nothing_that_it_saved(tmp_pat
                         break
             worker = worker_of(hub)
             hub.kill()
-        worker.wait(5)
+        worker.wait(30)
         said = hub.start()
         async with peer(said) as raw:
             kept = await history(raw, 1)

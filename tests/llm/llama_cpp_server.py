@@ -41,7 +41,7 @@ def llama_cpp_server(
     try:
         with os.fdopen(port_read) as said:
             url = said.readline().strip()
-        assert url, f"the server ended with {process.wait(5)}"
+        assert url, f"the server ended with {process.wait(30)}"
         yield url
     finally:
         process.kill()

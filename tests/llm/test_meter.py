@@ -316,7 +316,7 @@ async def test_who_stands_in_the_queue_is_counted_until_it_leaves() -> None:
     def states() -> list[tuple[int, int, int]]:
         return [(r.in_flight, r.queued, r.requests) for r in subject.readings()]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         first = asyncio.create_task(asking())
         await backend.started.wait()
         second, third = subject.chat(asked()), subject.chat(asked())
