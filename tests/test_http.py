@@ -362,13 +362,13 @@ async def test_each_wait_for_an_answer_has_its_own_limit(
 async def test_a_later_wait_may_be_longer_than_the_first() -> None:
     def pause(asked: Asked) -> None:
         asked.reply(b"a little", Content_Length=16)
-        Event().wait(0.6)
+        Event().wait(1.5)
         asked.wfile.write(b" and all")
 
     with serving(pause) as server:
         async with (
             Http(private_addresses=True) as http,
-            http.ask("GET", server.url, first_s=0.3, idle_s=20.0) as answer,
+            http.ask("GET", server.url, first_s=1.0, idle_s=20.0) as answer,
         ):
             assert await answer.body() == b"a little and all"
 
