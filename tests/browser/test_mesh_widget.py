@@ -127,6 +127,29 @@ def test_enter_submits_what_was_chosen(draw: Open) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", task["taskId"])
 
 
+def test_whole_numbers_beyond_a_double_leave_the_page_as_they_came(
+    draw: Open, mesh_state: dict[str, Any]
+) -> None:
+    fields = {"big": {"type": "integer", "default": str(2**60)}, "deep": {"type": "object"}}
+    [model] = [each for each in mesh_state["traits"]["models"] if each["name"] == "cypher-v1"]
+    model["parametersSchema"]["properties"] |= fields
+    page = draw().page
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.get_by_text("batch-small.json.gz").first.click()
+    expect(page.get_by_label("big")).to_have_value(str(2**60))
+    page.get_by_label("deep").fill('{"a": 9007199254740993}')
+    submit = page.get_by_role("button", name="Submit", exact=True)
+    submit.click()
+    quoted = "put whole numbers beyond 2^53 between quotes: 9007199254740993"
+    expect(page.get_by_text(quoted).first).to_be_visible()
+    page.get_by_label("deep").fill('{"a": "9007199254740993"}')
+    submit.click()
+    page.wait_for_function("() => model.sent.some(one => one.kind === 'submit')")
+    [task] = sent(page, "submit")
+    given = {name: task["parameters"][name] for name in fields}
+    assert given == {"big": str(2**60), "deep": {"a": str(2**53 + 1)}}
+
+
 def test_the_node_s_refusal_stands_at_the_field_that_it_names(draw: Open) -> None:
     page = draw().page
     page.get_by_role("button", name="Sample", exact=True).click()

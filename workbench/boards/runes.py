@@ -20,6 +20,7 @@ from workbench.boards.runes_desk import RunesDesk
 from workbench.boards.samples import list_samples, sample_kind
 from workbench.boards.submitting import SubmittingBoard
 from workbench.boards.table_file import Exported, Format
+from workbench.boards.whole_numbers import whole_numbers
 from workbench.errors import InputError, WorkbenchError, without_secrets
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
@@ -175,10 +176,9 @@ class RunesBoard(SubmittingBoard[RunesWidget]):
         url, name = str(task.get("inputDataURL") or ""), str(task.get("model") or "")
         if not url.startswith(KEPT):
             return ""
-        known = [each for each in self.widget.models if each.get("name") == name]
-        schema = known[0].get("parametersSchema") or {} if known else {}
-        alias = url.removeprefix(KEPT)
-        return asked_line(name, alias, task.get("parameters") or {}, schema)
+        schema = self._schema(name)
+        given = whole_numbers(task.get("parameters") or {}, schema)
+        return asked_line(name, url.removeprefix(KEPT), given, schema)
 
     def _show_imported(self, task_id: str, alias: str) -> None:
         self._draw()

@@ -11,11 +11,13 @@ from workbench.boards.home import Home
 from workbench.boards.hub_watch import said
 from workbench.boards.tasks import TasksBoard, Widget
 from workbench.boards.uploads import Spooled, Uploads
+from workbench.boards.whole_numbers import whole_numbers
 from workbench.core.masking import as_kept
 from workbench.errors import WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.mesh_events import history_row
+from workbench.widgets.tables import nested
 
 KEPT = ("model", "parameters", "inputDataURL", "input")
 """What a task was given, as the page shows it and as it is sent again."""
@@ -48,11 +50,12 @@ class SubmittingBoard(TasksBoard[Widget]):
     async def _submit(self, task: Mapping[str, Any]) -> None:
         task_id = str(task["taskId"])
         mesh = self._client()
+        given = whole_numbers(task.get("parameters") or {}, self._schema(str(task["model"])))
         try:
             await mesh.send_task(
                 str(task["model"]),
                 task["inputDataURL"],
-                task.get("parameters"),
+                given,
                 task_id=task_id,
                 use_cache=bool(task.get("useCache", True)),
                 model_version=task.get("version"),
@@ -90,7 +93,7 @@ class SubmittingBoard(TasksBoard[Widget]):
         self.widget.set_trait("problem", None)
         known = self.widget.state.task(task_id) or {}
         submitted = known.get("submittedAt") or self.widget.state.now_ms()
-        fields = as_kept({name: task.get(name) for name in KEPT})
+        fields = nested(as_kept({name: task.get(name) for name in KEPT}))
         shown = self.widget.state.update(task_id, submittedAt=submitted, **fields)
         self.widget.flush()
         self.widget.reply("submitted", taskId=task_id, task=shown)

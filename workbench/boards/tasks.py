@@ -122,6 +122,11 @@ class TasksBoard(Board[Widget]):
         known = [each for each in self.widget.models if each.get("name") == model]
         return known[0] if known and known[0].get("own") else None
 
+    def _schema(self, model: str) -> dict[str, Any]:
+        """The JSON Schema of a model's parameters; empty where the node has told of none."""
+        known = [each for each in self.widget.models if each.get("name") == model]
+        return (known[0].get("parametersSchema") or {}) if known else {}
+
     def _client(self) -> MeshClient:
         return started(self._mesh)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.widgets.mesh_state import TERMINAL, MeshState
+from workbench.widgets.tables import nested
 
 Wire = Mapping[str, Any]
 
@@ -83,7 +84,7 @@ def history_row(row: Wire) -> dict[str, Any]:
     """A task of the node's `tasks` answer as the page shows it."""
     names = (
         "taskId", "model", "state", "attempt", "progress", "submittedAt", "startedAt",
-        "finishedAt", "parameters", "inputDataURL", "position", "version",
+        "finishedAt", "inputDataURL", "position", "version",
     )  # fmt: skip
     shown = {name: row.get(name) for name in names}
     why = {
@@ -99,6 +100,7 @@ def history_row(row: Wire) -> dict[str, Any]:
     told = {**row, "values": row.get("errorValues"), "template": row.get("errorTemplate")}
     return {
         **shown,
+        "parameters": nested(row.get("parameters")),
         "input": input_label(row.get("inputDataURL")),
         "why": why if why["text"] else None,
         "removed": removed if removed["text"] else None,

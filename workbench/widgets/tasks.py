@@ -10,6 +10,7 @@ import traitlets
 from workbench.widgets.link import LinkedWidget
 from workbench.widgets.mesh_state import MeshState
 from workbench.widgets.plotly import plotly_version
+from workbench.widgets.tables import nested
 
 
 class TasksWidget(LinkedWidget):
@@ -23,7 +24,7 @@ class TasksWidget(LinkedWidget):
     ).tag(sync=True)
     models: Any = traitlets.List(
         help="[{name, version, title, description, parametersSchema}]"
-    ).tag(sync=True)
+    ).tag(sync=True, to_json=lambda models, _: nested(models))
     problem: Any = traitlets.Dict(
         allow_none=True, default_value=None, help="a sentence, with a remedy"
     ).tag(sync=True)

@@ -46,6 +46,18 @@ export function numberFault(schema, value) {
 const plainNumber = (value) => (currentLanguage() === "pt-BR" ? String(value).replace(".", ",") : String(value));
 const parseNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN);
 
+/** Whole numbers beyond 2^53 stay the digits that they were typed as: the kernel makes numbers of them. */
+const WHOLE = /^-?\d+$/;
+const exactNumber = (text) => (WHOLE.test(text.trim()) && !Number.isSafeInteger(Number(text)) ? text.trim() : parseNumber(text));
+
+/** JSON, where nothing in it would be rounded. */
+function exactDocument(text) {
+  return JSON.parse(text, (_, value, { source } = {}) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value) || !WHOLE.test(source ?? String(value))) return value;
+    throw new RangeError(source ?? String(value));
+  });
+}
+
 /** Each kind of field gives {element, focus, read() -> value | undefined, fault() -> sentence}. */
 const KINDS = {
   choice(schema, value, id) {
@@ -63,7 +75,7 @@ const KINDS = {
     return {
       element: control,
       control,
-      read: () => (empty() ? (schema.optional ? null : undefined) : parseNumber(control.value)),
+      read: () => (empty() ? (schema.optional ? null : undefined) : (schema.type === "integer" ? exactNumber : parseNumber)(control.value)),
       fault: () => (empty() ? "" : numberFault(schema, parseNumber(control.value))),
     };
   },
@@ -97,12 +109,13 @@ const KINDS = {
   document(schema, value, id) {
     const control = h("textarea.wb-input.wb-code", { id, rows: 3, spellcheck: false });
     control.value = value === null || value === undefined ? "" : JSON.stringify(value, null, 1);
-    const read = () => (control.value.trim() ? JSON.parse(control.value) : null);
+    const read = () => (control.value.trim() ? exactDocument(control.value) : null);
     const fault = () => {
       try {
         read();
         return "";
-      } catch {
+      } catch (error) {
+        if (error instanceof RangeError) return t("put whole numbers beyond 2^53 between quotes: {number}", { number: error.message });
         return t("this is not valid JSON");
       }
     };
