@@ -153,6 +153,10 @@ def test_what_is_mixed_is_put_where_it_belongs() -> None:
             "column 'amount' holds integers beyond 64 bits, and the columns of a table end there: "
             "hand them over as text, frame['amount'] = frame['amount'].astype(str)",
         ),
+        (
+            pandas.DataFrame({"a": [1], "A": [2]}),
+            "the table value that the model returned has the columns a and A, which SQL does not",
+        ),
         ({"t": pandas.DataFrame({"a": [1, "x"]})}, "the table t that the model returned cannot"),
     ],
 )

@@ -159,6 +159,28 @@ def test_a_task_does_not_start_a_hub_of_its_own(own: Workbench) -> None:
         own.submit(connecting).result(WAIT_S)
 
 
+def test_what_a_function_leaves_in_its_process_no_other_finds(own: Workbench) -> None:
+    @workbench.model(pure=False)
+    def leave(secret: str):  # type: ignore[no-untyped-def]
+        import builtins
+        import os
+
+        builtins.LEFT = secret  # type: ignore[attr-defined]
+        os.umask(0o777)
+
+    @workbench.model(pure=False)
+    def look():  # type: ignore[no-untyped-def]
+        import builtins
+        import os
+
+        return [getattr(builtins, "LEFT", None), os.umask(0o077)]
+
+    usual = own.submit(look).value
+    for _ in range(2):
+        own.submit(leave, secret="word").result(WAIT_S)
+        assert own.submit(look).value == usual == [None, usual[1]]
+
+
 def test_its_parameters_are_those_of_its_signature(own: Workbench, frame: pandas.DataFrame) -> None:
     with pytest.raises(InputError, match=r"parameters\.factor is 10; allowed: integer from 1 to 9"):
         own.submit(times, frame, factor=10)

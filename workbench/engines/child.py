@@ -150,11 +150,14 @@ class Fresh:
         self._environ = dict(os.environ)
         self._path = list(sys.path)
         self._filters = list(warnings.filters)
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
 
     def restore(self, order: Order) -> None:
         """A clean floor for `order`: its folder, its seed, our streams and signals."""
         folder = Path.cwd() if not order.scratch else Path(order.scratch)
         os.chdir(folder)
+        os.umask(self._umask)
         os.environ.clear()
         os.environ.update(self._environ, TMPDIR=str(folder))
         tempfile.tempdir = str(folder)

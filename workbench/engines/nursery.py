@@ -39,18 +39,37 @@ class Nursery:
         self._nurse = threading.Thread(target=self._work, name="nursery", daemon=True)
         self._nurse.start()
 
-    def take(self, gpu: str | None = None, vendor: Vendor | None = None) -> TaskProcess:
-        """A warm process, or else a new one; always a new one for a GPU."""
-        with self._lock:
-            warm = [self._idle.pop()] if gpu is None and self._idle else []
-        for process in warm:
-            if process.fate() is None:
-                process.drain_wakes()
-                return process
-            self.end(process)
+    def take(
+        self, gpu: str | None = None, vendor: Vendor | None = None, *, own: str = ""
+    ) -> TaskProcess:
+        """A warm process, or else a new one; always a new one for a GPU.
+
+        `own` names an own function. What such a one leaves in its process (a patched module, a
+        secret) no other finds: the process serves that one alone from then on.
+        """
+        warm = None if gpu is not None else self._warm(own)
+        if warm is not None and warm.fate() is None:
+            warm.drain_wakes()
+            return warm
+        if warm is not None:
+            self.end(warm)
         born: Future[TaskProcess] = Future()
         self._wanted.put(((gpu, vendor), born))
-        return born.result()
+        process = born.result()
+        process.own = own
+        return process
+
+    def _warm(self, own: str) -> TaskProcess | None:
+        """The idle process that was used last, of those that may serve."""
+        with self._lock:
+            found = [each for each in self._idle if each.own == own] or [
+                each for each in self._idle if not each.own
+            ]
+            if not found:
+                return None
+            self._idle.remove(found[-1])
+        found[-1].own = own
+        return found[-1]
 
     def lease(self, process: TaskProcess, seconds: float) -> None:
         """From here on the process is ended unless another lease comes within `seconds`."""
@@ -63,7 +82,12 @@ class Nursery:
             return
         process.idle_since = time.monotonic()
         with self._lock:
+            # Of own functions only the newest has warm ones: each cell of a notebook is another.
+            old = [each for each in self._idle if process.own and each.own not in ("", process.own)]
+            self._idle = [each for each in self._idle if each not in old]
             self._idle.append(process)
+        for each in old:
+            self.end(each)
 
     def end(self, process: TaskProcess, grace_s: float = 0.0) -> None:
         """End a process and return when it is gone."""

@@ -47,7 +47,7 @@ class TaskProcess:
             raise
         finally:
             os.close(theirs)
-        self.gpu, self.tasks, self.idle_since = gpu, 0, 0.0
+        self.gpu, self.own, self.tasks, self.idle_since = gpu, "", 0, 0.0
         self._rss_after_first: int | None = None
         self._pending = b""
         self._stopped = False

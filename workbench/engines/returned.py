@@ -22,6 +22,10 @@ NOT_A_VALUE = (
 )
 DIMENSIONS = "the model returned an array of {count} dimensions as {name}; allowed: 1 or 2"
 NO_COLUMNS = "the table {name} that the model returned has no columns"
+ALIKE = (
+    "the table {name} that the model returned has the columns {one} and {other}, which SQL does "
+    "not tell apart: rename one"
+)
 UNREADABLE = (
     "the table {name} that the model returned cannot be written as Arrow: {reason}; give each "
     "column one type, such as with .astype(str)"
@@ -125,6 +129,11 @@ def table_of(value: Any, name: str = VALUE) -> Any:
         raise WorkbenchError(UNREADABLE, name=name, reason=reason) from None
     if not table.num_columns:
         raise WorkbenchError(NO_COLUMNS, name=name)
+    seen: dict[str, str] = {}
+    for column in table.column_names:
+        other = seen.setdefault(column.casefold(), column)
+        if other != column:
+            raise WorkbenchError(ALIKE, name=name, one=other, other=column)
     return table
 
 

@@ -37,6 +37,7 @@ from workbench.engines.frames import (
 )
 from workbench.engines.hiding import Hiding
 from workbench.engines.nursery import Nursery
+from workbench.engines.own import is_own
 from workbench.engines.process import TaskProcess
 
 START_S = 60.0  # from the order to the child's word that it took it
@@ -105,7 +106,8 @@ class Supervision:
         if self._cancelled:
             return Cancelled()
         try:
-            process = self._nursery.take(self._order.gpu, self._order.vendor)
+            own = self._order.target if is_own(self._order.target) else ""
+            process = self._nursery.take(self._order.gpu, self._order.vendor, own=own)
         except OSError as error:
             return Lost(f"no process could be started for the task: {error}")
         with self._lock:

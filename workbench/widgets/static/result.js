@@ -37,8 +37,8 @@ function compared(one, other, down) {
   return down ? -order : order;
 }
 
-/** `tools` are buttons beside its name. */
-export function tableView(table, tools = []) {
+/** `tools` are buttons beside its name; `named` gives a column's heading. */
+export function tableView(table, tools = [], named = heading) {
   const rows = table.rows.map((values) => ({ values, element: h("tr", {}, values.map((value, at) => cell(table.columns[at], value))) }));
   const body = h("tbody", {}, rows.map((row) => row.element));
   const sort = (at, down) => {
@@ -50,7 +50,7 @@ export function tableView(table, tools = []) {
     const numeric = NUMERIC.has(kind);
     // Numbers begin with the largest: that is what one looks for.
     const other = () => sort(at, heads[at].hasAttribute("aria-sort") ? heads[at].getAttribute("aria-sort") === "ascending" : numeric);
-    return h(`th${numeric ? ".wb-right" : ""}`, { scope: "col", title: name }, h("button.wb-sort", { type: "button", onclick: other }, heading(name), icon("chevron")));
+    return h(`th${numeric ? ".wb-right" : ""}`, { scope: "col", title: name }, h("button.wb-sort", { type: "button", onclick: other }, named(name), icon("chevron")));
   });
   const first = table.columns.findIndex(({ name }) => name === FIRST_BY);
   if (first >= 0) sort(first, true);
@@ -119,7 +119,9 @@ export class ResultPane {
 
   /** What there is to see, from the top down. */
   parts(result) {
-    return [...this.told(result), (result.tables ?? []).map((table) => tableView(table)), this.document(result.data), this.where(result)];
+    const { own } = this.model.get("models").find(({ name }) => name === result.model) ?? {};
+    const named = own ? (name) => name : heading; // a person's own columns as she wrote them
+    return [...this.told(result), (result.tables ?? []).map((table) => tableView(table, [], named)), this.document(result.data), this.where(result)];
   }
 
   /** Notes, facts and figures. */
