@@ -96,6 +96,8 @@ class Lender:
     def __init__(self) -> None:
         self.line: dict[tuple[str, int], int] = {}
         self.lent: dict[tuple[str, int], int] = {}
+        self.without: set[tuple[str, int]] = set()
+        """Those that do not wait, and run on the CPU."""
 
     def ask(self, key: tuple[str, int], need_mb: int) -> None:
         assert key not in self.line and key not in self.lent, f"{key} asks twice"
@@ -230,7 +232,8 @@ class World:
 
     def begin(self, task: Task, attempt: int) -> None:
         task_id, lent = task.task_id, self.lender.lent
-        borrowed = task.gpu_memory_mb is None or (task_id, attempt) in lent
+        key, without = (task_id, attempt), self.lender.without
+        borrowed = task.gpu_memory_mb is None or key in lent or key in without
         assert borrowed, f"{task_id} runs on a GPU that nobody lent"
         overlap = f"attempt {attempt} of {task_id} overlaps {self.running[task_id]}"
         assert not self.running[task_id], overlap
@@ -265,6 +268,12 @@ class World:
         """The lender says something to whoever stands first."""
         if (said := self.lender.decide()) is not None:
             self.tell(said)
+
+    def lend_nothing(self, task_id: str, attempt: int = 1) -> None:
+        """Nothing is free, and its model does without."""
+        del self.lender.line[task_id, attempt]
+        self.lender.without.add((task_id, attempt))
+        self.tell(Lent(task_id, attempt, None))
 
     def drain(self) -> None:
         """A node that is shut down in good order, and started again."""

@@ -123,6 +123,16 @@ def test_a_claim_may_ask_for_one_gpu() -> None:
     assert desk.ask(task("c", 20_000, gpu="1")).startswith("waiting for GPU 1: 3 GB free")
 
 
+def test_a_claim_that_does_not_wait_gets_what_is_free_or_leaves_the_line() -> None:
+    desk = Desk(gpu(total=10_000))
+    assert desk.ask(task("a", 2000, waits=False)) == "a on 0"
+    assert desk.ask(task("b", 9000)).startswith("waiting")
+    (decision,) = desk.ledger.ask(task("c", 1000, waits=False), desk.now)
+    assert isinstance(decision, Refused)
+    assert said(decision) == "waiting for GPU 0: b asked for it before and needs 9 GB"
+    assert [name for name, _ in desk.line()] == ["b"]
+
+
 def test_memory_comes_back_once_a_reading_shows_it() -> None:
     desk = Desk(gpu(total=10_000))
     a, b = claim("a"), claim("b")

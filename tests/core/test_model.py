@@ -97,6 +97,8 @@ def test_what_a_model_needs_of_a_gpu_is_above_zero() -> None:
 
     assert model(name="large", version="1", gpu_memory_mb=6000)(large).gpu_memory_mb == 6000
     assert model(name="small", version="1")(large).gpu_memory_mb is None
+    wishing = model(name="modest", version="1", gpu_wish_mb=2000)(large)
+    assert (wishing.gpu_memory_mb, wishing.gpu_wish_mb) == (None, 2000)
     with pytest.raises(WorkbenchError) as refused:
         model(name="none", version="1", gpu_memory_mb=0)
     assert str(refused.value) == "none: gpu_memory_mb is 0; allowed: above 0, or None for the CPU"

@@ -638,6 +638,19 @@ def test_a_gpu_that_cannot_be_had_fails_the_task_with_its_sentence() -> None:
     assert error_of(world) == "no GPU has 12 MB"
 
 
+def test_a_task_that_does_without_a_gpu_runs_and_its_time_counts_from_there() -> None:
+    world = World(1)
+    put_in(world, "a", gpu_memory_mb=6, timeout_ms=1000)
+    world.lend_nothing("a")
+    assert (runs(world), status(world, "a")) == (["a"], "")
+    world.commit()
+    assert world.disk["a"][-1].body == {"lost": 0}
+    world.tick(3600.0)
+    assert world.stopping
+    world.end("a", saved())
+    world.check_lender()
+
+
 def test_a_lost_attempt_gives_back_and_the_next_one_asks_anew() -> None:
     world = World(1)
     put_in(world, "a", gpu_memory_mb=6)

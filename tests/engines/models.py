@@ -215,6 +215,12 @@ def where(context: Context) -> Result:
     return Result(data={"pid": os.getpid(), "device": context.device, "seen": seen})
 
 
+def does_without(context: Context) -> Result:
+    """It was lent a GPU, and could not use it."""
+    context.device = "cpu"
+    return Result(data={})
+
+
 def a_reading() -> str:
     """What an engine may run in a worker's own process."""
     return f"read by {os.getpid()}"

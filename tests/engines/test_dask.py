@@ -120,6 +120,12 @@ async def test_a_lent_gpu_is_the_only_one_that_the_model_sees(engine: DaskEngine
     assert (without["device"], without["seen"]["CUDA_VISIBLE_DEVICES"]) == ("cpu", "")
 
 
+async def test_what_was_lent_and_not_used_is_not_said(engine: DaskEngine) -> None:
+    lent = {"device": "cuda:0", "gpu": "GPU-5c1d", "vendor": "nvidia"}
+    outcome, _ = await outcome_of(engine, job("does_without", on=lent))
+    assert isinstance(outcome, Done) and outcome.device == "cpu"
+
+
 async def test_a_process_that_had_a_gpu_is_gone_with_its_task(engine: DaskEngine) -> None:
     """As long as it lives, a CUDA context keeps memory that was given back."""
     warm = await data_of(engine, job("where"))

@@ -277,6 +277,21 @@ async def test_a_driver_that_hangs_is_said_and_not_asked_twice(machine: Machine)
     await ledger.close()
 
 
+async def test_who_does_not_wait_is_refused_by_a_driver_that_hangs_or_cannot_be_read(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(machine.read, dict, look_s=0.01)
+    machine.answers.clear()
+    with pytest.raises(NoRoom, match="the driver has not answered"):
+        await soon(ask(ledger, claim("a", waits=False)))
+    machine.fails = True
+    machine.answers.set()
+    with caplog.at_level(logging.ERROR), pytest.raises(NoRoom, match="none could be read"):
+        await soon(ask(ledger, claim("b", waits=False)))
+    assert ledger.view().waiting == ()
+    await ledger.close()
+
+
 async def test_a_hearer_that_fails_keeps_nobody_from_the_memory(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:

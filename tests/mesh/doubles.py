@@ -479,8 +479,14 @@ def greedy(context: Context) -> Result:
     return Result(data={"device": context.device, "visible": os.environ["CUDA_VISIBLE_DEVICES"]})
 
 
+@model(name="modest", version="1", gpu_wish_mb=2000)
+def modest(context: Context) -> Result:
+    """Takes a GPU that is free."""
+    return Result(data={})
+
+
 MODELS = {"steady": steady, "once": once}
-WITH_GPU = {**MODELS, "greedy": greedy}
+WITH_GPU = {**MODELS, "greedy": greedy, "modest": modest}
 
 __all__ = [
     "MODELS",

@@ -250,6 +250,70 @@ async def test_without_a_lender_such_a_task_fails_and_says_what_to_do(tmp_path: 
         )
         peer.say({"type": "models"})
         needs = {one["name"]: one["gpuMemoryMB"] for one in (await peer.get("models"))["models"]}
-        assert needs == {"greedy": 6000, "once": None, "steady": None}
+        assert needs == {"greedy": 6000, "modest": None, "once": None, "steady": None}
     finally:
         await bench.stop()
+
+
+# A model that takes a GPU only where one is free
+
+
+async def test_what_is_free_is_lent_to_a_model_that_wishes_for_it(
+    bench: Bench, lender: MemoryLender
+) -> None:
+    peer = bench.peer()
+    peer.say(inline("t", model="modest"))
+    claim = await lender.claim("t.1")
+    assert (claim.memory_mb, claim.waits) == (2000, False)
+    attempt = await runs(bench, lender)
+    assert (attempt.job.device, attempt.job.gpu) == ("cuda:0", "GPU-5c1d")
+    attempt.end(done(device="cuda:0"))
+    result = (await peer.end("t"))["result"]
+    assert (result["device"], result["gpu"], lender.held) == ("cuda:0", "0", [])
+
+
+@pytest.mark.parametrize("why", [WorkbenchError("held by qwen"), RuntimeError("no driver")])
+async def test_where_none_is_free_it_runs_on_the_cpu(
+    bench: Bench, lender: MemoryLender, why: Exception
+) -> None:
+    peer = bench.peer()
+    peer.say(inline("t", model="modest"))
+    await lender.claim("t.1")
+    lender.refuse("t.1", why)
+    attempt = await bench.engine.attempt("t.1")
+    assert (attempt.job.device, attempt.job.gpu, attempt.job.worker) == ("cpu", None, "")
+    attempt.end()
+    result = (await peer.end("t"))["result"]
+    assert (result["device"], result["gpu"], lender.held) == ("cpu", None, [])
+
+
+async def test_a_gpu_that_was_lent_and_not_used_is_not_named(
+    bench: Bench, lender: MemoryLender
+) -> None:
+    peer = bench.peer()
+    peer.say(inline("t", model="modest"))
+    await lender.claim("t.1")
+    (await runs(bench, lender)).end(done(device="cpu"))
+    result = (await peer.end("t"))["result"]
+    assert (result["device"], result["gpu"], lender.held) == ("cpu", None, [])
+
+
+async def test_the_answer_of_the_gpu_is_kept_for_the_cpu_and_the_other_way_round(
+    bench: Bench, lender: MemoryLender
+) -> None:
+    peer = bench.peer()
+    peer.say(inline("t", model="modest"))
+    await lender.claim("t.1")
+    attempt = await runs(bench, lender)
+    attempt.end(done(device="cuda:0"))
+    await peer.end("t")
+    peer.say(inline("u", model="modest"))
+    result = (await peer.end("u"))["result"]
+    assert (result["device"], len(bench.engine.begun)) == ("cuda:0", 1)
+    peer.say(inline("v", model="modest", useCache=False))
+    await lender.claim("v.1")
+    lender.refuse("v.1", WorkbenchError("held by qwen"))
+    again = await bench.engine.attempt("v.1")
+    assert again.job.seed == attempt.job.seed
+    again.end()
+    assert (await peer.end("v"))["result"]["device"] == "cpu"

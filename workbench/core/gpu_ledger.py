@@ -41,7 +41,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It will never get what it asks for here, and does not stand in the line."""
+    """It will never get what it asks for here, or does not wait for it: it has left the line."""
 
     claim: Claim
     sentence: Sentence
@@ -149,6 +149,8 @@ class GpuLedger:
         ahead: dict[str, Claim] = {}
         for waiter in list(self._line.values()):
             decision = self._decision(waiter.claim, ahead, now)
+            if isinstance(decision, Waits) and not waiter.claim.waits:
+                decision = Refused(waiter.claim, decision.reason)
             if isinstance(decision, Waits):
                 for each in self._wanted(waiter.claim):
                     for name in names(each.gpu):

@@ -28,6 +28,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     memory_mb: float = msgspec.field(name="memoryMB")
     gpu: str | None = None
     """A `gpuId`, where it has to be this one."""
+    waits: bool = True
+    """Whether it stands in the line where nothing is free; else it is refused at once."""
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -40,7 +40,8 @@ class Context(Protocol):
     inputs: Mapping[str, Path]
     """Fetched inputs: `batch`, and one for each DataURL parameter that was given."""
     device: str
-    """`cpu`, or the accelerator lent to this task, such as `cuda:0`."""
+    """`cpu`, or the accelerator lent to this task, such as `cuda:0`. So says the result, too: a
+    function that has to do without what was lent sets it to `cpu`."""
     seed: int
     """The same for the same task content, so that a second run gives identical output."""
     rune_limit: int
@@ -82,6 +83,9 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
     pure: bool
     gpu_memory_mb: int | None = None
     """What it needs of one GPU's memory; None: it runs on the CPU."""
+    gpu_wish_mb: int | None = None
+    """What it takes of one GPU's memory where so much is free when it starts; where not, it runs
+    on the CPU at once."""
     function: Callable[..., Any]
     parameters: type[msgspec.Struct]
     context: str | None
@@ -210,6 +214,7 @@ def model(
     title: str = ...,
     pure: bool = ...,
     gpu_memory_mb: int | None = ...,
+    gpu_wish_mb: int | None = ...,
 ) -> Callable[[Callable[..., Any]], MeshModel]: ...
 
 
@@ -222,6 +227,7 @@ def model(
     title: str = "",
     pure: bool = True,
     gpu_memory_mb: int | None = None,
+    gpu_wish_mb: int | None = None,
 ) -> MeshModel | Callable[[Callable[..., Any]], MeshModel]:
     """Make a mesh model of a function: bare, `@model`, or `@model(name=..., ...)`.
 
@@ -235,15 +241,18 @@ def model(
     dictionary or tuple of these. `name` is the function's own where none is given, with `-` for
     `_`. `pure` says that it may be run again after a lost worker, and answered with an earlier
     result; `gpu_memory_mb` (MB of 1,000,000 bytes) that it waits until so much of one GPU is lent
-    to it: its context then names the device.
+    to it: its context then names the device. `gpu_wish_mb`, instead, that an installed model takes
+    so much where it is free and runs on the CPU where not.
     """
 
-    if gpu_memory_mb is not None and gpu_memory_mb <= 0:
-        raise WorkbenchError(
-            "{model}: gpu_memory_mb is {value}; allowed: above 0, or None for the CPU",
-            model=name,
-            value=gpu_memory_mb,
-        )
+    for field, value in {"gpu_memory_mb": gpu_memory_mb, "gpu_wish_mb": gpu_wish_mb}.items():
+        if value is not None and value <= 0:
+            raise WorkbenchError(
+                "{model}: {field} is {value}; allowed: above 0, or None for the CPU",
+                model=name,
+                field=field,
+                value=value,
+            )
 
     def make(function: Callable[..., Any]) -> MeshModel:
         if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
@@ -260,6 +269,7 @@ def model(
             description=first_paragraph(function),
             pure=pure,
             gpu_memory_mb=gpu_memory_mb,
+            gpu_wish_mb=gpu_wish_mb,
             function=function,
             **msgspec.structs.asdict(signature),
         )

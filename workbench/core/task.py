@@ -316,7 +316,8 @@ class TaskBook(TaskState):
         entry = self._asking(event)
         if entry is not None:
             self._lines.asking.discard(event.task_id)
-            entry.loan, entry.gpu_id = "lent", event.gpu_id
+            entry.loan = "" if event.gpu_id is None else "lent"
+            entry.gpu_id = event.gpu_id or ""
             entry.template, entry.values = "", {}
             self._lines.ready.push(event.task_id, entry.rank)
 

@@ -33,7 +33,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     return_logs: bool = True
     content_hash: str = ""
     gpu_memory_mb: int | None = None
-    """What its model needs of one GPU; None: it runs on the CPU."""
+    """What its model needs of one GPU, or takes where it is free; None: it runs on the CPU."""
     weight: int = 0
     """Bytes that the waiting task holds in memory."""
 
@@ -112,11 +112,12 @@ class FetchStopped(msgspec.Struct, frozen=True):
 
 
 class Lent(msgspec.Struct, frozen=True):
-    """The attempt's GPU memory is its own, on the GPU `gpu_id`, until it is given back."""
+    """The attempt's GPU memory is its own, on the GPU `gpu_id`, until it is given back. None:
+    none is free, and its model does without."""
 
     task_id: str
     attempt: int
-    gpu_id: str
+    gpu_id: str | None
 
 
 class LendWaits(msgspec.Struct, frozen=True):

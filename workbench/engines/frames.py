@@ -64,12 +64,14 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
 
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
-    """The model returned. `reusable` says that it left no threads or processes behind."""
+    """The model returned. `device` is where it computed: what was lent, or `cpu`. `reusable` says
+    that it left no threads or processes behind."""
 
     document: bytes
     figures: bytes
     batch: str | None
     elapsed_ms: int
+    device: str
     reusable: bool
 
 

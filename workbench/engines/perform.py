@@ -54,11 +54,13 @@ def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> En
         raised = _raised(error)
         return lambda reusable: msgspec.structs.replace(raised, reusable=reusable)
     elapsed_ms = round((time.perf_counter() - began) * 1000)
+    device = order.device if context.device == order.device else "cpu"
     return lambda reusable: Returned(
         document=document,
         figures=figures,
         batch=None if result.batch is None else str(result.batch),
         elapsed_ms=elapsed_ms,
+        device=device,
         reusable=reusable,
     )
 

@@ -201,7 +201,7 @@ class Supervision:
                     figures=end.figures,
                     batch=end.batch,
                     elapsed_ms=end.elapsed_ms,
-                    device=self._order.device,
+                    device=end.device,
                 )
         return Lost("the task's process said nothing")
 

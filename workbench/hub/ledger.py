@@ -147,7 +147,7 @@ class Ledger:
         except Exception:
             log.exception("ledger.unread")
             self._new = new + self._new
-            _say(new, Sentence(say.WAITS_AGAIN, {"seconds": self._look_s}))
+            self._put_off(new, Sentence(say.WAITS_AGAIN, {"seconds": self._look_s}))
             return
         now = self._clock()
         decisions = self._book.readings(reading, owners, now)
@@ -161,10 +161,19 @@ class Ledger:
         reading = asyncio.ensure_future(self._read())
         try:
             if not (await asyncio.wait({reading}, timeout=self._look_s))[0]:
-                _say(new, Sentence(say.WAITS_SILENT, {"seconds": self._look_s}))
+                self._put_off(new, Sentence(say.WAITS_SILENT, {"seconds": self._look_s}))
             return await reading
         finally:
             reading.cancel()
+
+    def _put_off(self, askers: Iterable[_Asker], reason: Sentence) -> None:
+        """There is no reading yet: who waits is told, who does not is refused."""
+        for asker in askers:
+            if asker.claim.waits:
+                _say([asker], reason)
+            elif self._asked.get(asker.claim.claim_id) is asker:
+                del self._asked[asker.claim.claim_id]
+                _refuse(asker, reason)
 
     # Carrying decisions out -----------------------------------------------------------
 

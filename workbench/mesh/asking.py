@@ -49,7 +49,8 @@ class Asking:
         version, pure, gpu_memory_mb = "", True, None
         if known is None:
             model = self._models.named(message.model, message.model_version)
-            version, pure, gpu_memory_mb = model.version, model.pure, model.gpu_memory_mb
+            version, pure = model.version, model.pure
+            gpu_memory_mb = self._models.gpu_memory_mb(message.model, version)
             parameters = self._checked(model, message, inline)
         size = len(inline.encode()) if inline is not None else 0
         return Task(

@@ -47,8 +47,15 @@ class NoLender:
 class Loans:
     """What the attempts of one node asked for and got. Each answer is told to the book."""
 
-    def __init__(self, tell: Callable[[Event], None], lender: Lender | None) -> None:
-        self._tell, self._lender = tell, lender or NoLender()
+    def __init__(
+        self,
+        tell: Callable[[Event], None],
+        lender: Lender | None,
+        needs: Callable[[str, str], bool] = lambda model, version: True,
+    ) -> None:
+        """`needs` says whether a version of a model waits for its GPU; one that does not gets
+        what is free at once, or none."""
+        self._tell, self._lender, self._needs = tell, lender or NoLender(), needs
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, Lease] = {}
         self._chores: set[asyncio.Task[None]] = set()
@@ -91,23 +98,26 @@ class Loans:
 
     async def _ask(self, task: Task, attempt: int) -> None:
         task_id, key = task.task_id, key_of(task.task_id, attempt)
+        needs = self._needs(task.model, task.model_version)
+        without = Lent(task_id, attempt, None)
         try:
-            lease = await self._acquire(task, attempt, key)
+            lease = await self._acquire(task, attempt, key, waits=needs)
         except WorkbenchError as error:
-            event: Event = LendRefused(task_id, attempt, error.template, error.values)
+            refused = LendRefused(task_id, attempt, error.template, error.values)
+            event: Event = refused if needs else without
         except Exception as error:
             log.exception("mesh.lending_failed task=%s", task_id)
             values = {"reason": f"{type(error).__name__}: {error}"}
-            event = LendRefused(task_id, attempt, BROKEN, values)
+            event = LendRefused(task_id, attempt, BROKEN, values) if needs else without
         else:
             self._held[key] = lease
             event = Lent(task_id, attempt, lease.gpu_id)
         self._asking.pop(key, None)
         self._tell(event)
 
-    async def _acquire(self, task: Task, attempt: int, key: str) -> Lease:
+    async def _acquire(self, task: Task, attempt: int, key: str, *, waits: bool) -> Lease:
         name, need_mb = f"{task.model} ({task.task_id})", task.gpu_memory_mb or 0
-        claim = Claim(claim_id=key, kind="task", name=name, memory_mb=need_mb)
+        claim = Claim(claim_id=key, kind="task", name=name, memory_mb=need_mb, waits=waits)
 
         def waiting(reason: Sentence) -> None:
             if key in self._asking:

@@ -126,9 +126,16 @@ class Models(Mapping[str, AnyModel]):
         return self._extra.get(name, ()) if own is None else own.extra_inputs
 
     def gpu_memory_mb(self, name: str, version: str) -> int | None:
-        """What a model needs of one GPU's memory."""
+        """What a model needs of one GPU's memory, or takes where it is free."""
         model = self.own(name, version) or self._installed.get(name)
-        return model.gpu_memory_mb if model is not None else None
+        if model is None or model.gpu_memory_mb is not None:
+            return None if model is None else model.gpu_memory_mb
+        return model.gpu_wish_mb if isinstance(model, MeshModel) else None
+
+    def needs_gpu(self, name: str, version: str) -> bool:
+        """Whether a model waits for its GPU; else it does without where none is free."""
+        model = self.own(name, version) or self._installed.get(name)
+        return model is not None and model.gpu_memory_mb is not None
 
     def listing(self) -> list[dict[str, Any]]:
         """What the `models` message says of each."""

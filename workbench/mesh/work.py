@@ -88,7 +88,7 @@ class Work:
         self._inputs, self._models, self._history = inputs, models, history
         self._wall_ms, self._rune_limit = wall_ms, rune_limit
         self._language_model = language_model
-        self.loans = Loans(self._tell_of_loans, lender)
+        self.loans = Loans(self._tell_of_loans, lender, models.needs_gpu)
         self.cache = Cache()
         self.old_contents: set[str] = set()
         """Content hashes of tasks that ended before this start: worth a look at the journal."""
@@ -234,7 +234,7 @@ class Work:
         outcome = await self._engine.run(job, lambda news: self._hear(task.task_id, attempt, news))
         if not isinstance(outcome, Done):
             return outcome
-        gpu_id = lease.gpu_id if lease is not None else None
+        gpu_id = lease.gpu_id if lease is not None and outcome.device != "cpu" else None
         return await save(self._journal, task, outcome, prepared.key, gpu_id=gpu_id)
 
     # News ---------------------------------------------------------------------------------
