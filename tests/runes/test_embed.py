@@ -89,6 +89,15 @@ def test_a_row_without_anything_stays_zero() -> None:
     ]
 
 
+def test_of_equally_near_rows_the_first_of_the_batch_are_taken_in_its_order() -> None:
+    values = np.ones((40, 2))
+    values[::4] = [1.0, 0.0]
+    near, alike = neighbours(values)
+    assert near[1].tolist() == [2, 3, 5, 6, 7, 9, 10, 11, 13, 14]
+    assert near[8].tolist() == [0, 4, 12, 16, 20, 24, 28, 32, 36, 1]
+    assert set(alike[1]) == {1.0} and alike[8].round(4).tolist() == [1.0] * 9 + [0.7071]
+
+
 def test_names_that_share_letters_are_alike_and_spacers_do_not_count() -> None:
     names = pd.Series(["DOG•GO•TO•THE•MOON", "DOGGOTOTHEMOON", "DOGGOTOTHEMOOM", "QUARTZ", None])
     rows = spelling(names)

@@ -12,9 +12,15 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from workbench.core.model import Context, Result, model
+from workbench.runes.models.devices import wish_mb
 
 
-@model(name="neuro-embed", version="1.0", title="Vectors for search and maps (neuro-embed)")
+@model(
+    name="neuro-embed",
+    version="1.1",
+    title="Vectors for search and maps (neuro-embed)",
+    gpu_wish_mb=wish_mb(),
+)
 def neuro_embed(
     context: Context,
     *,

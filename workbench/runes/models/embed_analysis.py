@@ -18,6 +18,7 @@ from workbench.runes.batch import Batch, load_batch
 from workbench.runes.features import FAMILIES, Features, extract
 from workbench.runes.models import embed_figures as figures
 from workbench.runes.models.cypher_clusters import Matrix, projected
+from workbench.runes.models.devices import Device, Lent
 from workbench.runes.models.embed_vectors import (
     Normalization,
     Vectors,
@@ -40,8 +41,9 @@ def embed(
     metadata: bool,
     normalization: Normalization,
     output_format: str,
+    device: Device | None = None,
 ) -> Result:
-    """One run: see `neuro_embed` for the parameters."""
+    """One run: see `neuro_embed` for the parameters. `device`, where it is not what was lent."""
     steps = Steps(context, UNITS)
     batch = load_batch(context.inputs["batch"], rune_limit=context.rune_limit)
     context.log("the batch holds {runes} runes", runes=len(batch.rune_ids()))
@@ -50,10 +52,11 @@ def embed(
     _enough(found, bool(numbers.size or letters.nnz))
     steps.finish("features extracted")
 
-    vectors = reduced(numbers, letters, dimension, context.seed)
+    device = device or Lent(context)
+    vectors = reduced(numbers, letters, dimension, context.seed, device=device)
     values = normalized(vectors.values, normalization)
     steps.finish("{rank} of {dimension} dimensions filled", rank=vectors.rank, dimension=dimension)
-    near, alike = neighbours(values)
+    near, alike = neighbours(values, device=device)
     steps.finish("neighbours found")
     axes = projected(values, context.seed)
     answer = Answer(batch, found, values, near, alike, axes, metadata)

@@ -11,12 +11,14 @@ import pandas as pd
 import scipy.sparse as sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import svd_flip
 
 from workbench.runes.features import Features
+from workbench.runes.models import embed_torch
 from workbench.runes.models.cypher_clusters import Matrix, even_features
+from workbench.runes.models.devices import Cpu, Device
 from workbench.runes.models.steps import DIGITS
 
 Normalization = Literal["l1", "l2", "none"]
@@ -30,7 +32,11 @@ VECTOR_DIGITS = 7
 
 NEIGHBOURS = 10
 EXACT_CELLS = 4_000_000
-"""Up to so many cells the decomposition is LAPACK's; beyond, scikit-learn's randomized one."""
+"""Up to so many cells the decomposition is LAPACK's; beyond, scikit-learn's randomized one. Up to
+so many the CPU has done before PyTorch has started, of similarities, too."""
+HELD_MB = 256
+"""Similarities that the CPU holds at once."""
+SCALE = 10**VECTOR_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ def reduced(
     dimension: int,
     seed: int,
     exact_cells: int = EXACT_CELLS,
+    device: Device | None = None,
 ) -> Vectors:
     """The `dimension` directions that carry most of both blocks; what is left over is zero."""
     both = sparse.hstack([sparse.csr_matrix(numbers), letters], format="csr")
@@ -79,7 +86,11 @@ def reduced(
     if both.shape[0] * both.shape[1] <= exact_cells or count >= min(both.shape):
         values = _exact(both, count)
     else:
-        values = TruncatedSVD(n_components=count, random_state=seed).fit_transform(both)
+        values = (device or Cpu()).compute(
+            lambda: TruncatedSVD(n_components=count, random_state=seed).fit_transform(both),
+            lambda torch: embed_torch.randomized(torch, both, count, seed),
+            need_mb=embed_torch.randomized_mb(both.shape, count),
+        )
     kept = (values**2).sum(axis=0) / whole
     rank = int((kept > 10.0**-DIGITS).sum())
     padded = np.zeros((len(values), dimension))
@@ -101,17 +112,44 @@ def normalized(values: Matrix, how: Normalization) -> Matrix:
     return rounded
 
 
-def neighbours(values: Matrix) -> tuple[npt.NDArray[np.int64], Matrix]:
+def neighbours(
+    values: Matrix, cpu_cells: int = EXACT_CELLS, device: Device | None = None
+) -> tuple[npt.NDArray[np.int64], Matrix]:
     """For each row its nearest rows by cosine, nearest first, and how alike they are, -1 to 1.
 
     Equally near rows keep their order. Normalization changes no angle, so no neighbour.
     """
-    count = min(NEIGHBOURS, len(values) - 1)
-    found = NearestNeighbors(n_neighbors=count, metric="cosine", algorithm="brute").fit(values)
-    distances, rows = found.kneighbors()
-    alike = (1.0 - distances).round(VECTOR_DIGITS) + 0.0
-    order = np.lexsort((rows, -alike), axis=1)
-    return (
-        np.take_along_axis(rows, order, axis=1).astype(np.int64),
-        np.take_along_axis(alike, order, axis=1),
+    total, count = len(values), min(NEIGHBOURS, len(values) - 1)
+    unit = normalize(values)
+    use = Cpu() if device is None or total**2 <= cpu_cells else device
+    keys = use.compute(
+        lambda: _nearest(unit, count),
+        lambda torch: embed_torch.nearest(torch, unit, count, SCALE),
+        need_mb=embed_torch.nearest_mb(unit.shape),
     )
+    alike, behind = np.divmod(keys, total)
+    return total - 1 - behind, alike / SCALE
+
+
+def _nearest(unit: Matrix, count: int) -> npt.NDArray[np.int64]:
+    """A row's `count` largest keys, the largest first."""
+
+    def largest(distances: Matrix, first: int) -> npt.NDArray[np.int64]:
+        keys = _keys(1.0 - distances, first)
+        best = np.partition(keys, -count, axis=1)[:, -count:]
+        return np.sort(best, axis=1)[:, ::-1]
+
+    chunks = pairwise_distances_chunked(
+        unit, metric="cosine", reduce_func=largest, working_memory=HELD_MB
+    )
+    return np.concatenate(list(chunks))
+
+
+def _keys(alike: Matrix, first: int) -> npt.NDArray[np.int64]:
+    """A number for each pair, the larger the nearer: its similarity in whole units of the last
+    digit, times the rows, plus how far the other row stands from the end; a row's own is least."""
+    rows, total = alike.shape
+    whole = np.rint(alike * SCALE).astype(np.int64)
+    whole[np.arange(rows), first + np.arange(rows)] = -2 * SCALE
+    keys: npt.NDArray[np.int64] = whole * total + np.arange(total)[::-1]
+    return keys
