@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,16 @@ def test_a_healthy_machine_has_nothing_essential_missing(settings: Settings) -> 
     findings = doctor.examine(settings)
     assert doctor.exit_code(findings) == 0
     named = {finding.what: finding for finding in findings}
-    for what in ("Python", "packages", "data folder", "disk space", "hub", "Chromium", "GPU"):
+    for what in (
+        "Python",
+        "packages",
+        "data folder",
+        "disk space",
+        "hub",
+        "Chromium",
+        "GPU",
+        "PyTorch",
+    ):
         assert what in named
     assert "network" not in named
     assert all(finding.remedy for finding in findings if finding.state != "ok")
@@ -183,3 +193,65 @@ def test_a_machine_without_a_gpu_is_a_normal_state(tmp_path: Path) -> None:
     assert found.state == "missing"
     assert found.detail.startswith("no GPU was found: ")
     assert found.detail.endswith("tasks run on the CPU")
+
+
+def installed_pytorch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, cuda: str
+) -> None:
+    """A PyTorch that says of itself what the real one does, and nothing else."""
+    package = folder / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('the doctor imports it')")
+    (package / "version.py").write_text(
+        f"from typing import Optional\n__version__ = '{version}'\ndebug = False\n"
+        f"cuda: Optional[str] = {cuda}\nhip: Optional[str] = None\n"
+    )
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("version", "cuda", "beside_gpu", "state", "detail"),
+    [
+        (
+            "2.13.0+cu130",
+            "'13.0'",
+            True,
+            "ok",
+            "2.13.0+cu130 for CUDA 13.0: neuro-embed computes on a GPU whose memory is free",
+        ),
+        ("2.13.0+cpu", "None", True, "weak", "2.13.0+cpu for the CPU only: models compute there"),
+        (
+            "2.13.0",
+            "'13.0'",
+            False,
+            "ok",
+            "2.13.0 for CUDA 13.0; no GPU: models compute on the CPU",
+        ),
+    ],
+)
+def test_pytorch_is_named_with_what_it_was_built_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    cuda: str,
+    beside_gpu: bool,
+    state: str,
+    detail: str,
+) -> None:
+    installed_pytorch(tmp_path, monkeypatch, version, cuda)
+    found = doctor.pytorch(beside_gpu=beside_gpu)
+    assert (found.state, found.detail) == (state, detail)
+    assert bool(found.remedy) == (state == "weak")
+
+
+def test_without_pytorch_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = doctor.pytorch(beside_gpu=True)
+    assert found == Finding(
+        "PyTorch",
+        "missing",
+        "not installed: models compute on the CPU",
+        'pip install "runes-workbench[gpu]"',
+    )
+    assert doctor.pytorch(beside_gpu=False).remedy.startswith("none without a GPU")

@@ -57,7 +57,7 @@ def examine(settings: Settings, *, network: bool = False) -> list[Finding]:
         lambda: [hub(settings)],
         lambda: ports(settings),
         lambda: [browser()],
-        lambda: [gpu()],
+        lambda: computing(),
         lambda: [language_models(settings)],
     ]
     if network:
@@ -187,6 +187,34 @@ def browser() -> Finding:
             return Finding("Chromium", "ok", path)
     detail = "none found: only the browser tests need it"
     return Finding("Chromium", "missing", detail, "Debian: apt install chromium")
+
+
+def computing() -> list[Finding]:
+    """The GPUs, and what computes on them."""
+    found = gpu()
+    return [found, pytorch(beside_gpu=found.state != "missing")]
+
+
+def pytorch(*, beside_gpu: bool) -> Finding:
+    """With it models compute on a GPU; without it, and without a GPU, on the CPU. Not imported:
+    that takes seconds."""
+    install = 'pip install "runes-workbench[gpu]"'
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        remedy = install if beside_gpu else f"none without a GPU; with one: {install}"
+        return Finding("PyTorch", "missing", "not installed: models compute on the CPU", remedy)
+    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^(__version__|cuda|hip)\b.*= ['\"](.+)['\"]$", text, re.MULTILINE))
+    version = said.get("__version__", "of an unknown version")
+    builds = {"cuda": "CUDA", "hip": "ROCm"}
+    build = next((f"{name} {said[key]}" for key, name in builds.items() if key in said), "")
+    detail = f"{version} for {build or 'the CPU only'}"
+    if not beside_gpu:
+        return Finding("PyTorch", "ok", f"{detail}; no GPU: models compute on the CPU")
+    if not build:
+        remedy = "install the build for your GPU's driver: https://pytorch.org/get-started/locally/"
+        return Finding("PyTorch", "weak", f"{detail}: models compute there", remedy)
+    return Finding("PyTorch", "ok", f"{detail}: neuro-embed computes on a GPU whose memory is free")
 
 
 def gpu() -> Finding:
