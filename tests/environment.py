@@ -10,6 +10,7 @@ PIN = re.compile(r"^(?P<pin>[A-Za-z0-9._-]+==[^ \\;]+)(?: ; (?P<marker>[^\\]+?))
 
 HEAD = """\
 # Made from requirements.lock by `make lock`; a test keeps the two equal.
+# With a GPU, PyTorch besides: pip install "torch>=2.10" (the extra `gpu`), in no lock for its size.
 name: runes-workbench
 channels:
   - conda-forge
