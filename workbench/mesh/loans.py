@@ -51,7 +51,7 @@ class Loans:
         self,
         tell: Callable[[Event], None],
         lender: Lender | None,
-        needs: Callable[[str, str], bool] = lambda model, version: True,
+        needs: Callable[[str, str], bool],
     ) -> None:
         """`needs` says whether a version of a model waits for its GPU; one that does not gets
         what is free at once, or none."""
