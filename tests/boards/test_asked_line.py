@@ -9,7 +9,14 @@ import pytest
 
 from workbench.boards.asked_line import asked_line
 
-SCHEMA = {"properties": {"rune": {"default": None}, "top": {"default": 10}, "names": {}}}
+SCHEMA = {
+    "properties": {
+        "rune": {"default": None},
+        "top": {"default": 10},
+        "names": {},
+        "other": {"format": "data-url"},
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,12 @@ SCHEMA = {"properties": {"rune": {"default": None}, "top": {"default": 10}, "nam
             {"names": ['A"B', "C"], "top": 9},
             'from workbench import connect, runes; runes.name_market(connect().batch("b1"), '
             "names=['A\"B', 'C'], top=9)",
+        ),
+        (
+            "runes-compare-sources",
+            {"rune": "1205:3", "other": "batch:b2"},
+            'from workbench import connect, runes; runes.compare_sources(connect().batch("b1"), '
+            'connect().batch("b2"), rune="1205:3")',
         ),
         (
             "cypher-v1",

@@ -121,6 +121,25 @@ async def test_a_sample_becomes_a_batch_and_a_question_about_it_is_answered(
     assert answer["line"] == line
 
 
+async def test_two_batches_that_the_hub_keeps_are_held_against_each_other(
+    page: RunesPage,
+) -> None:
+    """The question is on the board like every other, with the second batch as a parameter."""
+    alias = await page.keeps("small.json")
+    [model] = [each for each in page.widget.models if each["name"] == "runes-compare-sources"]
+    assert (model["part"], model["parametersSchema"]["required"]) == ("question", ["other"])
+    answer = await page.asks(model["name"], alias, other=f"batch:{alias}", rune="1205:3")
+    said = answer["data"]["answer"]
+    assert said["template"] == "{a} and {b} agree in all {compared} values that both say"
+    assert answer["line"].endswith(
+        f'compare_sources(connect().batch("{alias}"), connect().batch("{alias}"), rune="1205:3")'
+    )
+    alone = await page.answered(
+        "refused", "ask", taskId="alone", model=model["name"], alias=alias, parameters={}
+    )
+    assert alone["faults"][0]["field"] == "other"
+
+
 async def test_a_rune_is_found_by_a_part_of_its_name_with_spacers_or_without_and_by_its_id(
     page: RunesPage,
 ) -> None:
@@ -171,6 +190,18 @@ async def test_what_a_block_does_not_know_is_refused_with_the_way_out(page: Rune
     told = await page.answered("runes", "search", number=1, alias=alias, text="120")
     unnamed = [each["id"] for each in told["found"] if each["name"] is None]
     assert unnamed and all(each.startswith("120") for each in unnamed)  # minted, etched before
+
+
+async def test_a_rune_that_the_batch_does_not_know_is_refused_at_its_field_without_a_task(
+    page: RunesPage,
+) -> None:
+    alias = await page.keeps("small.json")
+    asked = {"alias": alias, "parameters": {"rune": "OASIS•RIVER•TIMBRE"}}
+    told = await page.answered("refused", "ask", taskId="astray", model="runes-holders", **asked)
+    [fault] = told["faults"]
+    assert (fault["field"], fault["value"]) == ("rune", "'OASIS•RIVER•TIMBRE'")
+    assert "did you mean OASIS•RIVER•TIMBER" in fault["allowed"]
+    assert page.widget.state.task("astray") is None
 
 
 async def test_a_parameter_that_is_out_of_range_is_refused_by_its_name(page: RunesPage) -> None:

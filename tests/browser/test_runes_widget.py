@@ -111,6 +111,12 @@ def test_a_rune_is_found_and_taken_with_the_keys(draw: Open, state: dict[str, An
     [task] = sent(page, "ask")
     assert (task["model"], task["alias"]) == ("runes-reconcile", BATCH)
     assert task["parameters"] == {"rune": state["found"][1]["name"]}
+    fault = {"field": "rune", "value": "'OASIS'", "allowed": "the name of a rune here"}
+    refused = {"taskId": task["taskId"], "error": {"text": "refused"}, "faults": [fault]}
+    says(page, {"kind": "refused", **refused})
+    expect(page.locator(".wb-bad .wb-fault")).to_contain_text("Rune is 'OASIS'; allowed: the name")
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-invalid", "true")
 
 
 def test_the_rune_stays_when_another_question_is_chosen(draw: Open) -> None:
@@ -157,16 +163,26 @@ def test_every_word_of_the_portuguese_page_is_portuguese(draw: Open, state: dict
     assert said[0] & said[1] <= {"", "CSV", "Parquet", "Rune", "Runes"}
 
 
-def test_a_choice_that_may_be_left_open_begins_with_none(draw: Open, state: dict[str, Any]) -> None:
+def test_a_choice_may_be_left_open_and_a_second_batch_is_another_one(
+    draw: Open, state: dict[str, Any]
+) -> None:
     models = state["traits"]["models"]
     choice = {"anyOf": [{"enum": ["bear", "bull"]}, {"type": "null"}], "default": None}
     models[0]["parametersSchema"]["properties"]["scenario"] = {**choice, "title": "Scenario"}
+    second = {"anyOf": [{"type": "string"}, {"type": "null"}], "format": "data-url"}
+    models[0]["parametersSchema"]["properties"]["other"] = {**second, "title": "Compared with"}
+    models[0]["parametersSchema"]["required"] = ["other"]
     page = draw().page
     page.locator("#wb-question").select_option(models[0]["name"])
     expect(page.get_by_label("Scenario")).to_have_value("null")
+    other = page.get_by_label("Compared with")
+    expect(other.locator("option")).to_have_count(1)  # no batch is compared with itself
+    page.locator("#wb-runes-batch").select_option(BATCH)
+    expect(other).to_have_value("b1211_fac6c387")
     page.get_by_role("button", name="Ask", exact=True).click()
     [task] = sent(page, "ask")
     assert "scenario" not in task["parameters"]
+    assert (task["alias"], task["parameters"]["other"]) == (BATCH, "batch:b1211_fac6c387")
 
 
 def test_a_report_is_there_to_be_read(draw: Open, state: dict[str, Any]) -> None:

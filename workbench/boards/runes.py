@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from workbench.boards.asked_line import QUESTION, asked_line
+from workbench.boards.asked_line import KEPT, QUESTION, asked_line
 from workbench.boards.board import show, started
 from workbench.boards.home import Home
 from workbench.boards.hub_watch import said
@@ -21,7 +21,7 @@ from workbench.boards.samples import list_samples, sample_kind
 from workbench.boards.submitting import SubmittingBoard
 from workbench.boards.table_file import Exported, Format
 from workbench.boards.whole_numbers import whole_numbers
-from workbench.errors import InputError, WorkbenchError, without_secrets
+from workbench.errors import InputError, LinkError, WorkbenchError, without_secrets
 from workbench.runtime import Runtime
 from workbench.session import Workbench, connect
 from workbench.widgets.mesh_state import TERMINAL
@@ -31,7 +31,6 @@ HISTORY_TASKS = 100
 LOOK_S = 2.0
 ABOUT_A_BATCH = ("cypher-v1", "neuro-embed", "rune-classifier", "runegpt-v2")
 IMPORTS = {"block": "block-import", "batch": "batch-import"}
-KEPT = "batch:"
 ELSEWHERE = (
     "a question is asked where its batch is kept, and this kernel's mesh client is at the "
     "{endpoint} node: choose the local node in the mesh panel"
@@ -109,11 +108,25 @@ class RunesBoard(SubmittingBoard[RunesWidget]):
 
     async def _send(self, task: Mapping[str, Any]) -> None:
         endpoint = self._client().endpoint
-        if endpoint == "local":
-            await self._submit(task)
-        else:
-            error = InputError(ELSEWHERE, endpoint=endpoint)
+        try:
+            if endpoint != "local":
+                raise InputError(ELSEWHERE, endpoint=endpoint)
+            await self._check_rune(task)
+        except InputError as error:
             self._home.call(partial(self._refused, str(task["taskId"]), error))
+        else:
+            await self._submit(task)
+
+    async def _check_rune(self, task: Mapping[str, Any]) -> None:
+        """Raises InputError for a rune that no batch of the question knows: the page says so at
+        its field, and no task fails for it."""
+        given = task.get("parameters") or {}
+        batches = [str(one) for one in (task.get("inputDataURL"), given.get("other")) if one]
+        if not str(task["model"]).startswith(QUESTION) or not given.get("rune"):
+            return
+        kept = [one.removeprefix(KEPT) for one in batches if one.startswith(KEPT)]
+        with contextlib.suppress(LinkError):  # then the task itself says how it went
+            await asyncio.to_thread(started(self._desk).check_rune, kept, str(given["rune"]))
 
     async def _imported(self, task_id: str, alias: str) -> None:
         await self._list_batches()

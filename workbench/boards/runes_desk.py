@@ -6,7 +6,7 @@ Everything here blocks until it is answered: in a worker thread.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any, Protocol
 
@@ -97,6 +97,19 @@ class RunesDesk:
             {"id": row["rune_id"], "name": row["name"], "symbol": row["symbol"]}
             for row in rows[:FOUND_RUNES]
         ]
+
+    def check_rune(self, aliases: Sequence[str], wanted: str) -> None:
+        """Raises InputError, with the nearest names, for a rune that none of the batches knows."""
+        refused: InputError | None = None
+        for alias in aliases:
+            try:
+                self._evidence(alias).rune(wanted)
+            except InputError as error:
+                refused = refused or error
+            else:
+                return
+        if refused is not None:
+            raise refused
 
     def exported(self, result: Mapping[str, Any], table: str, format: Format) -> Exported:
         """A table of a result, whole. Raises InputError where it has none such, or it is long."""

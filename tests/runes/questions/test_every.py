@@ -8,6 +8,7 @@ import pytest
 
 from tests.runes.questions.drawn import titles
 from workbench import runes
+from workbench.mesh.models import discover
 from workbench.runes.answer import Answer
 from workbench.runes.asking import Question
 from workbench.runes.batch import Batch
@@ -114,3 +115,8 @@ def test_is_drawn(asked: tuple[str, Answer]) -> None:
 def test_none_is_left_out() -> None:
     questions = [name for name in runes.__all__ if isinstance(getattr(runes, name), Question)]
     assert questions == [*ASKED]
+
+
+def test_each_is_a_mesh_task_and_so_is_the_comparison_of_two_sources() -> None:
+    asked = {f"runes-{name.replace('_', '-')}" for name in (*ASKED, "compare_sources")}
+    assert asked == {name for name in discover() if name.startswith("runes-")}

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import pyarrow as pa
+from msgspec import Meta
 
 from workbench.core.figure import Figure
+from workbench.core.model import Context, DataURL, Result, model
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
+from workbench.runes.batch import load_batch
 from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
 from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
 from workbench.runes.records import RECORDS
 from workbench.store.exact import as_text
 
+TITLE = "Where do two sources differ?"
 HEADER = ("network", "completeness", "last_height")
 WHAT = ("differs", "only in a", "only in b")
 _HOLDERS = ("outpoint", "script", "address")
@@ -250,7 +255,7 @@ def _explanation(
     ]
     span = _span(sides)
     return Explanation(
-        question="Where do two sources differ?",
+        question=TITLE,
         formulas=(
             "etchings and entries by rune, balances by outpoint (else by script, else by address, "
             "else in sum), events by block, transaction, kind and output with all their amounts",
@@ -267,3 +272,26 @@ def _explanation(
             for line in side.sources()
         ),
     )
+
+
+@model(name="runes-compare-sources", version="1", title=TITLE)
+def on_mesh(
+    context: Context,
+    batch: Path,
+    *,
+    other: Annotated[
+        DataURL, Meta(title="Compared with", description="The batch of the other source.")
+    ],
+    rune: Annotated[
+        str | None, Meta(title="Rune", description="Its id or name; none: every rune.")
+    ] = None,
+) -> Result:
+    """Lists each value that two producers say differently: etchings, entries, balances, events."""
+    if "other" not in context.inputs:
+        raise InputError.field("parameters.other", other, "the batch to compare it with")
+    context.progress(0, 3, "reading the batch")
+    mine = load_batch(batch, rune_limit=context.rune_limit)
+    context.progress(1, 3, "reading the other batch")
+    theirs = load_batch(context.inputs["other"], rune_limit=context.rune_limit)
+    context.progress(2, 3, "comparing them")
+    return compare_sources(mine, theirs, rune=rune).result(mine.id)

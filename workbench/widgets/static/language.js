@@ -124,6 +124,8 @@ const RULES = [
   { shape: /^(\w+) from (\S+) to (\S+)$/, say: (m) => t("{kind} from {low} to {high}", { kind: m[1], low: m[2], high: m[3] }) },
   { shape: /^(\w+) from (\S+)$/, say: (m) => t("{kind} from {low}", { kind: m[1], low: m[2] }) },
   { shape: /^(\w+) to (\S+)$/, say: (m) => t("{kind} to {high}", { kind: m[1], high: m[2] }) },
+  { shape: /^the id \(840000:3\) or the name of one of the (\d+) runes here; did you mean (.+)\?$/, say: (m) => t("the id (840000:3) or the name of one of the {count} runes here; did you mean {names}?", { count: Number(m[1]), names: m[2] }) },
+  { shape: /^the id \(840000:3\) or the name of one of the (\d+) runes here$/, say: (m) => t("the id (840000:3) or the name of one of the {count} runes here", { count: Number(m[1]) }) },
   { shape: /^one of (.+)$/, say: (m) => t("one of {names}", { names: m[1] }) },
   { shape: /^\[Errno \d+\] ([^:]+)(.*)$/s, say: (m) => t(m[1]) + m[2] }, // how Python says an OSError
 ];

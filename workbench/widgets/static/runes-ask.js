@@ -3,7 +3,7 @@ import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { RuneSearch } from "./rune-search.js";
-import { BatchChoice } from "./runes-batch.js";
+import { BatchChoice, OtherBatch } from "./runes-batch.js";
 import { randomId } from "./upload.js";
 
 const ANSWER_MS = 20_000;
@@ -34,7 +34,10 @@ export class AskForm {
   }
 
   #heard(what, detail) {
-    if (what === "chosen") return this.pick && this.enable();
+    if (what === "chosen") {
+      this.other?.redraw();
+      return this.pick && this.enable();
+    }
     if (what === "import") this.#await(detail.taskId);
     return this.act(what, detail);
   }
@@ -68,7 +71,9 @@ export class AskForm {
     this.pick.value = name;
     say(this.about, model.description ? t(model.description) : "");
     const given = { ...this.kept.drafts[name], ...(this.kept.rune ? { [RUNE]: this.kept.rune } : {}) };
-    this.form = new ParameterForm(model, given, { source: () => ({ element: h("span") }), changed: () => this.#keep() });
+    this.other = null;
+    const source = (_name, id) => (this.other = new OtherBatch({ id, model: this.model, kept: this.kept, first: () => this.batch.alias }));
+    this.form = new ParameterForm(model, given, { source, changed: () => this.#keep() });
     fill(this.parameters, this.form.element);
     const control = this.form.fields.get(RUNE)?.control;
     this.runes = control && new RuneSearch({ control, search: (number, text) => this.batch.alias && this.act("search", { number, alias: this.batch.alias, text }) });

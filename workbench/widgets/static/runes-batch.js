@@ -4,6 +4,8 @@ import { moment, number, sentence, t } from "./language.js";
 import { Source } from "./source.js";
 import { randomId } from "./upload.js";
 
+const word = (one) => `${one.alias} · ${t("{count} rows", { count: one.rows })}`;
+const option = (one) => h("option", { value: one.alias }, word(one));
 const BLOCK = /\.(bin|dat|blk|hex)(\.(gz|xz))?$/i; // the same as in samples.py
 
 export class BatchChoice {
@@ -32,8 +34,7 @@ export class BatchChoice {
   redraw() {
     const batches = this.model.get("batches");
     const known = batches.some((one) => one.alias === this.alias);
-    const word = (one) => `${one.alias} · ${t("{count} rows", { count: one.rows })}`;
-    fill(this.pick, batches.map((one) => h("option", { value: one.alias }, word(one))));
+    fill(this.pick, batches.map(option));
     this.pick.disabled = !batches.length;
     if (!batches.length) {
       say(this.facts, this.model.get("listed") ? t("The hub keeps no batch yet: add one below, from a sample, a file or an address.") : t("The batches appear here once the hub has told them."));
@@ -100,5 +101,30 @@ export class BatchChoice {
     this.more.open = false;
     this.choose(alias);
     this.pick.focus();
+  }
+}
+
+/** The batch that a question holds the first one against: any other that the hub keeps. */
+export class OtherBatch {
+  /** `kept.other` is its alias; `first()` that of the batch that is asked about. */
+  constructor({ id, model, kept, first }) {
+    Object.assign(this, { model, kept, first });
+    this.element = this.control = h("select.wb-input", { id, onchange: () => (kept.other = this.control.value) });
+    this.redraw();
+  }
+
+  redraw() {
+    const others = this.model.get("batches").filter((one) => one.alias !== this.first());
+    fill(this.control, others.map(option));
+    this.control.disabled = !others.length;
+    if (others.some((one) => one.alias === this.kept.other)) this.control.value = this.kept.other;
+  }
+
+  value() {
+    return this.control.value ? `batch:${this.control.value}` : null;
+  }
+
+  fault() {
+    return this.value() ? "" : t("the hub keeps no other batch: add one above");
   }
 }
