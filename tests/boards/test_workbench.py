@@ -28,12 +28,12 @@ def restored() -> dict[str, Any]:
 
 def test_a_page_is_restored_without_a_panel_that_was_replaced(panels: list[LinkedWidget]) -> None:
     page = arranged(panels[:2], panels[2:])
-    beside = page.children[0]
+    head, beside = page.children[:2]
     panels[1].close()
     assert beside.children == (panels[0],)
     assert beside.model_id in restored()
     panels[3].close()
-    assert page.children == (beside, panels[2])
+    assert page.children == (head, beside, panels[2])
     assert page.model_id in restored()
 
 
@@ -41,8 +41,10 @@ def test_nothing_of_a_page_is_restored_once_all_its_panels_were_replaced(
     panels: list[LinkedWidget],
 ) -> None:
     page = arranged(panels[:2], panels[2:])
-    boxes = [page, page.children[0]]
-    parts = {part.model_id for box in boxes for part in (box, box.layout)}
+    head, beside = page.children[:2]
+    parts = {part.model_id for box in (page, beside) for part in (box, box.layout)} | {
+        head.model_id
+    }
     assert parts <= set(restored())
     for panel in panels:
         panel.close()

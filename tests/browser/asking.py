@@ -10,7 +10,11 @@ from playwright.sync_api import Locator, Page, expect
 def board_of(page: Page) -> Locator:
     """The board, which draws itself once a reader comes near."""
     board = page.locator(".wb-runes")
-    board.scroll_into_view_if_needed()
+    page.get_by_role("navigation", name="Panels of this page").get_by_role(
+        "link", name="Runes"
+    ).press("Enter")
+    expect(board).to_be_in_viewport()
+    expect(board).to_be_focused()
     expect(board.locator('#wb-question option[value="runes-reconcile"]')).to_be_attached()
     return board
 

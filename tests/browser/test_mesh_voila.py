@@ -218,3 +218,10 @@ def test_the_portuguese_page_holds_no_english_sentence(
     expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
     page.keyboard.press("Escape")
     shot(page, "voila-pt")
+    links = page.get_by_role("navigation").get_by_role("link")
+    assert links.all_text_contents() == ["Tarefas da malha", "Chat", "Runas", "Métricas", "Modelos"]
+    expect(page.locator(".wb-languages:visible")).to_have_count(1)  # one for all panels
+    page.get_by_role("button", name="English").click()
+    expect(links.first).to_have_text("Mesh tasks")
+    for name in links.all_text_contents():
+        expect(page.locator(f'.wb[role="region"][aria-label="{name}"]')).to_have_count(1)

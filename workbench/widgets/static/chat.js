@@ -9,6 +9,7 @@ import { Settings } from "./chat-settings.js";
 import { drawNoModel, drawStart } from "./chat-start.js";
 import { Thread } from "./chat-thread.js";
 import { copy, download, fill, followTheme, h, icon, mark, say, show } from "./dom.js";
+import { landmark } from "./landmark.js";
 import { chooseLanguage, clockTime, currentLanguage, duration, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -67,6 +68,7 @@ class Console {
     const { model } = this;
     this.thread?.close();
     mark(this.root, "lang", currentLanguage());
+    landmark(this.root, "chat");
     this.picker = new ModelPicker({ model, act });
     this.settings = new Settings({ model, act });
     this.talks = new Conversations({ model, act, kept: this.kept.history });

@@ -8,6 +8,7 @@ import { numbersOf, Store } from "./gpu-data.js";
 import { MemoryCard } from "./gpu-memory.js";
 import { GpuTable, Meters } from "./gpu-meters.js";
 import { GAUGES } from "./gpu-words.js";
+import { landmark } from "./landmark.js";
 import { chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -59,6 +60,7 @@ class MetricsPanel {
     const act = (kind, details) => this.link.send({ kind, ...details });
     const choose = (...said) => this.choose(...said);
     mark(this.root, "lang", currentLanguage());
+    landmark(this.root, "gpus");
     this.chart?.close();
     this.fresh = new Freshness();
     this.controls = new Controls({ act, choose });

@@ -4,12 +4,12 @@ import { currentLanguage, LANGUAGES, setLanguage, t } from "./language.js";
 
 const SPOKEN = "workbench-language";
 
-/** Two buttons; the choice stands in the address, so that a reload keeps it. */
+/** Two buttons; the choice stands in the address, so that a reload keeps it. On a page with a head only that shows them. */
 export function languageChoice() {
   const buttons = Object.entries(LANGUAGES).map(([code, name]) =>
     h("button.wb-segment", { type: "button", lang: code, "aria-pressed": String(code === currentLanguage()), "aria-label": name, onclick: () => choose(code) }, code.slice(0, 2).toUpperCase()),
   );
-  return h("div.wb-segments", { role: "group", "aria-label": t("Language") }, buttons);
+  return h("div.wb-segments.wb-languages", { role: "group", "aria-label": t("Language") }, buttons);
 }
 
 function choose(code) {

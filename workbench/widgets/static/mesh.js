@@ -2,6 +2,7 @@
 import { Connection } from "./connection.js";
 import { fill, followTheme, h, icon, mark, show } from "./dom.js";
 import { History, Tiles } from "./history.js";
+import { landmark } from "./landmark.js";
 import { chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -59,6 +60,7 @@ class Page {
   build() {
     const act = (...said) => this.act(...said);
     mark(this.root, "lang", currentLanguage());
+    landmark(this.root, "mesh");
     this.connection = new Connection({ model: this.model, act, kept: this.kept.connection, now: this.now });
     this.tiles = new Tiles();
     this.form = new SubmitForm({ model: this.model, link: this.link, uploads: this.uploads, kept: this.kept.form, act });

@@ -2,6 +2,7 @@
 import { drawAbsence } from "./absence.js";
 import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { Freshness } from "./freshness.js";
+import { landmark } from "./landmark.js";
 import { clockTime, chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -59,6 +60,7 @@ class ModelPanel {
     this.act = act;
     this.cards = new WeakMap();
     mark(this.root, "lang", currentLanguage());
+    landmark(this.root, "models");
     this.fresh = new Freshness();
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });

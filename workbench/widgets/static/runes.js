@@ -3,6 +3,7 @@ import { drawAbsence } from "./absence.js";
 import { AnswerPane, answerWords } from "./answer.js";
 import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { Freshness } from "./freshness.js";
+import { landmark } from "./landmark.js";
 import { chooseLanguage, currentLanguage, moment, sentence, setLanguage, t } from "./language.js";
 import { followLanguage, languageChoice } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -81,6 +82,7 @@ class RunesPage {
   /** Everything anew: at the start, and in another language. What was entered is kept. */
   build() {
     mark(this.root, "lang", currentLanguage());
+    landmark(this.root, "runes");
     this.fresh = new Freshness();
     const head = h("header.wb-header", {}, h("h2", {}, t("Runes")), this.fresh.element, h("span.wb-grow"), languageChoice());
     if (!this.looked) return fill(this.root, head, h("p.wb-card.wb-blank", {}, t("Questions about batches of blocks, and their answers.")));
