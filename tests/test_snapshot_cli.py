@@ -63,6 +63,9 @@ def test_a_dump_is_carried_on_marked_and_then_proved(
     assert run("load", taken, "--blocks", blocks, "--save", on, "--batch", batch) == 0
     assert f"trust         {mark}" in capsys.readouterr().out
     assert mark in repr(runes.reconcile(runes.load_batch(batch)))
+    assert run("load", on, "--blocks", blocks, "--save", tmp_path / "none") == 0
+    said = "nothing is new: the snapshot is at block 1,211, and the last block of the files is"
+    assert f"{said} 1,211; nothing was written\n" in capsys.readouterr().out
     verified = run("verify", on, "--blocks", blocks, "--from-start", "--save", proved)
     assert verified == 0
     assert index_at(on).trusted is not None

@@ -84,6 +84,13 @@ def load(given: Namespace) -> int:
         return 0
     chain = open_blocks(given.blocks, network=index.network)
     _remember(index, chain)
+    if chain.last_height <= (index.height or 0):
+        print(
+            f"nothing is new: the snapshot is at block {index.height:,}, and the last block of the "
+            f"files is {chain.last_height:,}; nothing was written"
+        )
+        _say(index)
+        return 0
     follows = chain.part((index.height or 0) + 1, given.until)
     if given.batch is not None:
         batch = blocks_batch(follows, onto=index, progress=_progress("reading"))
