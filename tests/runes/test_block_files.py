@@ -115,6 +115,19 @@ def test_what_is_no_file_of_blocks_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none").endswith("none is not there: give an existing file")
 
 
+@pytest.mark.parametrize("key", [KEY, bytes(8)], ids=["key", "none"])
+@pytest.mark.parametrize("put_on", [True, False])
+def test_the_space_that_a_node_reserves_is_the_end(
+    tmp_path: Path, key: bytes, put_on: bool
+) -> None:
+    """Zeros, with the key of the other bytes put on or without."""
+    raws = [one.raw for one in history()[:2]]
+    used = sum(8 + len(raw) for raw in raws)
+    turned = bytes(key[place % 8] for place in range(used, used + 500))
+    node_file(tmp_path / "blk00000.dat", raws, key, tail=turned if put_on else bytes(500))
+    assert len(runes.open_blocks(tmp_path, network="regtest")) == 2
+
+
 def test_a_block_altered_after_the_scan_is_refused(tmp_path: Path) -> None:
     path = node_file(tmp_path / "blk00000.dat", [one.raw for one in history()[:2]], bytes(8))
     chain = runes.open_blocks(path, network="regtest")

@@ -181,16 +181,17 @@ def _lone(path: Path) -> bytes:
 
 
 def _node_records(path: Path, network: Network) -> Iterator[Record]:
-    """The blocks of one blk*.dat. The space that a node reserves at its end is zero."""
+    """The blocks of one blk*.dat. The space that a node reserves at its end is zero,
+    with its key put on or without."""
     key, end = _key(path.parent), path.stat().st_size
     position = 0
     with path.open("rb") as file:
         while position + _BEFORE + _HEADER <= end:
             file.seek(position)
             found = file.read(_BEFORE + _OPENING)
-            if not any(found[:_BEFORE]):
-                return
             plain = _xored(found, key, position)
+            if not any(found[:_BEFORE]) or not any(plain[:_BEFORE]):
+                return
             size = int.from_bytes(plain[4:_BEFORE], "little")
             if plain[:4] != MAGIC[network] or not _HEADER < size <= MAX_BLOCK_BYTES:
                 raise InputError(
