@@ -16,7 +16,17 @@ from workbench.store.exact import add_macros, exact
 
 SHARE, LEAST_MB = 0.7, 256
 """Of the free memory what a query may take, and what it may in any case."""
-BEYOND = "the tables hold amounts that go beyond 2^128 - 1 where they are summed: {reason}"
+MOST = 2**128 - 1
+BEYOND = "amounts of the tables {tables} go beyond 2^128 - 1 where they are summed: {remedy}"
+SUM_BEYOND = "the sum of {field} of {rune} is {value}; allowed: at most 2^128 - 1: {remedy}"
+REMEDY = (
+    "no rune can have more, so look for rows that are there twice, or for amounts that were "
+    "multiplied by 10^divisibility once too often"
+)
+_LARGEST = """
+SELECT rune_id, sum({name}_high::HUGEINT) AS high, sum({name}_low::HUGEINT) AS low
+FROM {table} GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
+"""
 
 
 class Scratch:
@@ -29,6 +39,7 @@ class Scratch:
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         free_mb = max(LEAST_MB, int(psutil.virtual_memory().available * SHARE) >> 20)
         self._turn = threading.Lock()
+        self._columns = {name: table.column_names for name, table in tables.items()}
         self._connection = duckdb.connect(
             config={"temp_directory": tempfile.gettempdir(), "memory_limit": f"{free_mb}MiB"}
         )
@@ -45,5 +56,20 @@ class Scratch:
             try:
                 relation = self._connection.sql(sql, params=dict(params or {}))
                 return exact(relation).to_arrow_table()
-            except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-                raise InputError(BEYOND, reason=str(error)) from None
+            except (duckdb.OutOfRangeException, duckdb.ConversionException):
+                raise self._beyond() from None
+
+    def _beyond(self) -> InputError:
+        """Whose amounts are too many to be true, where that can be told."""
+        for table, columns in self._columns.items():
+            halves = [each.removesuffix("_high") for each in columns if each.endswith("_high")]
+            for name in halves if "rune_id" in columns else ():
+                sql = _LARGEST.format(name=name, table=table)
+                [(rune, high, low)] = self._connection.sql(sql).fetchall() or [("?", 0, 0)]
+                value = (int(high or 0) << 64) + int(low or 0)
+                if value > MOST:
+                    field = f"{table}.{name}"
+                    return InputError(
+                        SUM_BEYOND, field=field, rune=rune, value=str(value), remedy=REMEDY
+                    )
+        return InputError(BEYOND, tables=", ".join(self._columns), remedy=REMEDY)
