@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pyarrow as pa
 
+from workbench.core.rune import SPACER
 from workbench.errors import Fault, InputError, shown
 from workbench.runes.documents import Document, unwrapped
 from workbench.runes.kinds import MAX_HEIGHT, RUNE_ID, rule_pattern
@@ -26,6 +27,7 @@ from workbench.runes.sources.shapes import (
     Row,
     Shape,
     divided,
+    unsigned,
 )
 from workbench.runes.tables import TABLES
 
@@ -66,6 +68,7 @@ class Gathering:
         self._last: tuple[tuple[Any, ...], Shape] | None = None
         self._ids: dict[str, str] = {}
         self._places: dict[str, int] = {}
+        self._holders: dict[str, int] = {}
         self._waiting: list[Waiting] = []
         self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
         self._chunks: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
@@ -89,6 +92,7 @@ class Gathering:
             try:
                 for row in shape.rows(checked, about):
                     self._add(one.place, row)
+                self._count(shape, about, around)
             except InputError as error:
                 raise _placed(one.place, error) from None
 
@@ -109,6 +113,8 @@ class Gathering:
                 raise _placed(place, error) from None
             if not settled:
                 raise self._unsettled(place, row)
+        for rune_id, holders in self._holders.items():
+            self._put("entries", {"rune_id": rune_id, "holders": holders})
         for name in TABLES:
             self._flush(name)
         return {name: pa.concat_tables(each) for name, each in self._chunks.items() if each}
@@ -150,6 +156,13 @@ class Gathering:
                 raise InputError.field(f"{place}: rune_id", stated, RUNE_ID.rule)
         return About(rune_id=stated)
 
+    def _count(self, shape: Shape, about: About, around: Mapping[str, Any]) -> None:
+        """How many holders a page says that there are, on it and on the others."""
+        stated = around.get(shape.holders) if shape.holders else None
+        if stated is not None and about.rune_id is not None:
+            count = unsigned(str(shape.holders), stated) or 0
+            self._holders[about.rune_id] = max(count, self._holders.get(about.rune_id, 0))
+
     def _add(self, place: str, row: Row | Fact) -> None:
         if isinstance(row, Fact):
             self._learn(row)
@@ -158,16 +171,16 @@ class Gathering:
 
     def _learn(self, fact: Fact) -> None:
         if fact.spaced_name is not None:
-            self._ids[fact.spaced_name] = fact.rune_id
+            self._ids[_letters(fact.spaced_name)] = fact.rune_id
         self._places[fact.rune_id] = fact.divisibility
 
     def _settle(self, row: Row) -> bool:
         """Put a row in whose rune and amounts are known; False where they are not yet."""
         values, rune = row.values, row.values["rune_id"]
         if isinstance(rune, Named):
-            if rune.name not in self._ids:
+            if _letters(rune.name) not in self._ids:
                 return False
-            values["rune_id"] = rune = self._ids[rune.name]
+            values["rune_id"] = rune = self._ids[_letters(rune.name)]
         for name in _AMOUNTS[row.table]:
             amount = values.get(name)
             if isinstance(amount, Divided):
@@ -211,6 +224,12 @@ class Gathering:
             place=place,
             rune_id=rune,
         )
+
+
+def _letters(name: str) -> str:
+    """By which runes are told apart: spacers are none of a name's letters, and some leave them
+    out."""
+    return name.replace(SPACER, "")
 
 
 def _placed(place: str, error: InputError) -> InputError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.core.sentence import told
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.kinds import MAX_HEIGHT
@@ -57,7 +58,8 @@ FROM (
 """
 
 _IN_USE = """
-SELECT amount(supply_high, supply_low) AS supply, amount(burned_high, burned_low) AS burned
+SELECT amount(supply_high, supply_low) AS supply, amount(burned_high, burned_low) AS burned,
+  holders
 FROM {entries} WHERE rune_id = $rune
 """
 
@@ -142,12 +144,28 @@ def refuse_debts(batch: Evidence, question: str, rune: Rune, height: int, amount
         )
 
 
-def missing_holders(batch: Evidence, rune: Rune, held: int) -> tuple[str, ...]:
-    """What the batch does not say of who holds the rune at its end, where `held` is known."""
+def missing_holders(batch: Evidence, rune: Rune, held: int, holders: int) -> tuple[str, ...]:
+    """What the batch does not say of who holds the rune at its end, where it knows so many
+    `holders` with `held` in all."""
     known = batch.rows(_IN_USE, rune=rune.id).to_pylist()
+    stated = known[0].pop("holders") if known else None
+    if stated is not None and stated > holders:
+        return (
+            told(
+                "holders: {known} of the {stated} that the source counts are here",
+                known=f"{holders:,}",
+                stated=f"{stated:,}",
+            ),
+        )
     if not known or None in known[0].values():
         return ("the supply: whether every holder is here is not known",)
     in_use = int(known[0]["supply"]) - int(known[0]["burned"])
     if in_use == held:
         return ()
-    return (f"holders: they have {held:,} of {in_use:,} atomic units in use",)
+    return (
+        told(
+            "holders: they have {held} of {in_use} atomic units in use",
+            held=f"{held:,}",
+            in_use=f"{in_use:,}",
+        ),
+    )

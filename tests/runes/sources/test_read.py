@@ -17,6 +17,7 @@ from workbench.runes.batch import Batch, batch_document, table_amounts
 from workbench.runes.sources import PRODUCERS, SHAPES
 
 MOST = 2**128 - 1
+DOG_HOLDER = {"address": made.ADDRESS, "amount": MOST, "utxo_count": 1}
 
 
 def body(*documents: Any) -> bytes:
@@ -140,6 +141,33 @@ def test_a_holder_list_needs_to_know_its_rune() -> None:
     batch = read(made.XVERSE_HOLDERS, rune="840000:3")
     assert row(batch, "balances")["amount"] == MOST
     assert batch.last_height == 840_000  # a rune of that block is held
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {**made.XVERSE_HOLDERS, "total": 90_000},
+        {"total_holders": 90_000, "holders": [DOG_HOLDER]},
+    ],
+    ids=["xverse", "dog"],
+)
+def test_a_page_of_more_holders_than_came_is_not_taken_for_all_of_them(page: Any) -> None:
+    answer = runes.holders(read(page, rune="840000:3"), rune="840000:3")
+    assert str(answer.sentence).startswith("1 holder of 840000:3 is known, with ")
+    assert answer.explain().missing == ("holders: 1 of the 90,000 that the source counts are here",)
+
+
+def test_a_rune_that_the_command_line_names_without_spacers_is_the_same_rune() -> None:
+    """Of the letters alone no two runes are the same."""
+    bare = {"runes": {"DOGGOTOTHEMOON": made.ORD_CLI_BALANCES["runes"][made.DOG]}}
+    assert row(read(made.ORD_CLI_RUNES, bare), "balances")["rune_id"] == "840000:3"
+    listed = made.ORD_CLI_RUNES["runes"]["DOGGOTOTHEMOON"]
+    for name, said in ((made.DOG, "DOGGOTOTHEMOON"), (made.DOG, None), ("DOGGOTOTHEMOON", None)):
+        entry = {key: each for key, each in listed.items() if key != "rune"}
+        entry |= {} if said is None else {"rune": said}
+        batch = read({"runes": {name: entry}}, made.ORD_CLI_BALANCES)
+        assert row(batch, "etchings")["spaced_name"] == name
+        assert row(batch, "balances")["rune_id"] == "840000:3"
 
 
 def test_xverse_and_unisat_are_atomic() -> None:

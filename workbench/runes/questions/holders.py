@@ -9,12 +9,13 @@ import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.runes.amounts import format_amounts, sum_amounts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER, held_at, missing_holders, refuse_debts, settled
+from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_amount, said_share
 
 SHOWN_BARS = 20
@@ -48,9 +49,10 @@ def holders(
     owners = pc.coalesce(found["address"], found["script"])
     nameless = owners.is_null()
     last = height is None or height == batch.last_height
-    missing = missing_holders(batch, wanted, total) if last else ()
+    known = len(owners) - owners.null_count
+    missing = missing_holders(batch, wanted, total, known) if last else ()
     facts = {
-        "holders": len(owners) - owners.null_count,
+        "holders": known,
         "whole": not missing,
         "held": total,
         "nameless": sum_amounts(high.filter(nameless), low.filter(nameless)),
@@ -92,15 +94,19 @@ def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
     said["share"] = said_share(facts["largest_share"])
     if not facts["whole"]:
         template = (
-            "{holders} holders of {rune} are known, with {amount}; the largest has {share} "
-            "of that, and whether they are all is not known"
+            "{holders} {holders:holder|holders} of {rune} {holders:is|are} known, with "
+            "{amount}; the largest has {share} of that, and whether {holders:that is|they "
+            "are} all is not known"
         )
     elif facts["height"] is None:
-        template = "{holders} holders of {rune} have {amount}; the largest has {share}"
+        template = (
+            "{holders} {holders:holder|holders} of {rune} {holders:has|have} {amount}; the "
+            "largest has {share}"
+        )
     else:
         template = (
-            "after block {height}, {holders} holders of {rune} have {amount}; "
-            "the largest has {share}"
+            "after block {height}, {holders} {holders:holder|holders} of {rune} "
+            "{holders:has|have} {amount}; the largest has {share}"
         )
     return Sentence(template, said)
 
@@ -111,7 +117,7 @@ def _figure(rune: Rune, owners: list[str | None], shares: pa.Array) -> Figure:
     return Figure(
         data=[{"type": "bar", "name": "share", "x": named, "y": shares.to_pylist()}],
         layout={
-            "title": {"text": f"The largest holders of {rune.name}"},
+            **titled("The largest holders of {rune}", rune=rune.name),
             "yaxis": {"title": {"text": "share of what is held"}, "tickformat": ".1~%"},
         },
     )
@@ -120,13 +126,16 @@ def _figure(rune: Rune, owners: list[str | None], shares: pa.Array) -> Figure:
 def _short(place: int, owner: str | None) -> str:
     """A name that no other bar has."""
     if owner is None:
-        return f"{place}. not known"
+        return f"{place}. ?"
     return f"{place}. {owner}" if len(owner) <= SHOWN_CHARS else f"{place}. …{owner[-SHOWN_CHARS:]}"
 
 
 def _explanation(batch: Evidence, facts: dict[str, Any], missing: tuple[str, ...]) -> Explanation:
     if facts["nameless"]:
-        nameless = f"the owner of {facts['nameless']:,} atomic units: a row without a name"
+        nameless = told(
+            "the owner of {amount} atomic units: a row without a name",
+            amount=f"{facts['nameless']:,}",
+        )
         missing = (nameless, *missing)
     return Explanation(
         question="Who holds it?",

@@ -199,5 +199,6 @@ SHAPES = (
         Holder,
         only_keys("address", "balance"),
         _holder,
+        holders="total",
     ),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.rune import SPACER
 from workbench.runes.sources.shapes import (
     About,
     Address,
@@ -77,10 +78,10 @@ class PrintedEntry(msgspec.Struct):
     etching: TxId
     mints: Number
     premine: Number
-    rune: Text
     supply: Number
     terms: Terms | None
     turbo: bool
+    rune: Text = ""
     symbol: str | None = None
 
 
@@ -175,7 +176,7 @@ def _printed_runes(document: PrintedRunes, about: About) -> Iterator[Row | Fact]
             etching=each.etching,
             mints=each.mints,
             premine=each.premine,
-            spaced_rune=each.rune,
+            spaced_rune=max(each.rune or name, name, key=_spacers),
             terms=each.terms,
             turbo=each.turbo,
             symbol=each.symbol,
@@ -184,6 +185,11 @@ def _printed_runes(document: PrintedRunes, about: About) -> Iterator[Row | Fact]
             if isinstance(row, Row) and row.table == "entries":
                 row.values["supply"] = atomic(f"{at}supply", each.supply)
             yield row
+
+
+def _spacers(name: str) -> int:
+    """An entry stands under its name, and says it once more: one of both may lack the spacers."""
+    return same_name(name).count(SPACER)
 
 
 def _printed_balances(document: PrintedBalances, about: About) -> Iterator[Row | Fact]:

@@ -215,5 +215,6 @@ SHAPES = (
         DogHolder,
         with_keys("address", "amount", "utxo_count"),
         _dog_holder,
+        holders="total_holders",
     ),
 )

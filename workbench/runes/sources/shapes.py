@@ -97,7 +97,8 @@ class About(NamedTuple):
 @dataclass(frozen=True)
 class Shape:
     """One kind of document of a producer. `tells` says of a parsed object whether it is one;
-    `covers` names the tables that it speaks of; `model` is what it must be."""
+    `covers` names the tables that it speaks of; `model` is what it must be; `holders` is what the
+    page around it calls the number of all holders."""
 
     producer: str
     says: str
@@ -105,6 +106,7 @@ class Shape:
     model: Any
     tells: Callable[[Mapping[str, Any]], bool]
     rows: Callable[[Any, About], Iterator[Row | Fact]]
+    holders: str | None = None
 
 
 def with_keys(*names: str) -> Callable[[Mapping[str, Any]], bool]:

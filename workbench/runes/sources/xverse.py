@@ -156,6 +156,7 @@ SHAPES = (
         Holder,
         only_keys("address", "amount"),
         _holder,
+        holders="total",
     ),
     Shape(
         XVERSE,
