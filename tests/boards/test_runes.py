@@ -19,6 +19,7 @@ from tests.boards.pages import PATIENCE_S, BoardPage
 from tests.hub_process import HubProcess
 from workbench.boards.home import Home
 from workbench.boards.runes import RunesBoard, sample_kind_of
+from workbench.core.sentence import Sentence
 from workbench.session import Workbench, connect
 from workbench.widgets.mesh_state import TERMINAL
 
@@ -110,7 +111,7 @@ async def test_a_sample_becomes_a_batch_and_a_question_about_it_is_answered(
     assert told["level"] == "state"
     answer = await page.asks("runes-reconcile", alias)
     said = answer["data"]["answer"]
-    assert said["template"].format(**said["values"]) == "all 29 runes add up to the atomic unit"
+    assert str(Sentence(**said)) == "all 29 runes add up to the atomic unit"
     [table] = answer["tables"]
     kinds = {column["name"]: column["kind"] for column in table["columns"]}
     assert (kinds["premine"], kinds["name"]) == ("integer", "text")
@@ -130,7 +131,7 @@ async def test_two_batches_that_the_hub_keeps_are_held_against_each_other(
     assert (model["part"], model["parametersSchema"]["required"]) == ("question", ["other"])
     answer = await page.asks(model["name"], alias, other=f"batch:{alias}", rune="1205:3")
     said = answer["data"]["answer"]
-    assert said["template"] == "{a} and {b} agree in all {compared} values that both say"
+    assert " agree in all " in str(Sentence(**said))
     assert answer["line"].endswith(
         f'compare_sources(connect().batch("{alias}"), connect().batch("{alias}"), rune="1205:3")'
     )

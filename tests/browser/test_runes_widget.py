@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import STATES, Shot
 from tests.browser.harness import BarePage, page_files, sent
+from workbench.runes.questions.bars import titled
 from workbench.widgets.runes import RunesWidget
 
 pytestmark = pytest.mark.browser
@@ -54,13 +55,25 @@ def opens(page: Page, number: int) -> None:
 def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     draw: Open, state: dict[str, Any], shot: Shot, theme: str, lang: str, width: int
 ) -> None:
+    kinds = {"entered": 2, "stayed": 5, "bc1qleft": 1}
+    head = titled("What became of the holders of {rune}", words="x", rune="HELD•LEFT")
+    drawn = {"type": "bar", "name": "holders", "x": [*kinds], "y": [*kinds.values()]}
+    state["opened"]["share"]["result"]["figures"].append({"data": [drawn], "layout": head})
     bare = draw(lang, theme, True, viewport={"width": width, "height": 900})
     page = bare.page
     assert [each["kind"] for each in sent(page, "look")] == ["look"]
     says(page, state["about"]["b1211_fac6c387"])
     opens(page, 1)
     expect(page.locator(".wb-plot .main-svg").first).to_be_visible()
-    expect(page.locator(".wb-answer")).to_contain_text("76.2 %")
+    english = lang == "en"
+    expect(page.locator(".wb-answer")).to_contain_text("76.2 %" if english else "76,2 %")
+    figures = page.locator(".wb-plot")
+    whole = "Share of Runes messages" if english else "Parcela das mensagens Runes"
+    expect(figures.first.locator(".gtitle")).to_have_text(whole)
+    became = "What became of the holders of" if english else "O que foi dos detentores de"
+    expect(figures.last.locator(".gtitle")).to_have_text(f"{became} HELD•LEFT")
+    bars = figures.last.locator(".xtick").all_text_contents()
+    assert bars == ([*kinds] if english else ["entrou", "ficou", "bc1qleft"])  # no data is touched
     page.locator(".wb-result > .wb-more summary").click()
     expect(page.locator(".wb-how")).to_have_count(4)
     shot(page, f"runes-{theme}-{lang}-{width}")

@@ -117,10 +117,10 @@ def test_a_result_is_ready_for_json() -> None:
         "facts": {"small": 2**63 - 1, "large": str(2**63), "deep": str(-(2**63)), "share": 0.5},
         "explanation": {
             "question": "Who?",
-            "formulas": ("a = b",),
-            "assumptions": (),
-            "missing": (),
-            "sources": ("a block",),
+            "formulas": ["a = b"],
+            "assumptions": [],
+            "missing": [],
+            "sources": ["a block"],
         },
         "amounts": ["held"],
     }

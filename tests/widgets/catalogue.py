@@ -168,6 +168,50 @@ def of_figures() -> set[str]:
     return found
 
 
+QUESTIONS = [*sorted((PACKAGE / "runes" / "questions").glob("*.py")), PACKAGE / "runes/holdings.py"]
+SQL = r"\n|\b(JOIN|CASE|FILTER|SELECT|BETWEEN|DISTINCT)\b|coalesce|::|<half>|^\W|^\w*$"
+EXPLAINS = re.compile(r"^_explanation$|^_missing$|^missing_holders$")
+DRAWS = {"titled", "bars", "_bars"}
+
+
+def of_questions() -> set[str]:
+    """What the questions say beside their sentence: how an answer came about, and its figure."""
+    found: set[str] = set()
+    for path in QUESTIONS:
+        tree = ast.parse(path.read_text())
+        for node in filter(_explains, tree.body):
+            found |= set(_lines(node))
+        found |= set(_drawn(tree))
+    return {text for text in found if not re.search(SQL, text)}
+
+
+def _explains(node: ast.AST) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return bool(EXPLAINS.match(node.name))
+    return isinstance(node, ast.Assign) and any(name.isupper() for name in _names(node))
+
+
+def _lines(node: ast.AST) -> Iterator[str]:
+    docstring = ast.get_docstring(node, clean=False) if isinstance(node, ast.FunctionDef) else None
+    texts = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+    for text in texts:
+        if isinstance(text, str) and " " in text.strip() and text != docstring:
+            yield text
+
+
+def _drawn(tree: ast.AST) -> Iterator[str]:
+    """Titles, axis titles and names of traces."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value in ("text", "name"):
+                    yield from _texts(value)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in DRAWS:
+            parts = [part for arg in node.args for part in getattr(arg, "elts", [arg])]
+            for part in parts:
+                yield from _texts(part)
+
+
 def _schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for parameter in schema["properties"].values():
         yield parameter
@@ -182,6 +226,7 @@ def needed() -> set[str]:
         | of_python()
         | of_models()
         | of_figures()
+        | of_questions()
         | of_tables()
         | of_metrics()
         | OF_DATA
@@ -220,6 +265,9 @@ REASONS = (
 )
 """Why an operating system refuses, as far as a person meets it."""
 
+QUESTION_WORDS = (Path(__file__).parent / "question_words.txt").read_text("utf-8").splitlines()
+"""Columns, facts and bars of the questions; tests/runes/questions/test_every.py asks for all."""
+
 OF_DATA = {
     # levels of a log line
     *("info", "warning", "error", "debug"),
@@ -245,6 +293,7 @@ OF_DATA = {
     *("holders", "holder concentration", "top share", "lots per holder", "active blocks"),
     *("first seen share", "last seen share", "activity centre", "activity spread"),
     "edict size (log10)",
+    *QUESTION_WORDS,
     # choices of parameters that are words
     *("full", "summary", "compact", "hierarchical", "auto"),
     # what a node fetches

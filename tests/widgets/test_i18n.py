@@ -29,7 +29,8 @@ def test_the_catalogue_holds_nothing_that_is_never_said(language: str) -> None:
 
 
 def test_english_is_its_own_catalogue_except_where_it_counts() -> None:
-    assert [key for key, text in catalogue("en").items() if key != many(text)] == []
+    """A template of Python counts itself; one of the page is the sentence for many."""
+    assert [key for key, text in catalogue("en").items() if key not in (text, many(text))] == []
 
 
 def test_a_translation_uses_exactly_the_values_of_its_template() -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.model import Result
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, Told
 from workbench.runes import drawing
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ class Explanation:
             ("From", self.sources),
         )
         return tuple((heading, lines) for heading, lines in named if lines)
+
+    def document(self) -> dict[str, Any]:
+        """It as JSON carries it; a line with values in it as template and values, which a page
+        says in its reader's language."""
+        told: dict[str, Any] = {"question": self.question}
+        for name in ("formulas", "assumptions", "missing", "sources"):
+            told[name] = [_line(each) for each in getattr(self, name)]
+        return told
 
     def __repr__(self) -> str:
         lines = [self.question]
@@ -102,7 +110,7 @@ class Answer:
         data = {
             "answer": msgspec.to_builtins(self.sentence),
             "facts": {name: _plain(value) for name, value in self.facts.items()},
-            "explanation": dataclasses.asdict(self.explanation),
+            "explanation": self.explanation.document(),
             "amounts": list(self.amounts),
         }
         figures = [dict(self.figure)] if self.figure else []
@@ -111,7 +119,8 @@ class Answer:
         )
 
     def __repr__(self) -> str:
-        rows = f"{self.table.num_rows:,} rows of {', '.join(self.table.column_names)}"
+        columns = ", ".join(self.table.column_names)
+        rows = f"{drawing.counted(self.table.num_rows)} of {columns}"
         return "\n".join([f"{self.question}: {self.sentence}", rows, *filter(None, [self.trust])])
 
     def _repr_html_(self) -> str:
@@ -135,6 +144,10 @@ class Answer:
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
         if self.figure:
             display(self.figure)  # type: ignore[no-untyped-call]
+
+
+def _line(line: str) -> Any:
+    return msgspec.to_builtins(line.sentence) if isinstance(line, Told) else line
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ def rows(table: pa.Table, reading: Reading, rest: str) -> str:
     ]
     lines = "".join(f"<tr>{line}</tr>" for line in body)
     drawn = f"<thead><tr>{''.join(head)}</tr></thead><tbody>{lines}</tbody>"
-    said = _counted(table.num_rows)
+    said = counted(table.num_rows)
     if table.num_rows > len(shown):
         said = f"The first {len(shown)} of {said}; {rest}"
     scrolled = f'<div style="overflow-x:auto"><table style="margin:0">{drawn}</table></div>'
@@ -67,7 +67,7 @@ def further(name: str, table: pa.Table, reading: Reading) -> str:
     """A further table of an answer, folded away under its name; nothing where it has no rows."""
     if not table.num_rows:
         return ""
-    title = f"{heading(name)} · {_counted(table.num_rows)}"
+    title = f"{heading(name)} · {counted(table.num_rows)}"
     return folded(title, rows(table, reading, f'.more["{name}"] has all'))
 
 
@@ -93,7 +93,8 @@ def heading(column: str) -> str:
     return words.removesuffix(" sat") + " (sat)" if words.endswith(" sat") else words
 
 
-def _counted(rows: int) -> str:
+def counted(rows: int) -> str:
+    """So many rows, in words."""
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.core.rune import format_amount
+from workbench.core.sentence import told
 
 
 def said_amount(amount: int, divisibility: int | None, symbol: str | None = None) -> str:
@@ -23,4 +24,4 @@ def said_share(share: float | None) -> str:
 
 def said_counts(*counts: tuple[str, int]) -> tuple[str, ...]:
     """Of each template with a `{count}` the sentence, where there are any."""
-    return tuple(template.format(count=f"{count:,}") for template, count in counts if count)
+    return tuple(told(template, count=f"{count:,}") for template, count in counts if count)

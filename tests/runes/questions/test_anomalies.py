@@ -70,7 +70,7 @@ def test_a_block_of_many_mints_lies_far_from_the_median() -> None:
     assert (row["value"], row["median"], row["mad"], row["z"]) == (40, 3, 1, 0.6745 * 37)
     assert (answer.facts["values"], answer.facts["beyond"], answer.facts["cycles"]) == (5, 1, None)
     assert str(answer.sentence) == (
-        "1 of 5 values lie beyond a robust z of 3.5; what came back to its sender is not known"
+        "1 of 5 values lies beyond a robust z of 3.5; what came back to its sender is not known"
     )
     assert answer.explain().missing == (
         "inputs or allocations: what came back to its sender is not known",

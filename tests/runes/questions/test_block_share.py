@@ -47,7 +47,7 @@ def test_one_block_with_all_three_shares() -> None:
     assert (row["transactions_share"], row["vsize_share"], row["fees_share"]) == (0.5, 0.25, 0.5)
     assert (row["claimed_sat"], row["difference_sat"]) == (70, 0)
     assert str(answer.sentence) == (
-        "Runes messages are 50.0 % of 4 transactions in 1 blocks, 25.0 % of their vsize and "
+        "Runes messages are 50.0 % of 4 transactions in 1 block, 25.0 % of their vsize and "
         "50.0 % of their fees; the fees are what the coinbase claims"
     )
 
@@ -158,7 +158,7 @@ def test_block_866342_has_its_known_shares_and_fees(shared: Path) -> None:
     assert (facts["transactions"] - 1, facts["fees_sat"]) == (4_863, 5_026_183)
     assert facts["fees_sat"] == facts["claimed_sat"] == 317_526_183 - 312_500_000
     assert str(answer.sentence) == (
-        "Runes messages are 81.2 % of 4,864 transactions in 1 blocks, 52.8 % of their vsize and "
+        "Runes messages are 81.2 % of 4,864 transactions in 1 block, 52.8 % of their vsize and "
         "52.6 % of their fees; the fees are what the coinbase claims"
     )
 

@@ -107,7 +107,7 @@ def test_hand_3_each_flaw_stands_for_itself() -> None:
         {"flaw": "varint", "cenotaphs": 3, "burning": 2, "fee_sat": 12, "without_fee": 1},
         {"flaw": "opcode", "cenotaphs": 1, "burning": 1, "fee_sat": 10, "without_fee": 0},
     ]
-    assert answer.explain().missing == ("the flaw of the cenotaph in 1 burns",)
+    assert answer.explain().missing == ("the flaw of the cenotaph in 1 burn",)
     bars = answer.figure["data"][0]
     assert bars["y"] == ["cenotaph: varint", "cenotaph", "cenotaph: opcode", "op-return"]
     assert bars["x"] == [3, 1, 1, 1]
@@ -134,7 +134,7 @@ def test_hand_4_what_is_not_known_is_counted_and_is_not_0() -> None:
     assert answer.figure["data"][0]["y"] == ["unknown", "op-return"]
     nothing = asked([burn(3, "op-return", None)], rune=ASH)
     assert nothing.facts["burned"] is None
-    assert str(nothing.sentence).startswith("A•SH: – burned in 1 events: 0 by cenotaphs, 1 sent")
+    assert str(nothing.sentence).startswith("A•SH: – burned in 1 event: 0 by cenotaphs, 1 sent")
     assert nothing.table["share"].to_pylist() == [None]
     zero = asked([burn(3, "op-return", 0)], rune=ASH)
     assert (zero.facts["burned"], zero.table["share"].to_pylist()) == (0, [None])
@@ -148,7 +148,7 @@ def test_hand_5_the_entries_tell_more_or_less_than_the_events() -> None:
     )
     less = asked(events, burned={ASH: 4, OAK: 5, "840003:1": 0})
     assert less.explain().missing == (
-        "1 runes have burned less, by the table entries, than the events tell: one is wrong",
+        "1 rune has burned less, by the table entries, than the events tell: one is wrong",
     )
 
 
@@ -225,6 +225,7 @@ def test_nothing_burned_is_an_answer() -> None:
     assert none.table.schema == some.table.schema
     assert none.more["causes"].schema == some.more["causes"].schema
     assert none.figure["layout"] == {
+        "meta": {"words": "y"},
         "title": {"text": "Burns by cause"},
         "xaxis": {"title": {"text": "burns"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "cause"}, "type": "category", "autorange": "reversed"},

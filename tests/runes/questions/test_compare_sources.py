@@ -39,7 +39,7 @@ def test_a_cap_that_was_divided_is_shown_with_both_values() -> None:
     answer = compare_sources(one, two)
     assert rows(answer) == [("etchings", ASH, "cap", str(BIG), "21", "differs")]
     assert str(answer.sentence) == (
-        "one and two differ 1 times: in 1 values of etchings, 0 of entries, 0 of balances, 0 of "
+        "one and two differ 1 time: in 1 value of etchings, 0 of entries, 0 of balances, 0 of "
         "events and 0 of the batch; 15 values are the same"
     )
     assert (answer.facts["compared"], answer.facts["same"]) == (16, 15)
@@ -86,7 +86,7 @@ def test_entries_differ_to_the_unit_and_what_is_not_said_is_no_difference() -> N
     assert rows(answer) == [("entries", ASH, "burned", str(BIG), str(BIG - 1), "differs")]
     assert answer.facts["not_said"] == 1
     assert answer.explain().missing[-1] == (
-        "1 values burned of entries that one of both does not say"
+        "1 value burned of entries that one of both does not say"
     )
 
 

@@ -38,7 +38,7 @@ def test_four_alike() -> None:
     names = ("top_share", "hhi", "effective_holders", "gini", "nakamoto", "held")
     assert measures(answer, *names) == (0.25, 0.25, 4.0, 0.0, 3, 100)
     assert str(answer.sentence) == (
-        "of 4 known holders of IEAAABB, who may not be all, the largest 1 have 25.0 %; "
+        "of 4 known holders of IEAAABB, who may not be all, the largest 1 has 25.0 %; "
         "their Gini is 0.000, and 3 together have more than half"
     )
 
@@ -47,7 +47,7 @@ def test_one_holder_has_it_all() -> None:
     answer = concentration(held(7), rune=ASH)
     names = ("top_share", "hhi", "effective_holders", "gini", "nakamoto", "holders")
     assert measures(answer, *names) == (1.0, 1.0, 1.0, 0.0, 1, 1)
-    assert str(answer.sentence).startswith("of 1 known holders of IEAAABB, who may not be")
+    assert str(answer.sentence).startswith("of 1 known holder of IEAAABB, who may not be")
 
 
 def test_one_two_three_four() -> None:
@@ -68,7 +68,7 @@ def test_without_its_exchange_a_rune_looks_otherwise() -> None:
     assert answer.facts["hhi"] == both[0]["hhi"] and answer.facts["top_share"] == 0.5
     assert answer.facts["without_exchanges"]["top_share"] == 0.6
     assert str(answer.sentence) == (
-        "of 3 known holders of IEAAABB, who may not be all, the largest 1 have 50.0 %, without "
+        "of 3 known holders of IEAAABB, who may not be all, the largest 1 has 50.0 %, without "
         "exchanges 60.0 %; their Gini is 0.200, and 2 together have more than half"
     )
 
@@ -92,8 +92,8 @@ def test_a_holder_is_its_script_else_its_address_and_zero_holds_nothing() -> Non
     answer = concentration(balances, rune=ASH)
     assert measures(answer, "holders", "held", "nakamoto") == (2, 6, 2)
     assert answer.explain().missing == (
-        "the owners of 1 balances: they are left out",
-        "the supply of 1 runes: whether every holder is here is not known",
+        "the owner of 1 balance: it is left out",
+        "the supply of 1 rune: whether every holder is here is not known",
     )
     for label in ("one", "61"):
         without = concentration(balances, rune=ASH, exchanges=[label]).frame.iloc[1]
@@ -106,8 +106,8 @@ def test_what_is_held_is_set_against_the_supply_in_use() -> None:
     answer = concentration(whole)
     assert answer.frame.set_index("rune_id")["coverage"][ASH] == 0.5
     assert answer.explain().missing == (
-        "holders of 1 runes: their balances are not the supply in use",
-        "the supply of 1 runes: whether every holder is here is not known",
+        "holders of 1 rune: its balances are not the supply in use",
+        "the supply of 1 rune: whether every holder is here is not known",
     )
     full = tables(balances=[(ASH, "a", 60)], entries=[(ASH, 0, 40, 100)])
     assert concentration(full).explain().missing == ()
@@ -127,7 +127,7 @@ def test_every_rune_has_a_row_the_most_concentrated_first() -> None:
     )
     [bars] = answer.figure["data"]
     assert (bars["x"], bars["y"]) == (["IEAAABB", "IEAAACF"], [0.75, 0.5])
-    headed = ("Share of the largest 1 holders", "share of what is held", "share")
+    headed = ("Share of the largest 1 holder", "share of what is held", "share")
     assert titles(answer.figure) == headed
     assert answer.figure["layout"]["yaxis"]["range"] == [0, 1]
 
@@ -242,7 +242,7 @@ def test_the_largest_holders_of_dog(shared: Path) -> None:
     assert row["coverage"] == pytest.approx(0.332297, abs=1e-6)
     assert row["top_share"] * row["coverage"] == pytest.approx(0.297382, abs=1e-6)
     assert answer.explain().missing == (
-        "holders of 1 runes: their balances are not the supply in use",
+        "holders of 1 rune: its balances are not the supply in use",
     )
     july = json.loads((path.parent / "dog_daily_metrics_2026-06_07.json").read_text())["daily"][-1]
     assert row["top_share"] * row["coverage"] * 100 == pytest.approx(

@@ -13,6 +13,8 @@ from workbench.runes.answer import Answer
 from workbench.runes.asking import Question
 from workbench.runes.batch import Batch
 from workbench.runes.evidence import evidence_of
+from workbench.runes.models.cypher_figures import words
+from workbench.widgets.bundle import catalogue
 
 ONE = {"rune": "HOLLOW•LEGEND•FOSSIL"}
 ASKED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -110,6 +112,23 @@ def test_is_drawn(asked: tuple[str, Answer]) -> None:
     """By Plotly; title, axes and legend say what there is to see."""
     name, answer = asked
     assert titles(answer.figure) == ASKED[name][1]
+
+
+def test_has_no_word_that_a_page_in_portuguese_lacks(asked: tuple[str, Answer]) -> None:
+    """Headings, facts, titles, the bars that are words, and how it came about."""
+    _, answer = asked
+    told = answer.result("b").data["explanation"]
+    lines = [line for name in ("formulas", "assumptions", "missing") for line in told[name]]
+    said = {line if isinstance(line, str) else line["template"] for line in lines}
+    layout, traces = answer.figure["layout"], answer.figure["data"]
+    meta = layout.get("meta", {})
+    said |= {*titles(answer.figure)} - {layout["title"]["text"] if "title" in meta else ""}
+    said |= {meta["title"]["template"]} if "title" in meta else set()
+    named = {str(one) for trace in traces for one in trace.get(meta.get("words"), ())}
+    said |= {part for one in named for part in one.split(": ") if part.replace(" ", "").isalpha()}
+    columns = {name for one in (answer.table, *answer.more.values()) for name in one.column_names}
+    said |= {words(name) for name in columns | set(answer.facts)}
+    assert said - catalogue("pt-BR").keys() == set()
 
 
 def test_none_is_left_out() -> None:

@@ -52,7 +52,7 @@ def test_two_lots_of_two_holders_each_a_day_old() -> None:
     assert answer.explain().missing == ()
     assert str(answer.sentence) == (
         "840001:1 lies on 2 outputs of 2 holders, 1.0 each; 100.0 % of what has a known age has "
-        "not moved for 1 days"
+        "not moved for 1 day"
     )
 
 
@@ -100,7 +100,7 @@ def test_what_came_before_the_batch_has_no_age() -> None:
     unknown = fragmentation(lying(("aa", 3, None)), rune=ASH)
     assert unknown.facts["long_share"] is None and unknown.facts["coin_days"] is None
     assert str(unknown.sentence) == (
-        "840001:1 lies on 1 outputs of 1 holders, 1.0 each; since when is not known"
+        "840001:1 lies on 1 output of 1 holder, 1.0 each; since when is not known"
     )
 
 
@@ -116,7 +116,7 @@ def test_days_that_were_destroyed_by_spending() -> None:
     answer = fragmentation(lying(("aa", 3, DAY), inputs=inputs), rune=ASH)
     assert answer.facts["coin_days_destroyed"] == 12.0
     assert answer.facts["spent_of_unknown_age"] == 1
-    assert answer.explain().missing == ("the age of 1 spent outputs",)
+    assert answer.explain().missing == ("the age of 1 spent output",)
 
 
 def test_unknown_owners_count_as_one_holder_and_nothing_is_no_lot() -> None:
@@ -132,7 +132,7 @@ def test_the_figure_counts_holders_by_their_lots() -> None:
     lots = [(who, 1, DAY) for who, count in counts.items() for _ in range(count)]
     figure = fragmentation(lying(*lots), rune=ASH).figure
     [bars] = figure["data"]
-    assert bars["x"][:4] == ["1", "2", "3 to 4", "5 to 9"] and bars["x"][-1] == "1000 or more"
+    assert bars["x"][:4] == ["1", "2", "3–4", "5–9"] and bars["x"][-1] == "≥ 1000"
     assert bars["y"] == [2, 1, 1, 2, 0, 0, 0, 0, 0]
     assert figure["layout"]["xaxis"]["type"] == "category"
 

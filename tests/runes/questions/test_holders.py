@@ -123,7 +123,7 @@ def test_a_lone_table_of_balances_says_who_holds_and_what_it_does_not_know() -> 
         "the supply: whether every holder is here is not known",
     )
     [bars] = answer.figure["data"]
-    assert bars["x"] == ["1. not known", "2. one", "3. two"]
+    assert bars["x"] == ["1. ?", "2. one", "3. two"]
     assert bars["y"] == [0.5, 0.375, 0.125]
     with pytest.raises(InputError, match="do not say of which blocks"):
         holders(lone, rune=ASH, height=5)

@@ -30,7 +30,7 @@ def test_hand_1_four_mints_to_two_receivers() -> None:
     mints = [mint(START, 1), mint(START, 2), mint(START + 1, 1), mint(START + 1, 2, "bb")]
     answer = mint_fairness(batch(laid(mints=mints), START, START + 1), top=1)
     assert str(answer.sentence) == (
-        "4 mints were credited, to 2 receivers: the 1 largest take 75.0 %, HHI 0.6250"
+        "4 mints were credited, to 2 receivers: the 1 largest takes 75.0 %, HHI 0.6250"
     )
     assert column(answer, "script") == ["aa", "bb"]
     assert column(answer, "mints") == [3, 1]
@@ -72,7 +72,7 @@ def test_hand_3_the_first_two_blocks_hold_three_of_four() -> None:
     answer = mint_fairness(batch(tables, START, START + 5), rune=ASH, first_blocks=2)
     assert answer.facts["first_share"] == 0.75
     assert answer.facts["first_blocks"] == 2
-    assert str(answer.sentence).startswith("A•SH: 4 mints were credited, to 1 receivers: the 1 ")
+    assert str(answer.sentence).startswith("A•SH: 4 mints were credited, to 1 receiver: the 1 ")
 
 
 def first_share(first: int, last: int, etching: dict[str, Any], **asked: Any) -> Any:
@@ -156,7 +156,7 @@ def paid(runestone: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
 def test_hand_4_without_fees_there_is_no_premium() -> None:
     told = paid({"vsize": 100}, {"weight": 2000, "fees_sat": 1000})
     assert (told["priced"], told["fee_premium"], told["sat_per_vbyte"]) == (0, None, None)
-    assert "fees or sizes of 1 mints, or of the rest of their blocks" in told["missing"]
+    assert "fees or sizes of 1 mint, or of the rest of its block" in told["missing"]
     told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 2000, "fees_sat": None})
     assert (told["priced"], told["fee_premium"]) == (0, None)
     told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 400, "fees_sat": 5})
@@ -182,8 +182,8 @@ def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
         "chains over outputs without runes: chained mints are at least these",
         "the opening of the mint and a block after its first ones: no first share",
         "fees or sizes of 3 mints, or of the rest of their blocks",
-        "the receiver of 1 mints: burned, or not known; they are in no share",
-        "whether 1 mints were credited: they are left out",
+        "the receiver of 1 mint: burned, or not known; it is in no share",
+        "whether 1 mint was credited: it is left out",
     )
     other = [{**mint(START, n, credited=None), "rune_id": OAK} for n in (8, 9)]
     of = batch(laid(mints=mints + other, etchings=[{"rune_id": ASH}]), START, START)
@@ -311,7 +311,7 @@ def test_nothing_minted_is_an_answer() -> None:
         "there are no mints of A•SH in these blocks"
     )
     lost = mint_fairness(batch(laid(mints=[mint(START, 1, None)]), START, START))
-    assert str(lost.sentence) == "there are 1 mints, and of none is a receiver known"
+    assert str(lost.sentence) == "there is 1 mint, and of none is a receiver known"
 
 
 def test_a_table_alone_is_enough_and_another_one_is_not() -> None:
@@ -335,6 +335,7 @@ def test_the_figure_shows_the_largest_and_all_others_together() -> None:
     assert shown == ["a" * 17, f"{'a' * 8}…{'a' * 8}"]
     assert whole["data"][0]["y"] == ["cc", "abababab…abababab", "bc1q"]
     assert whole["layout"] == {
+        "meta": {"words": "y"},
         "title": {"text": "Who receives the mints"},
         "xaxis": {"title": {"text": "share of the mints, percent"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "receiver"}, "type": "category", "autorange": "reversed"},

@@ -181,14 +181,15 @@ def test_hand_5_many_runes_the_open_ones_first() -> None:
     assert answer.table["mints_per_block"].to_pylist() == [None, 0, 0, 0, 0, 0]
     assert answer.table["opens_at"].to_pylist()[3] == LAST + 2
     assert answer.explain().missing == (
-        "terms or mints of 1 runes: whether they can be minted",
-        "whether recent mints of 1 runes were credited: they have no pace",
+        "terms or mints of 1 rune: whether it can be minted",
+        "whether recent mints of 1 rune were credited: it has no pace",
     )
     bars = answer.figure["data"][0]
     assert bars["x"] == ["open", "not-started", "unknown", "no-terms"]
     assert bars["y"] == [3, 1, 1, 1]
     assert (bars["type"], bars["name"]) == ("bar", "runes")
     assert answer.figure["layout"] == {
+        "meta": {"words": "x"},
         "title": {"text": "Which runes can be minted"},
         "xaxis": {"title": {"text": "status"}, "type": "category"},
         "yaxis": {"title": {"text": "runes"}, "rangemode": "tozero"},
@@ -262,7 +263,7 @@ def test_what_the_batch_does_not_say_is_told() -> None:
     few = batch(laid(entries=entries), LAST - 9, LAST)
     answer = mint_status(few)
     assert answer.explain().missing == (
-        "terms or mints of 1 runes: whether they can be minted",
+        "terms or mints of 1 rune: whether it can be minted",
         "134 of the last 144 blocks: the pace is that of the others",
     )
     [row] = answer.table.to_pylist()

@@ -116,9 +116,9 @@ def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
     tables = laid(mints=mints)
     answer = mint_velocity(batch(tables, LAST, LAST), rune=ASH)
     assert column(answer, "mints") == [1, 1, 1]
-    assert answer.explain().missing[-1] == "whether 1 mints were credited: they are left out"
+    assert answer.explain().missing[-1] == "whether 1 mint was credited: it is left out"
     assert str(answer.sentence) == (
-        f"{ASH}: 1 mints were credited in the last 1 blocks, 1.00 a block; in the last one 1"
+        f"{ASH}: 1 mint was credited in the last 1 block, 1.00 a block; in the last one 1"
     )
     answer = mint_velocity(batch(tables, LAST, LAST, "runestone"))
     assert column(answer, "mints") == [4, 4, 4]
@@ -128,7 +128,7 @@ def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
         "how many transactions 1 of the blocks have: no share where they are among them",
     )
     assert str(answer.sentence) == (
-        "4 mints were asked for in the last 1 blocks, 4.00 a block; in the last one 4"
+        "4 mints were asked for in the last 1 block, 4.00 a block; in the last one 4"
     )
 
 

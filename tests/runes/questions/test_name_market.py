@@ -118,7 +118,7 @@ def test_a_name_that_was_still_locked_is_listed() -> None:
     assert none.more["early"].schema == answer.more["early"].schema
     assert early["unlocks_at"] == unlock_height(rune_number("BITCOIN"))
     assert answer.explain().missing[-1] == (
-        "a reason for 1 etchings of names that were still locked (early)"
+        "a reason for 1 etching of a name that was still locked (early)"
     )
 
 

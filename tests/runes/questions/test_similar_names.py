@@ -33,7 +33,7 @@ def test_one_letter_more_is_near_by_cosine_and_one_edit() -> None:
     assert row["cosine"] == 2 / math.sqrt(12)
     assert (row["later"], row["blocks_later"], row["holders"]) == (True, 10_000, None)
     assert str(answer.sentence) == (
-        "1 of 2 names look like CAT: 0 but for spacers, 0 with its words, 0 with doubled letters, "
+        "1 of 2 names looks like CAT: 0 but for spacers, 0 with its words, 0 with doubled letters, "
         "1 near it; 1 came later"
     )
 
@@ -102,7 +102,7 @@ def test_etchings_that_were_not_honoured_do_not_count_and_doubtful_ones_are_said
     assert found(answer) == [(DOG, "850000:2", "near", 1)]
     assert answer.explain().missing == (
         "the balances: how many hold each rune is not known",
-        "whether 1 etchings were honoured: their names count here",
+        "whether 1 etching was honoured: its name counts here",
     )
 
 

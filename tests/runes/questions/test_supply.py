@@ -56,6 +56,7 @@ def test_hand_1_premine_mints_and_burns() -> None:
     assert bars["x"] == ["circulates", "burned", "not yet minted"]
     assert bars["y"] == pytest.approx([55, 5, 40])
     assert answer.figure["layout"] == {
+        "meta": {"words": "x"},
         "title": {"text": "What there can be of the rune"},
         "xaxis": {"title": {"text": "part"}, "type": "category"},
         "yaxis": {"title": {"text": "share of the maximum, percent"}, "rangemode": "tozero"},
@@ -103,9 +104,9 @@ def test_hand_5_what_is_not_known_stays_unknown() -> None:
     assert column(answer, "name") == [ASH, OAK]
     assert answer.explain().missing == (
         "premine or terms of 2 runes: how much there can be",
-        "premine, terms or mints of 1 runes: how much there is",
-        "of 1 runes the current supply is what the source states: it could not be computed",
-        "what was burned of 1 runes: how much circulates",
+        "premine, terms or mints of 1 rune: how much there is",
+        "of 1 rune the current supply is what the source states: it could not be computed",
+        "what was burned of 1 rune: how much circulates",
     )
     stated = asked([], entries, ASH)
     assert str(stated.sentence) == (
@@ -125,14 +126,14 @@ def test_unknown_mints_leave_the_maximum_known_and_no_terms_need_no_mints() -> N
     assert column(answer, "rune_id") == [OAK, ASH]  # the larger premine first
     assert column(answer, "current") == [4, None]
     assert column(answer, "maximum") == [4, 7]
-    assert answer.explain().missing == ("premine, terms or mints of 1 runes: how much there is",)
+    assert answer.explain().missing == ("premine, terms or mints of 1 rune: how much there is",)
 
 
 def test_a_source_that_states_another_supply_is_told() -> None:
     answer = asked([etching(premine=5)], [entry(0, 1, 6)])
     assert column(answer, "current") == [5]
     assert answer.explain().missing == (
-        "for 1 runes the source states another supply than premine + mints * amount",
+        "for 1 rune the source states another supply than premine + mints * amount",
     )
 
 

@@ -68,13 +68,13 @@ def test_what_comes_back_as_change_is_not_net() -> None:
     row = only(answer)
     assert (row["transactions"], row["active_scripts"], row["turnover"]) == (1, 2, 0.2)
     assert str(answer.sentence) == (
-        "1 transactions put 10 atomic units of 840001:1 on outputs; 4 atomic units of it reached "
+        "1 transaction put 10 atomic units of 840001:1 on outputs; 4 atomic units of it reached "
         "another script, 0 atomic units were issued, and the turnover is 20.0 %"
     )
     assert answer.explain().missing == ()
     etched = {**PAID, "etchings": table("etchings", {"divisibility": 1, "symbol": "¤"})}
     said = str(volume(etched, rune=ASH).sentence)
-    assert said.startswith("1 transactions put 1 ¤ of ASH on outputs; 0.4 ¤ of it reached")
+    assert said.startswith("1 transaction put 1 ¤ of ASH on outputs; 0.4 ¤ of it reached")
 
 
 def test_moving_to_oneself_is_gross_only() -> None:
@@ -213,8 +213,8 @@ def test_what_is_not_known_is_counted() -> None:
     answer = volume({**unknown, "entries": supply(4)}, rune=ASH)
     assert volumes(answer) == (4, 4, 0, 4, 0)
     assert answer.explain().missing == (
-        "the amounts of 1 rows: they are not in any volume",
-        "the owners of 1 rows: in one transaction they count as one",
+        "the amounts of 1 row: it is not in any volume",
+        "the owner of 1 row: in one transaction they count as one",
     )
 
 

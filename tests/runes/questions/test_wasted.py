@@ -50,7 +50,7 @@ def test_a_closed_mint_costs_its_fee() -> None:
     answer = wasted(asked(CREDITED, CLOSED))
     assert facts(CREDITED, CLOSED) == (2, 1, 1, 0, 0, 10)
     assert str(answer.sentence) == (
-        "1 of 2 messages were in vain: 1 mints not credited, 0 etchings ignored, 0 cenotaphs; "
+        "1 of 2 messages was in vain: 1 mint not credited, 0 etchings ignored, 0 cenotaphs; "
         "they cost 10 sat, 25.0 % of all their fees"
     )
     rows = [tuple(row.values()) for row in answer.table.to_pylist()]
@@ -125,7 +125,7 @@ def test_a_fee_or_a_mint_that_is_not_known_is_counted_never_zero() -> None:
     assert answer.facts["fee_sat"] is None and answer.facts["share_of_fees"] is None
     assert str(answer.sentence).endswith("0 cenotaphs; what they cost is not known")
     assert answer.explain().missing == (
-        "whether 1 mints were credited",
+        "whether 1 mint was credited",
         "the fees of 1 of these transactions",
     )
     partly = wasted(asked({**CLOSED, "fee_sat": None}, CLOSED, CREDITED))

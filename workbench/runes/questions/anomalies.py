@@ -8,7 +8,7 @@ import pyarrow as pa
 from msgspec import Meta
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes import returns
 from workbench.runes.answer import Answer, Explanation
@@ -142,14 +142,14 @@ def _sentence(facts: dict[str, Any], threshold: float, within: int) -> Sentence:
     }
     if facts["cycles"] is None:
         return Sentence(
-            "{beyond} of {values} values lie beyond a robust z of {threshold}; what came back to "
-            "its sender is not known",
+            "{beyond} of {values} {values:value|values} {beyond:lies|lie} beyond a robust z of "
+            "{threshold}; what came back to its sender is not known",
             values,
         )
     return Sentence(
-        "{beyond} of {values} values lie beyond a robust z of {threshold}; {cycles} times runes "
-        "went from A to B and back within {within} blocks, and {share} of what moved went back "
-        "to its sender",
+        "{beyond} of {values} {values:value|values} {beyond:lies|lie} beyond a robust z of "
+        "{threshold}; {cycles} {cycles:time|times} runes went from A to B and back within {within} "
+        "{within:block|blocks}, and {share} of what moved went back to its sender",
         {
             **values,
             "cycles": f"{facts['cycles']:,}",
@@ -193,15 +193,24 @@ def _figure(beyond: pa.Table, threshold: float) -> Figure:
 def _explanation(
     batch: Evidence, series: list[dict[str, Any]], facts: dict[str, Any], within: int
 ) -> Explanation:
-    missing = []
+    missing: list[str] = []
     flat = [row["measure"] for row in series if row["spread"] == 0]
     if flat:
-        missing.append(f"a z of {', '.join(flat)}: all values are the same")
+        missing.append(told("a z of {measures}: all values are the same", measures=", ".join(flat)))
     if facts["cycles"] is None:
         missing.append("inputs or allocations: what came back to its sender is not known")
     missing += said_counts(
-        ("the sender of {count} transfers: several, or none known", facts["unfollowed"]),
-        ("whose {count} transfers were: they count for no share", facts["unknown"]),
+        (
+            "the sender of {count} {count:transfer|transfers}: several, or none known",
+            facts["unfollowed"],
+        ),
+        (
+            (
+                "whose {count} {count:transfer was: it counts|transfers were: they count} for no "
+                "share"
+            ),
+            facts["unknown"],
+        ),
     )
     return Explanation(
         question="What is out of the ordinary?",
@@ -209,8 +218,12 @@ def _explanation(
             "z = 0.6745 * (x - median) / MAD, with MAD = median of |x - median|; where that is 0, "
             "z = (x - median) / (1.253314 * mean of |x - median|)",
             "x = events of one kind in a block, or of a rune; of one rune also the sum moved",
-            "cycle: A, the only sender, to B, and B, the only sender, to A of the same rune, at "
-            f"most {within:,} blocks later; the last sending before, the first way back after",
+            told(
+                "cycle: A, the only sender, to B, and B, the only sender, to A of the same rune, "
+                "at most {within} {within:block|blocks} later; the last sending before, the first "
+                "way back after",
+                within=f"{within:,}",
+            ),
             "share that went back = sum of min(in, out) by transaction and script / sum of out, "
             "over transactions that spend the rune; of several runes the mean of their shares",
         ),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import in_words
 from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 500
@@ -106,19 +107,23 @@ def _sentence(facts: dict[str, Any]) -> Sentence:
     }
     if not facts["fees_checked"]:
         template = (
-            "Runes messages are {share} of {transactions} transactions in {blocks} blocks and "
+            "Runes messages are {share} of {transactions} "
+            "{transactions:transaction|transactions} in {blocks} {blocks:block|blocks} and "
             "{vsize} of their vsize; their fees are not known"
         )
     elif facts["fees_differ"]:
         template = (
-            "Runes messages are {share} of {transactions} transactions in {blocks} blocks, {vsize} "
-            "of their vsize and {fees} of their fees; in {differ} of {checked} blocks the fees are "
-            "not what the coinbase claims"
+            "Runes messages are {share} of {transactions} "
+            "{transactions:transaction|transactions} in {blocks} {blocks:block|blocks}, "
+            "{vsize} of their vsize and {fees} of their fees; in {differ} of {checked} "
+            "{checked:block|blocks} the fees are not what the coinbase claims"
         )
     else:
         template = (
-            "Runes messages are {share} of {transactions} transactions in {blocks} blocks, {vsize} "
-            "of their vsize and {fees} of their fees; the fees are what the coinbase claims"
+            "Runes messages are {share} of {transactions} "
+            "{transactions:transaction|transactions} in {blocks} {blocks:block|blocks}, "
+            "{vsize} of their vsize and {fees} of their fees; the fees are what the coinbase "
+            "claims"
         )
     return Sentence(template, values)
 
@@ -155,6 +160,7 @@ def _of_one(row: dict[str, Any]) -> Figure:
     shares = [_pct(_share(_sums([row], part, whole))) for _, part, whole in _PARTS]
     bar = {"type": "bar", "name": "share", "x": [of for of, *_ in _PARTS], "y": shares}
     layout = {
+        **in_words("x"),
         "title": {"text": "Share of Runes messages"},
         "yaxis": {"title": {"text": "share, %"}, "range": [0, 100]},
     }
@@ -171,12 +177,20 @@ def _explanation(batch: Evidence, facts: dict[str, Any], outside: int) -> Explan
         "the vsize of all transactions, in {lacking} of {blocks} blocks": "vsize",
         "the fees, in {lacking} of {blocks} blocks: what the transactions spend": "fees",
     }
-    missing = [
-        says.format(lacking=f"{blocks - facts[f'{of}_known']:,}", blocks=f"{blocks:,}")
+    missing: list[str] = [
+        told(says, lacking=f"{blocks - facts[f'{of}_known']:,}", blocks=f"{blocks:,}")
         for says, of in lacking.items()
         if facts[f"{of}_known"] < blocks
     ]
-    missing += said_counts(("the blocks of {count} Runes messages: these do not count", outside))
+    missing += said_counts(
+        (
+            (
+                "the {count:block|blocks} of {count} Runes {count:message: it does|messages: "
+                "these do} not count"
+            ),
+            outside,
+        )
+    )
     if "runestones" not in batch.tables:
         missing.append("any Runes message: there was none, or the producer left them out")
     return Explanation(

@@ -14,6 +14,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.questions.bars import in_words
 from workbench.runes.questions.standing import place_of
 from workbench.runes.saying import said_amount, said_counts
 
@@ -88,21 +89,28 @@ _ASSUMPTIONS = (
     "an event is what one transaction burned of one rune by one cause",
     "amounts of different runes are not added up",
 )
-_AMOUNT = "the amount of {count} burns: the sums are without them"
-_CAUSE = "the cause of {count} burns"
-_FLAW = "the flaw of the cenotaph in {count} burns"
-_EARLIER = (
-    "{count} runes have burned more, by the table entries, than the events of these blocks tell"
+_AMOUNT = (
+    "the amount of {count} {count:burn: the sums are without it|burns: the sums are without them}"
 )
-_EXCESS = "{count} runes have burned less, by the table entries, than the events tell: one is wrong"
+_CAUSE = "the cause of {count} {count:burn|burns}"
+_FLAW = "the flaw of the cenotaph in {count} {count:burn|burns}"
+_EARLIER = (
+    "{count} {count:rune has|runes have} burned more, by the table entries, than the events "
+    "of these blocks tell"
+)
+_EXCESS = (
+    "{count} {count:rune has|runes have} burned less, by the table entries, than the events "
+    "tell: one is wrong"
+)
 
 _SAID = (
-    "{runes} runes were burned in {events} events: {cenotaphs} by cenotaphs, {op_returns} sent "
-    "to OP_RETURN, {no_outputs} without an output to go to"
+    "{runes} {runes:rune was|runes were} burned in {events} {events:event|events}: "
+    "{cenotaphs} by cenotaphs, {op_returns} sent to OP_RETURN, {no_outputs} without an "
+    "output to go to"
 )
 _SAID_ONE = (
-    "{rune}: {amount} burned in {events} events: {cenotaphs} by cenotaphs, {op_returns} sent to "
-    "OP_RETURN, {no_outputs} without an output to go to"
+    "{rune}: {amount} burned in {events} {events:event|events}: {cenotaphs} by cenotaphs, "
+    "{op_returns} sent to OP_RETURN, {no_outputs} without an output to go to"
 )
 
 
@@ -240,6 +248,7 @@ def _figure(causes: list[dict[str, Any]]) -> Figure:
             }
         ],
         layout={
+            **in_words("y"),
             "title": {"text": "Burns by cause"},
             "xaxis": {"title": {"text": "burns"}, "rangemode": "tozero"},
             "yaxis": {

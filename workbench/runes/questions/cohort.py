@@ -15,6 +15,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER, held_at, refuse_debts, settled
+from workbench.runes.questions.bars import titled
 from workbench.store.exact import as_text
 
 KINDS = ("entered", "left", "grew", "shrank", "stayed")
@@ -82,7 +83,7 @@ def _figure(rune: Rune, kinds: dict[str, int]) -> Figure:
     return Figure(
         data=[{"type": "bar", "name": "holders", "x": [*kinds], "y": [*kinds.values()]}],
         layout={
-            "title": {"text": f"What became of the holders of {rune.name}"},
+            **titled("What became of the holders of {rune}", words="x", rune=rune.name),
             "yaxis": {"title": {"text": "holders"}},
         },
     )

@@ -12,12 +12,13 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.model import Context, DataURL, Result, model
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.batch import load_batch
 from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
 from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
+from workbench.runes.questions.bars import in_words
 from workbench.runes.records import RECORDS
 from workbench.store.exact import as_text
 
@@ -116,8 +117,8 @@ def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
     """What can be compared, and what cannot."""
     levels = {side.completeness for side in sides}
     usable = COMPARED if levels == {STATE} else COMPARED[:1]
-    missing = [
-        f"the state: of {table} one of both says only what was asked for"
+    missing: list[str] = [
+        told("the state: of {table} one of both says only what was asked for", table=table)
         for table in COMPARED[1:]
         if table not in usable
     ]
@@ -125,7 +126,7 @@ def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
     for table in usable:
         for side, which in zip(sides, "ab", strict=True):
             if table not in tables and table not in side.tables:
-                missing.append(f"{table} in {which}")
+                missing.append(told("{table} in {which}", table=table, which=which))
     if not tables:
         raise InputError(
             "{a} and {b} have no table in common that can be compared; a has {in_a}, b has {in_b}",
@@ -213,11 +214,13 @@ def _sentence(sides: tuple[Evidence, Evidence], facts: dict[str, Any]) -> Senten
         "b": sides[1].name,
     }
     if not facts["differences"]:
-        return Sentence("{a} and {b} agree in all {compared} values that both say", values)
+        return Sentence(
+            "{a} and {b} agree in all {compared} {compared:value|values} that both say", values
+        )
     return Sentence(
-        "{a} and {b} differ {differences} times: in {etchings} values of etchings, {entries} of "
-        "entries, {balances} of balances, {events} of events and {batch} of the batch; {same} "
-        "values are the same",
+        "{a} and {b} differ {differences} {differences:time|times}: in {etchings} "
+        "{etchings:value|values} of etchings, {entries} of entries, {balances} of balances, "
+        "{events} of events and {batch} of the batch; {same} {same:value is|values are} the same",
         values,
     )
 
@@ -237,6 +240,7 @@ def _figure(rows: pa.Table) -> Figure:
             for what, shape in zip(WHAT, ("", "/", "x"), strict=True)
         ],
         layout={
+            **in_words("x"),
             "title": {"text": "Where two sources differ"},
             "barmode": "stack",
             "xaxis": {"title": {"text": "table"}},
@@ -249,7 +253,12 @@ def _explanation(
     sides: tuple[Evidence, Evidence], missing: list[str], counts: Mapping[tuple[str, str, str], int]
 ) -> Explanation:
     unsaid = [
-        f"{count:,} values {field} of {table} that one of both does not say"
+        told(
+            "{count} {count:value|values} {field} of {table} that one of both does not say",
+            count=f"{count:,}",
+            field=field,
+            table=table,
+        )
         for (table, field, kind), count in sorted(counts.items())
         if kind == UNSAID
     ]
@@ -262,7 +271,10 @@ def _explanation(
             "two values differ where their exact texts do",
         ),
         assumptions=(
-            f"events count in the blocks that both cover, {span['first']:,} to {span['last']:,}",
+            told(
+                "events count in the blocks that both cover, {first} to {last}",
+                **{name: f"{height:,}" for name, height in span.items()},
+            ),
             "a balance of 0 is the same as none; an etching without a commitment is none",
         ),
         missing=(*missing, *unsaid),

@@ -8,11 +8,12 @@ import pyarrow as pa
 from msgspec import Meta
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.runes.amounts import summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_counts, said_share
 
 SHOWN_BARS = 20
@@ -166,7 +167,8 @@ def _sentence(whole: list[Row], rows: list[Row], top: int, name: str | None) -> 
         return Sentence("nobody holds {rune} here", {"rune": name or "a rune"})
     if name is None:
         return Sentence(
-            "{runes} runes are held here; of {single} of them a single holder has more than half",
+            "{runes} {runes:rune is|runes are} held here; of {single} of them a single holder "
+            "has more than half",
             {"runes": len(whole), "single": sum(row["nakamoto"] == 1 for row in whole)},
         )
     row = whole[0]
@@ -183,21 +185,24 @@ def _sentence(whole: list[Row], rows: list[Row], top: int, name: str | None) -> 
 
 
 TEMPLATES = {
-    (True, False): "the largest {top} of {holders} holders of {rune} have {share}; its Gini is "
-    "{gini}, and {nakamoto} together have more than half",
+    (True, False): "the largest {top} of {holders} {holders:holder|holders} of {rune} "
+    "{top:has|have} {share}; its Gini is {gini}, and {nakamoto} {nakamoto:alone has|together "
+    "have} more than half",
     (
         True,
         True,
-    ): "the largest {top} of {holders} holders of {rune} have {share}, without exchanges "
-    "{without}; its Gini is {gini}, and {nakamoto} together have more than half",
-    (False, False): "of {holders} known holders of {rune}, who may not be all, the largest {top} "
-    "have {share}; their Gini is {gini}, and {nakamoto} together have more than half",
+    ): "the largest {top} of {holders} {holders:holder|holders} of {rune} {top:has|have} "
+    "{share}, without exchanges {without}; its Gini is {gini}, and {nakamoto} "
+    "{nakamoto:alone has|together have} more than half",
+    (False, False): "of {holders} known {holders:holder|holders} of {rune}, who may not be all, "
+    "the largest {top} {top:has|have} {share}; their Gini is {gini}, and {nakamoto} "
+    "{nakamoto:alone has|together have} more than half",
     (
         False,
         True,
-    ): "of {holders} known holders of {rune}, who may not be all, the largest {top} have "
-    "{share}, without exchanges {without}; their Gini is {gini}, and {nakamoto} together have more "
-    "than half",
+    ): "of {holders} known {holders:holder|holders} of {rune}, who may not be all, the largest "
+    "{top} {top:has|have} {share}, without exchanges {without}; their Gini is {gini}, and "
+    "{nakamoto} {nakamoto:alone has|together have} more than half",
 }
 """By whether they have all that is in use, and whether exchanges were named."""
 
@@ -240,7 +245,7 @@ def _figure(whole: list[Row], top: int) -> Figure:
             }
         ],
         layout={
-            "title": {"text": f"Share of the largest {top} holders"},
+            **titled("Share of the largest {top} {top:holder|holders}", top=top),
             "yaxis": {
                 "title": {"text": "share of what is held"},
                 "range": [0, 1],
@@ -273,7 +278,7 @@ def _explanation(batch: Evidence, whole: list[Row], rune: str | None, top: int) 
         question="How concentrated is it?",
         formulas=(
             "x_1 <= ... <= x_n are the balances of n holders, X their sum",
-            f"top_share = sum of the largest {top} / X",
+            told("top_share = sum of the largest {top} / X", top=top),
             "hhi = sum((x_i / X)^2); effective_holders = 1 / hhi",
             "gini = 2 * sum(i * x_i) / (n * X) - (n + 1) / n",
             "nakamoto = the fewest holders with more than X / 2 together",
@@ -292,15 +297,16 @@ def _missing(batch: Evidence, whole: list[Row], rune: str | None) -> tuple[str, 
     covered = [row["coverage"] for row in whole]
     return said_counts(
         (
-            "the owners of {count} balances: they are left out",
+            "the {count:owner|owners} of {count} {count:balance: it is|balances: they are} left "
+            "out",
             batch.one(_NAMELESS, rune=rune)["rows"],
         ),
         (
-            "holders of {count} runes: their balances are not the supply in use",
+            "holders of {count} {count:rune: its|runes: their} balances are not the supply in use",
             sum(share not in (None, 1) for share in covered),
         ),
         (
-            "the supply of {count} runes: whether every holder is here is not known",
+            "the supply of {count} {count:rune|runes}: whether every holder is here is not known",
             covered.count(None),
         ),
     )

@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.amounts import format_amounts, sum_amounts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import OWNER
+from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_counts, said_share
 
 BLOCKS_A_DAY = 144
@@ -180,13 +181,14 @@ def _sentence(rune: Rune, facts: Row, long_days: int) -> Sentence:
     }
     if facts["long_share"] is None:
         template = (
-            "{rune} lies on {lots} outputs of {holders} holders, {mean} each; since when is not "
-            "known"
+            "{rune} lies on {lots} {lots:output|outputs} of {holders} "
+            "{holders:holder|holders}, {mean} each; since when is not known"
         )
     else:
         template = (
-            "{rune} lies on {lots} outputs of {holders} holders, {mean} each; {share} of what has "
-            "a known age has not moved for {days} days"
+            "{rune} lies on {lots} {lots:output|outputs} of {holders} "
+            "{holders:holder|holders}, {mean} each; {share} of what has a known age has not "
+            "moved for {days} {days:day|days}"
         )
     return Sentence(template, said)
 
@@ -196,14 +198,14 @@ def _figure(rune: Rune, table: pa.Table) -> Figure:
     ends = [*_BINS[1:], math.inf]
     counts = np.histogram(table["lots"].to_numpy(), [*_BINS, 2**63])[0].tolist()
     names = [
-        f"{first} or more" if end == math.inf else str(first) if end == first + 1
-        else f"{first} to {end - 1}"
+        f"≥ {first}" if end == math.inf else str(first) if end == first + 1
+        else f"{first}–{end - 1}"
         for first, end in zip(_BINS, ends, strict=True)
     ]  # fmt: skip
     return Figure(
         data=[{"type": "bar", "name": "holders", "x": names, "y": counts}],
         layout={
-            "title": {"text": f"Outputs for each holder of {rune.name}"},
+            **titled("Outputs for each holder of {rune}", rune=rune.name),
             "xaxis": {"title": {"text": "outputs"}, "type": "category"},
             "yaxis": {"title": {"text": "holders"}},
         },
@@ -211,23 +213,36 @@ def _figure(rune: Rune, table: pa.Table) -> Figure:
 
 
 def _explanation(batch: Evidence, facts: Row, long_days: int) -> Explanation:
-    missing = []
+    missing: list[str] = []
     if facts["aged_share"] is not None and facts["aged_share"] < 1:
         unknown = said_share(1 - facts["aged_share"])
         missing.append(
-            f"when {unknown} of what is held came to its output: before this batch, or it does "
-            "not say; it has no coin-days and is in no long-term share"
+            told(
+                "when {unknown} of what is held came to its output: before this batch, or it does "
+                "not say; it has no coin-days and is in no long-term share",
+                unknown=unknown,
+            )
         )
     missing += said_counts(
-        ("the owners of {count} outputs: they count as one holder", facts["nameless_lots"]),
-        ("the age of {count} spent outputs", facts["spent_of_unknown_age"]),
+        (
+            (
+                "the {count:owner|owners} of {count} {count:output: it counts|outputs: they count} "
+                "as one holder"
+            ),
+            facts["nameless_lots"],
+        ),
+        ("the age of {count} spent {count:output|outputs}", facts["spent_of_unknown_age"]),
     )
     return Explanation(
         question="In how many pieces does it lie?",
         formulas=(
             "age in days = (last block - block of the output) / 144",
             "coin_days = sum(amount * age), in whole units",
-            f"long_share = amounts of an age from {long_days} days on / amounts of known age",
+            told(
+                "long_share = amounts of an age from {days} {days:day|days} on / amounts of known "
+                "age",
+                days=long_days,
+            ),
             "entropy_bits = -sum(p * log2(p)) over the holders' shares p; evenness = "
             "entropy_bits / log2(holders)",
             "coin_days_destroyed = sum(amount * age when spent) over the inputs of the batch",

@@ -13,6 +13,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import in_words
 from workbench.runes.saying import said_counts, said_share
 
 TITLE = "How fair is the mint?"
@@ -102,14 +103,14 @@ WHERE known = mints AND fees_sat IS NOT NULL
 """
 
 _SAID = {
-    (False, False): "{mints} mints were asked for, to {receivers} receivers: the {top} largest "
-    "take {share}, HHI {hhi}",
-    (False, True): "{rune}: {mints} mints were asked for, to {receivers} receivers: the {top} "
-    "largest take {share}, HHI {hhi}",
-    (True, False): "{mints} mints were credited, to {receivers} receivers: the {top} largest "
-    "take {share}, HHI {hhi}",
-    (True, True): "{rune}: {mints} mints were credited, to {receivers} receivers: the {top} "
-    "largest take {share}, HHI {hhi}",
+    (False, False): "{mints} {mints:mint was|mints were} asked for, to {receivers} "
+    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    (False, True): "{rune}: {mints} {mints:mint was|mints were} asked for, to {receivers} "
+    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    (True, False): "{mints} {mints:mint was|mints were} credited, to {receivers} "
+    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    (True, True): "{rune}: {mints} {mints:mint was|mints were} credited, to {receivers} "
+    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
 }
 """By whether the batch knows what was honoured, and whether one rune was asked about."""
 
@@ -130,9 +131,17 @@ _ASKED_ONLY = "whether a mint was credited: they are counted as asked for"
 _NO_INPUTS = "the spent outputs that carry runes: chained mints are not told"
 _CHAIN_SEEN = "chains over outputs without runes: chained mints are at least these"
 _NO_EARLY = "the opening of the mint and a block after its first ones: no first share"
-_NO_FEES = "fees or sizes of {count} mints, or of the rest of their blocks"
-_NO_RECEIVER = "the receiver of {count} mints: burned, or not known; they are in no share"
-_UNDECIDED = "whether {count} mints were credited: they are left out"
+_NO_FEES = (
+    "fees or sizes of {count} {count:mint, or of the rest of its block|mints, or of the rest of "
+    "their blocks}"
+)
+_NO_RECEIVER = (
+    "the receiver of {count} {count:mint: burned, or not known; it is|mints: burned, or not "
+    "known; they are} in no share"
+)
+_UNDECIDED = (
+    "whether {count} {count:mint was credited: it is|mints were credited: they are} left out"
+)
 
 
 @question(TITLE)
@@ -233,7 +242,8 @@ def _sentence(state: bool, name: str | None, facts: dict[str, Any], top: int) ->
         return Sentence("there are no mints of {rune} in these blocks", {"rune": name})
     if facts["hhi"] is None:
         return Sentence(
-            "there are {mints} mints, and of none is a receiver known", {"mints": facts["mints"]}
+            "there {mints:is|are} {mints} {mints:mint|mints}, and of none is a receiver known",
+            {"mints": facts["mints"]},
         )
     values = {
         "mints": facts["mints"],
@@ -263,6 +273,7 @@ def _figure(largest: list[dict[str, Any]], top_share: float | None) -> Figure:
             }
         ],
         layout={
+            **in_words("y"),
             "title": {"text": "Who receives the mints"},
             "xaxis": {"title": {"text": "share of the mints, percent"}, "rangemode": "tozero"},
             "yaxis": {

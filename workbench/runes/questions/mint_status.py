@@ -52,10 +52,13 @@ _ASSUMPTIONS = (
     "terms without a cap allow no mint",
     "the pace of the last day goes on",
 )
-_UNKNOWN = "terms or mints of {count} runes: whether they can be minted"
+_UNKNOWN = "terms or mints of {count} {count:rune: whether it|runes: whether they} can be minted"
 _SHORT = "{count} of the last 144 blocks: the pace is that of the others"
 _NO_PACE = "the table mints: no pace, and no time until the cap"
-_UNDECIDED = "whether recent mints of {count} runes were credited: they have no pace"
+_UNDECIDED = (
+    "whether recent mints of {count} {count:rune were credited: it has|runes were credited: they "
+    "have} no pace"
+)
 
 _CLOSED = {
     None: "the batch does not say whether {rune} can be minted",
@@ -71,7 +74,7 @@ _OPEN = {
     None: "{rune} can be minted at height {height}: {mints} of {cap} are made ({share}), and no "
     "pace says when the rest will be",
     "fills": "{rune} can be minted at height {height}: {mints} of {cap} are made ({share}); at "
-    "{pace} a block the rest takes {blocks} blocks",
+    "{pace} a block the rest takes {blocks} {blocks:block|blocks}",
     "closes": "{rune} can be minted at height {height}: {mints} of {cap} are made ({share}); at "
     "{pace} a block it closes at height {end} before all are",
 }
@@ -258,7 +261,7 @@ def _all(found: list[_Status], height: int) -> Sentence:
     if not found:
         return Sentence("there are no runes in this batch")
     return Sentence(
-        "{open} of {runes} runes can be minted at height {height}",
+        "{open} of {runes} {runes:rune|runes} can be minted at height {height}",
         {
             "open": sum(one.status == OPEN for one in found),
             "runes": len(found),

@@ -55,17 +55,19 @@ _ASSUMPTIONS = ("the half-life takes the decline for exponential",)
 _ASKED_ONLY = "whether a mint was credited: they are counted as asked for"
 _SHORT = "{count} of the last 144 blocks: longer windows are those that the batch has"
 _NO_BLOCKS = "how many transactions {count} of the blocks have: no share where they are among them"
-_UNDECIDED = "whether {count} mints were credited: they are left out"
+_UNDECIDED = (
+    "whether {count} {count:mint was credited: it is|mints were credited: they are} left out"
+)
 
 _SAID = {
-    (False, False): "{mints} mints were asked for in the last {blocks} blocks, {pace} a block; in "
-    "the last one {last}",
-    (False, True): "{rune}: {mints} mints were asked for in the last {blocks} blocks, {pace} a "
-    "block; in the last one {last}",
-    (True, False): "{mints} mints were credited in the last {blocks} blocks, {pace} a block; in "
-    "the last one {last}",
-    (True, True): "{rune}: {mints} mints were credited in the last {blocks} blocks, {pace} a "
-    "block; in the last one {last}",
+    (False, False): "{mints} {mints:mint was|mints were} asked for in the last {blocks} "
+    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
+    (False, True): "{rune}: {mints} {mints:mint was|mints were} asked for in the last {blocks} "
+    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
+    (True, False): "{mints} {mints:mint was|mints were} credited in the last {blocks} "
+    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
+    (True, True): "{rune}: {mints} {mints:mint was|mints were} credited in the last {blocks} "
+    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
 }
 """By whether the batch knows what was honoured, and whether one rune was asked about."""
 
@@ -144,8 +146,10 @@ def _sentence(state: bool, name: str | None, windows: list[dict[str, Any]]) -> S
     if not longest["mints"]:
         none = {**named, "blocks": longest["blocks"]}
         if name is None:
-            return Sentence("there are no mints in the last {blocks} blocks", none)
-        return Sentence("there are no mints of {rune} in the last {blocks} blocks", none)
+            return Sentence("there are no mints in the last {blocks} {blocks:block|blocks}", none)
+        return Sentence(
+            "there are no mints of {rune} in the last {blocks} {blocks:block|blocks}", none
+        )
     pace = f"{longest['mints_per_block']:.2f}"
     values |= {"pace": pace, "last": last["mints"]}
     return Sentence(_SAID[state, name is not None], {**named, **values})

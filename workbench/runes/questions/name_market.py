@@ -18,7 +18,7 @@ from workbench.core.rune import (
     rune_number,
     unlock_height,
 )
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
@@ -203,13 +203,13 @@ def _sentence(facts: dict[str, Any]) -> Sentence:
     }
     if facts["taken"] is None:
         return Sentence(
-            "at block {height} names from {minimum} on are open, and {unlocking} more are at "
-            "block {until}; which are taken is not known",
+            "at block {height} names from {minimum} on are open, and {unlocking} more "
+            "{unlocking:is|are} at block {until}; which are taken is not known",
             values,
         )
     return Sentence(
-        "at block {height} names from {minimum} on are open, and {unlocking} more are at block "
-        "{until}; {taken} are taken",
+        "at block {height} names from {minimum} on are open, and {unlocking} more "
+        "{unlocking:is|are} at block {until}; {taken} {taken:is|are} taken",
         {**values, "taken": f"{facts['taken']:,}"},
     )
 
@@ -271,18 +271,32 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
 def _explanation(
     batch: Evidence, now: int, taken: dict[int, int] | None, early: pa.Table
 ) -> Explanation:
-    missing = []
+    missing: list[str] = []
     start, last = batch.first_height, batch.last_height
     if taken is None:
         missing.append("which etchings were honoured: the names taken are not known")
     else:
         if start is not None and start > first_rune_height(cast(Network, batch.network)):
-            missing.append(f"etchings before block {start:,}: their names are not among the taken")
+            missing.append(
+                told(
+                    "etchings before block {height}: their names are not among the taken",
+                    height=f"{start:,}",
+                )
+            )
         if last is not None and last < now:
-            missing.append(f"etchings after block {last:,}: their names are not among the taken")
+            missing.append(
+                told(
+                    "etchings after block {height}: their names are not among the taken",
+                    height=f"{last:,}",
+                )
+            )
     if early.num_rows:
         missing.append(
-            f"a reason for {early.num_rows:,} etchings of names that were still locked (early)"
+            told(
+                "a reason for {count} {count:etching of a name that was|etchings of names that "
+                "were} still locked (early)",
+                count=f"{early.num_rows:,}",
+            )
         )
     return Explanation(
         question="Which names are open, and which unlock next?",

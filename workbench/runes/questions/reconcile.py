@@ -132,16 +132,18 @@ def _sentence(
     said = {"runes": len(runes), "wrong": wrong}
     if offenders is not None and offenders.num_rows and not wrong:
         return Sentence(
-            "no rune is off, but {transactions} of the transactions do not add up",
+            "no rune is off, but {transactions} of the transactions {transactions:does|do} not "
+            "add up",
             {"transactions": offenders.num_rows},
         )
     if offenders is not None and offenders.num_rows:
         return Sentence(
-            "{wrong} of {runes} runes do not add up, nor do {transactions} transactions",
+            "{wrong} of {runes} {runes:rune|runes} {wrong:does|do} not add up, nor "
+            "{transactions:does|do} {transactions} {transactions:transaction|transactions}",
             {**said, "transactions": offenders.num_rows},
         )
     if wrong:
-        return Sentence("{wrong} of {runes} runes do not add up", said)
+        return Sentence("{wrong} of {runes} {runes:rune|runes} {wrong:does|do} not add up", said)
     if unknown:
         return Sentence(
             "no rune is off; of {unknown} of {runes} the batch does not hold enough to tell",
@@ -150,7 +152,9 @@ def _sentence(
     if len(runes) == 1:
         name = runes[0]["name"] or runes[0]["rune_id"]
         return Sentence("{rune} adds up to the atomic unit", {"rune": name})
-    return Sentence("all {runes} runes add up to the atomic unit", {"runes": len(runes)})
+    return Sentence(
+        "all {runes} {runes:rune adds|runes add} up to the atomic unit", {"runes": len(runes)}
+    )
 
 
 def _table(runes: list[dict[str, Any]]) -> pa.Table:
@@ -168,10 +172,7 @@ def _figure(runes: list[dict[str, Any]]) -> Figure:
     """Where what was made of each rune is, those that are off first; more than all is too much."""
     shown = [row for row in runes if row["difference"] is not None][:SHOWN_BARS]
     made = [max(row["premine"] + row["minted"], 1) for row in shown]
-    names = [
-        (row["name"] or row["rune_id"]) + ("" if row["adds_up"] else " (does not add up)")
-        for row in shown
-    ]
+    names = [(row["name"] or row["rune_id"]) + ("" if row["adds_up"] else " ≠") for row in shown]
     return Figure(
         data=[
             {

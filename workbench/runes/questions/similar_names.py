@@ -10,7 +10,7 @@ import pyarrow as pa
 from msgspec import Meta
 
 from workbench.core.figure import Figure
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
@@ -208,13 +208,14 @@ def _sentence(facts: dict[str, Any], about: str | None) -> Sentence:
     values = {name: f"{count:,}" for name, count in facts.items()}
     if about is not None:
         return Sentence(
-            "{pairs} of {names} names look like {rune}: {spacers} but for spacers, {words} with "
-            "its words, {doubled} with doubled letters, {near} near it; {later} came later",
+            "{pairs} of {names} {names:name|names} {pairs:looks|look} like {rune}: {spacers} but "
+            "for spacers, {words} with its words, {doubled} with doubled letters, {near} near "
+            "it; {later} came later",
             {**values, "rune": about},
         )
     return Sentence(
-        "{imitated} of the {guarded} runes most held have names that look like theirs: {pairs}, "
-        "of which {later} came later",
+        "{imitated} of the {guarded} {guarded:rune|runes} most held {imitated:has|have} names "
+        "that look like theirs: {pairs}, of which {later} came later",
         values,
     )
 
@@ -247,14 +248,23 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
 def _explanation(
     batch: Evidence, names: list[dict[str, Any]], cosine: float, edits: int
 ) -> Explanation:
-    missing = []
+    missing: list[str] = []
     nobodys = sum(name["nobodys"] for name in names)
     doubtful = sum(name["doubtful"] for name in names)
     if "balances" not in batch.tables:
         missing.append("the balances: how many hold each rune is not known")
     missing += said_counts(
-        ("whose {count} balances are: they count for no holder", nobodys),
-        ("whether {count} etchings were honoured: their names count here", doubtful),
+        (
+            "whose {count} {count:balance is: it counts|balances are: they count} for no holder",
+            nobodys,
+        ),
+        (
+            (
+                "whether {count} {count:etching was honoured: its name counts|etchings were "
+                "honoured: their names count} here"
+            ),
+            doubtful,
+        ),
     )
     return Explanation(
         question="Which names look alike?",
@@ -262,7 +272,9 @@ def _explanation(
             "cosine = sum over triples of letters of n_a * n_b / sqrt(sum n_a^2 * sum n_b^2), with "
             "a mark before the first and after the last letter",
             "edits = Levenshtein distance of the letters, spacers left out",
-            f"near: cosine >= {cosine:g} and edits <= {edits}",
+            told(
+                "near: cosine >= {cosine} and edits <= {edits}", cosine=f"{cosine:g}", edits=edits
+            ),
             "spacers: the same letters; words: the same words in another order; doubled: the same "
             "letters once runs of one letter count once",
         ),

@@ -40,11 +40,16 @@ _ASSUMPTIONS = (
     "terms without a cap or an amount, and no terms at all, let nothing be minted",
     "mints and burned count from the etching on, as the table entries has them",
 )
-_NO_MAXIMUM = "premine or terms of {count} runes: how much there can be"
-_NO_CURRENT = "premine, terms or mints of {count} runes: how much there is"
-_STATED = "of {count} runes the current supply is what the source states: it could not be computed"
-_DIFFERS = "for {count} runes the source states another supply than premine + mints * amount"
-_NO_BURNED = "what was burned of {count} runes: how much circulates"
+_NO_MAXIMUM = "premine or terms of {count} {count:rune|runes}: how much there can be"
+_NO_CURRENT = "premine, terms or mints of {count} {count:rune|runes}: how much there is"
+_STATED = (
+    "of {count} {count:rune|runes} the current supply is what the source states: it could not be "
+    "computed"
+)
+_DIFFERS = (
+    "for {count} {count:rune|runes} the source states another supply than premine + mints * amount"
+)
+_NO_BURNED = "what was burned of {count} {count:rune|runes}: how much circulates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +189,8 @@ def _all(found: list[_Supply]) -> Sentence:
     if not found:
         return Sentence("there are no runes in this batch")
     return Sentence(
-        "of {runes} runes {half} were premined to at least a half of all there can be, {whole} "
-        "of them whole",
+        "of {runes} {runes:rune|runes} {half} {half:was|were} premined to at least a half of all "
+        "there can be, {whole} of them whole",
         _counts(found),
     )
 

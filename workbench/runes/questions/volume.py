@@ -13,6 +13,7 @@ from workbench.runes.amounts import summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
+from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_amount, said_counts, said_share
 
 SHOWN_BARS = 20
@@ -115,6 +116,7 @@ FROM etched FULL JOIN used USING (rune_id) FULL JOIN held USING (rune_id)
 
 Row = dict[str, Any]
 Per = Literal["batch", "block", "day"]
+_PER_TITLES = {"block": "Transactions per block", "day": "Transactions per day"}
 
 
 @question("How much moved?")
@@ -187,7 +189,8 @@ def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
         return Sentence("nothing of {rune} moved", {"rune": rune.name if rune else "any rune"})
     if rune is None:
         return Sentence(
-            "{runes} runes moved or were issued, {transactions} times in all",
+            "{runes} {runes:rune|runes} moved or {runes:was|were} issued, {transactions} "
+            "{transactions:time|times} in all",
             {name: facts[name] for name in ("runes", "transactions")},
         )
     said: Row = {
@@ -197,13 +200,14 @@ def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
     said |= {"rune": rune.name, "transactions": facts["transactions"]}
     if facts.get("turnover") is None:
         return Sentence(
-            "{transactions} transactions put {gross} of {rune} on outputs; {net} of it reached "
-            "another script, and {issued} were issued",
+            "{transactions} {transactions:transaction|transactions} put {gross} of {rune} on "
+            "outputs; {net} of it reached another script, and {issued} were issued",
             said,
         )
     return Sentence(
-        "{transactions} transactions put {gross} of {rune} on outputs; {net} of it reached another "
-        "script, {issued} were issued, and the turnover is {turnover}",
+        "{transactions} {transactions:transaction|transactions} put {gross} of {rune} on "
+        "outputs; {net} of it reached another script, {issued} were issued, and the turnover is "
+        "{turnover}",
         {**said, "turnover": said_share(facts["turnover"])},
     )
 
@@ -230,22 +234,24 @@ def _figure(rune: Rune | None, rows: list[Row], per: Per) -> Figure:
         times: dict[Any, int] = {}
         for row in rows:
             times[row[per]] = times.get(row[per], 0) + row["transactions"]
-        return _bars(f"Transactions per {per}", "transactions", [*times], [*times.values()])
+        head = {"title": {"text": _PER_TITLES[per]}}
+        return _bars(head, "transactions", [*times], [*times.values()])
     if rune is not None:
         unit = 10 ** (rune.divisibility or 0)
         heights = [row[name] / unit for row in rows for name in AMOUNTS]
         axis = "atomic units" if rune.divisibility is None else "whole units"
-        return _bars(f"Volume of {rune.name}", axis, [*AMOUNTS][: len(heights)], heights)
+        title = titled("Volume of {rune}", words="x", rune=rune.name)
+        return _bars(title, axis, [*AMOUNTS][: len(heights)], heights)
     shown = [row for row in rows if row["turnover"] is not None][:SHOWN_BARS]
     names = [row["name"] or row["rune_id"] for row in shown]
     axis = "turnover, share of what is in use"
-    return _bars("Turnover", axis, names, [row["turnover"] for row in shown])
+    return _bars({"title": {"text": "Turnover"}}, axis, names, [row["turnover"] for row in shown])
 
 
-def _bars(title: str, axis: str, xs: list[Any], ys: list[Any]) -> Figure:
+def _bars(title: dict[str, Any], axis: str, xs: list[Any], ys: list[Any]) -> Figure:
     return Figure(
         data=[{"type": "bar", "name": axis, "x": xs, "y": ys}],
-        layout={"title": {"text": title}, "yaxis": {"title": {"text": axis}}},
+        layout={**title, "yaxis": {"title": {"text": axis}}},
     )
 
 
@@ -275,11 +281,16 @@ def _missing(found: list[Row], rows: list[Row]) -> tuple[str, ...]:
     )
     said = said_counts(
         (
-            "inputs or outputs of {count} transactions: net and sent are off by what they lack",
+            "inputs or outputs of {count} {count:transaction|transactions}: net and sent are off "
+            "by what they lack",
             unbalanced,
         ),
-        ("the amounts of {count} rows: they are not in any volume", unknown),
-        ("the owners of {count} rows: in one transaction they count as one", nameless),
+        ("the amounts of {count} {count:row: it is|rows: they are} not in any volume", unknown),
+        (
+            "the {count:owner|owners} of {count} {count:row|rows}: in one transaction they count "
+            "as one",
+            nameless,
+        ),
     )
     if any(row["turnover"] is None for row in rows):
         said += ("what is in use of some runes: they have no turnover",)

@@ -13,6 +13,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import in_words
 from workbench.runes.saying import said_counts, said_share
 
 LISTED = 1_000
@@ -148,13 +149,16 @@ def _sentence(facts: Row) -> Sentence:
     said = {name: facts[name] for name in names}
     if facts["fee_sat"] is None:
         return Sentence(
-            "{wasted} of {messages} messages were in vain: {mints} mints not credited, {etchings} "
-            "etchings ignored, {cenotaphs} cenotaphs; what they cost is not known",
+            "{wasted} of {messages} {messages:message|messages} {wasted:was|were} in vain: "
+            "{mints} {mints:mint|mints} not credited, {etchings} {etchings:etching|etchings} "
+            "ignored, {cenotaphs} {cenotaphs:cenotaph|cenotaphs}; what they cost is not known",
             said,
         )
     return Sentence(
-        "{wasted} of {messages} messages were in vain: {mints} mints not credited, {etchings} "
-        "etchings ignored, {cenotaphs} cenotaphs; they cost {fee} sat, {share} of all their fees",
+        "{wasted} of {messages} {messages:message|messages} {wasted:was|were} in vain: {mints} "
+        "{mints:mint|mints} not credited, {etchings} {etchings:etching|etchings} ignored, "
+        "{cenotaphs} {cenotaphs:cenotaph|cenotaphs}; they cost {fee} sat, {share} of all their "
+        "fees",
         {**said, "fee": f"{facts['fee_sat']:,}", "share": said_share(facts["share_of_fees"])},
     )
 
@@ -175,6 +179,7 @@ def _figure(rows: list[Row]) -> Figure:
             {"type": "bar", "name": "fees", "x": names, "y": [row["fee_sat"] for row in rows]},
         ],
         layout={
+            **in_words("x"),
             "title": {"text": "Fees of messages that were in vain"},
             "yaxis": {"title": {"text": "fees, sat"}},
         },
@@ -194,7 +199,7 @@ def _explanation(batch: Evidence, facts: Row) -> Explanation:
             "a transaction with several reasons is in each row, and once in the sentence",
         ),
         missing=said_counts(
-            ("whether {count} mints were credited", facts["unknown_mints"]),
+            ("whether {count} {count:mint was|mints were} credited", facts["unknown_mints"]),
             ("the fees of {count} of these transactions", facts["unknown_fees"]),
         ),
         sources=batch.sources(),

@@ -26,14 +26,14 @@ export class AnswerPane extends ResultPane {
   }
 
   #lacks({ data }) {
-    return (data.explanation?.missing ?? []).map((line) => h("p.wb-notice", {}, icon("question"), h("span", {}, h("strong", {}, t("Not known:")), " ", t(line))));
+    return (data.explanation?.missing ?? []).map((line) => h("p.wb-notice", {}, icon("question"), h("span", {}, h("strong", {}, t("Not known:")), " ", sentence(line))));
   }
 
   /** Formulas, what was assumed, what is missing, whose data it is; and the figures of the sentence. */
   #explanation({ data }) {
     const { formulas = [], assumptions = [], missing = [], sources = [] } = data.explanation ?? {};
     const named = [[t("Formulas"), formulas, "code"], [t("Assumptions"), assumptions, "span"], [t("What is missing"), missing, "span"], [t("From"), sources, "span"]];
-    const parts = named.filter(([, lines]) => lines.length).map(([name, lines, kind]) => h("div.wb-how", {}, h("h4", {}, name), h("ul", {}, lines.map((line) => h("li", {}, h(kind, {}, t(line)))))));
+    const parts = named.filter(([, lines]) => lines.length).map(([name, lines, kind]) => h("div.wb-how", {}, h("h4", {}, name), h("ul", {}, lines.map((line) => h("li", {}, h(kind, {}, sentence(line)))))));
     const figures = facts(data.facts);
     if (figures.length) parts.push(h("div.wb-how", {}, h("h4", {}, t("Figures")), h("dl.wb-facts", {}, figures.map(factView))));
     return h("details.wb-more", {}, h("summary", {}, t("How this came about")), parts);

@@ -1,9 +1,19 @@
 // One Plotly figure in the page's theme and language, drawn at most once per animation frame.
-import { currentLanguage, number, t } from "./language.js";
+import { currentLanguage, number, sentence, t } from "./language.js";
 
 // Okabe and Ito's colours that keep 3:1 on white and on dark, then the lighter two for fills.
 const COLOURWAY = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
 const TITLED = new Set(["title", "name", "hovertemplate", "text", "label"]);
+
+/** What a figure of ours says of itself in `layout.meta`: a title with values in it, and which names are words of ours. */
+function inOurWords({ data = [], layout = {} }) {
+  const { title, words } = layout.meta ?? {};
+  const named = (one) => (typeof one === "string" ? one.split(": ").map((part) => t(part)).join(": ") : one); // an address stays
+  return {
+    data: words ? data.map((trace) => (Array.isArray(trace[words]) ? { ...trace, [words]: trace[words].map(named) } : trace)) : data,
+    layout: title?.template ? { ...layout, title: { ...layout.title, text: sentence(title) } } : layout,
+  };
+}
 
 /** Titles, axis titles, the names of traces and of their points, and notes are templates; data never is. */
 export function translated(part, key = "") {
@@ -39,7 +49,8 @@ function legendRows(data, width) {
 /** Our layout under the figure's own: what it states itself wins, except the template's white. */
 export function themed(figure, element, fixed = false) {
   const { text, quiet, line, font } = ink(element);
-  const { template, ...layout } = translated(figure.layout ?? {});
+  const ours = inOurWords(figure);
+  const { template, meta, ...layout } = translated(ours.layout);
   const axis = (own) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, tickfont: { color: quiet }, ...own });
   const axes = Object.fromEntries(
     Object.keys({ xaxis: 0, yaxis: 0, ...layout })
@@ -49,7 +60,7 @@ export function themed(figure, element, fixed = false) {
   const rows = layout.showlegend ?? (figure.data ?? []).length > 1 ? legendRows(figure.data ?? [], element.clientWidth) : 0;
   const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
   return {
-    data: translated(figure.data ?? [], "data").map((trace) => legible(trace, text)),
+    data: translated(ours.data, "data").map((trace) => legible(trace, text)),
     layout: {
       colorway: COLOURWAY,
       margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + rows * LEGEND_ROW + (rows ? 6 : 0), b: 48 },

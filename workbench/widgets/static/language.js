@@ -80,10 +80,19 @@ export const clockTime = (milliseconds) =>
 const NAMING = /height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$/i;
 export const quantity = (value, name) => (Number.isInteger(value) && NAMING.test(name) ? String(value) : number(value));
 
+/** A number as Python writes it for people: 1,234.5, 76.2 %, 12.5 ⧉. */
+const WRITTEN = /^-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?( \S+| atomic units)?$/;
+
+function inOurDigits(text) {
+  const [, amount, unit] = /^(\S+)(.*)$/.exec(text);
+  const digits = language === "pt-BR" ? amount.replace(/[,.]/g, (sign) => (sign === "," ? "." : ",")) : amount;
+  return digits + (unit === " atomic units" ? ` ${t("atomic units")}` : unit);
+}
+
 function shown(value, name) {
   if (typeof value === "number") return quantity(value, name);
   if (typeof value !== "string") return JSON.stringify(value);
-  return translateRule(value);
+  return WRITTEN.test(value) && !NAMING.test(name) ? inOurDigits(value) : translateRule(value);
 }
 
 /** `one` or `many` of a thing, as the language counts: Portuguese says "0 linha". */
