@@ -118,6 +118,21 @@ def test_what_an_analysis_says_of_the_sample_stands_in_its_outputs(name: str) ->
             assert unseen == [], f"{said.strip()!r} says what no cell shows"
 
 
+def test_the_market_of_names_runs_to_its_end_on_a_raw_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And says what such a batch cannot answer. Here without a kernel: it takes no magic."""
+    monkeypatch.chdir(FOLDER)
+    code = [cell.source for cell in read("name-market").cells if cell.cell_type == "code"]
+    parameters, *rest = code
+    space: dict[str, Any] = {}
+    exec(f'{parameters}\nBATCH = "../data/samples/block-sim.bin"', space)
+    for cell in rest:
+        exec(cell, space)
+    assert "similar_names needs the state" in space["alike"]
+    assert space["market"].explain().missing
+
+
 @pytest.mark.parametrize("name", [*ANALYSES, *HUB])
 def test_a_notebook_is_kept_without_outputs_and_an_analysis_has_parameters(name: str) -> None:
     cells = read(name).cells
