@@ -1,11 +1,13 @@
-"""A Plotly figure as plain data: drawn by Plotly's own renderer, else as a table."""
+"""A Plotly figure as plain data: drawn by Plotly's own renderer, else as a still picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 from workbench.core import markup
+from workbench.core.figure_picture import picture
 
 PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_POINTS = 20
@@ -30,7 +32,8 @@ Okabe and Ito that keep 3:1 on both, then the lighter two."""
 
 
 class Figure(dict[str, Any]):
-    """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a table."""
+    """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a still picture: a
+    page that nbconvert wrote has no script of Plotly, and would fetch it."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         layout = {"template": DEFAULTS, **(self.get("layout") or {})}
@@ -42,7 +45,11 @@ class Figure(dict[str, Any]):
         caption = self.title or "figure"
         if len(rows) > SHOWN_POINTS:
             caption = f"{caption}: {SHOWN_POINTS} of {len(rows)} points"
-        return markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
+        table = markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
+        drawn = picture(self)
+        if not drawn:
+            return table
+        return f"{drawn}<details><summary>{escape(caption)}</summary>{table}</details>"
 
     def __repr__(self) -> str:
         return f"Figure({self.title!r}, {len(self.get('data') or ())} traces)"
