@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # a kernel with Arrow, on a busy machine
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 HUB = ("first-batch", "workbench")
 """They go to the hub; the analyses read files, and so can share a kernel."""
@@ -38,7 +39,7 @@ def executed(notebook: Any) -> Any:
 
     folder = {"metadata": {"path": str(FOLDER)}}
     nbclient.NotebookClient(
-        notebook, timeout=100, kernel_name="python3", resources=folder
+        notebook, timeout=300, kernel_name="python3", resources=folder
     ).execute()
     return notebook
 

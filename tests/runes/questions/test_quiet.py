@@ -11,7 +11,7 @@ from workbench.runes.batch import Batch
 
 ASH = "850000:1"
 SAID = {
-    "anomalies": "0 of 1 value lies beyond a robust z of 3.5; 0 times runes went from A to B and "
+    "anomalies": "0 of 1 value lie beyond a robust z of 3.5; 0 times runes went from A to B and "
     "back within 144 blocks, and – of what moved went back to its sender",
     "burns": "nothing was burned in these blocks",
     "concentration": "nobody holds a rune here",
