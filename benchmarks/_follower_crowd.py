@@ -32,7 +32,9 @@ REPEATED = 10
 """So many different contents have the tasks whose result is known."""
 SMALL_BUFFER = 4096
 MOST_OPEN = 2000
-STRAGGLERS_S = 15.0
+SILENCE_S = 30.0
+"""What waits when the last task is sent has its turn; once nobody hears of any end for so long,
+whatever is left is missed."""
 
 Lags = dict[str, array]  # type: ignore[type-arg]
 
@@ -117,6 +119,7 @@ class Follower:
         reads.cancel()
 
     async def _hear(self, message: dict[str, Any]) -> None:
+        self.crowd.messages += 1
         kind = message["type"]
         if kind == "heartbeat":
             await self.say(type="heartbeat-response")
@@ -159,7 +162,7 @@ class Crowd:
         self.problems: dict[str, int] = defaultdict(int)
         self.sent: dict[int, float] = {}
         self.under_way: set[int] = set()
-        self.twice = self.next = self.ended = 0
+        self.twice = self.next = self.ended = self.messages = 0
         self.open = True
         self._news = asyncio.Event()
 
@@ -216,12 +219,13 @@ class Crowd:
 
     async def settle(self) -> int:
         """Wait for what is still on its way; how many ends an ordinary follower never heard."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STRAGGLERS_S):
-                while self._missed():
-                    self._news.clear()
-                    await self._news.wait()
-        return self._missed()
+        missed, since = self._missed(), time.perf_counter()
+        while missed and time.perf_counter() < since + SILENCE_S:
+            await asyncio.sleep(0.5)
+            before, missed = missed, self._missed()
+            if missed < before:
+                since = time.perf_counter()
+        return missed
 
     def _missed(self) -> int:
         """Not of what the greedy ones send: it is lost with a connection that is cut off."""
@@ -234,12 +238,18 @@ class Crowd:
         for number, each in enumerate(reversed(self.greedy)):
             each.reads.set() if number >= stopped else each.reads.clear()
         self.lags.clear()
-        ended, cut_off = self.ended, self._cut_off()
-        began = time.perf_counter()
+        ended, messages, cut_off = self.ended, self.messages, self._cut_off()
+        began, cpu_s = time.perf_counter(), time.process_time()
         await self.submit(seconds)
+        took_s = time.perf_counter() - began
         return {
             "stopped": stopped,
-            "per_s": (self.ended - ended) / (time.perf_counter() - began),
+            "seconds": took_s,
+            "tasks": self.ended - ended,
+            "per_s": (self.ended - ended) / took_s,
+            "messages": self.messages - messages,
+            "cpu_s": time.process_time() - cpu_s,
+            "waiting": len(self.under_way),
             "cut_off": self._cut_off() - cut_off,
             "lags": {row: _figures(lags) for row, lags in self.lags.items()},
         }
@@ -266,6 +276,8 @@ async def main(asked: dict[str, Any]) -> None:
     crowd = Crowd(asked["said"], asked["clients"], asked["rate"], asked["fresh"])
     await crowd.connect()
     _say(connected=len(crowd.everybody))
+    await asyncio.sleep(asked["idle_s"])
+    _say(idle=True)
     await crowd.submit(asked["warm_up_s"])
     _say(warm=True)
     for stopped in asked["stopped"]:

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from tests.hub_process import HubProcess
 ROOT = Path(__file__).parent.parent
 STOPPED = (0, 1, 10)
 EVERY_S = 1.0
+IDLE_S = 10.0
+"""So long everybody is connected and nothing is sent: what that costs is no task's."""
 GROWTH_PCT, DELAY_PCT, DELAY_MS = 5.0, 50.0, 20.0
 """Memory counts as flat, and a p99 as the same, within these."""
 ROWS = {
@@ -50,6 +53,8 @@ class Reading:
     rss_mb: float
     pss_mb: float | None
     cpu_s: float
+    slots_cpu_s: float
+    """Of the processes in which the tasks run."""
 
 
 class Scales:
@@ -57,6 +62,7 @@ class Scales:
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
+        self._children: dict[int, float] = {}
         self._end = threading.Event()
         self.readings: list[Reading] = []
         self._thread = threading.Thread(target=self._weigh, daemon=True)
@@ -79,8 +85,17 @@ class Scales:
                     rss_mb,
                     None if pss is None else pss / 1e6,
                     cpu.user + cpu.system,
+                    self._below(),
                 )
             )
+
+    def _below(self) -> float:
+        """CPU seconds of the hub's children so far; one that has ended keeps what it had."""
+        for child in self._process.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                self._children[child.pid] = times.user + times.system
+        return sum(self._children.values())
 
 
 def flatness(readings: list[Reading], began: float) -> float:
@@ -101,9 +116,32 @@ def flatness(readings: list[Reading], began: float) -> float:
             f"{window_s:.0f} s {after:7.1f} MB ({100 * (after / before - 1):+.1f} %), most "
             f"{max(getattr(each, name) for each in kept):.1f} MB"
         )
-    cores = (kept[-1].cpu_s - kept[0].cpu_s) / (kept[-1].at_s - kept[0].at_s)
-    print(f"hub's CPU: {cores:.2f} cores")
     return growth
+
+
+def work(readings: list[Reading], heard: list[dict[str, Any]]) -> None:
+    """Print the CPU time of the hub, of its tasks' processes and of the crowd, for each task and
+    each message. What a machine of one's own would carry follows from it, whatever runs here."""
+    at_s = {name: each["at_s"] for each in heard for name in ("connected", "idle") if name in each}
+    idle = [each for each in readings if at_s["connected"] <= each.at_s <= at_s["idle"]]
+    rest = (idle[-1].cpu_s - idle[0].cpu_s) / (idle[-1].at_s - idle[0].at_s)
+    print(f"hub's CPU with nothing to do but tell the readings: {rest:.2f} cores")
+    for phase in (each for each in heard if "lags" in each):
+        took_s, tasks, messages = (phase[name] for name in ("seconds", "tasks", "messages"))
+        began = phase["at_s"] - took_s
+        kept = [each for each in readings if began <= each.at_s <= phase["at_s"]]
+        share = (kept[-1].at_s - kept[0].at_s) / took_s
+        hub, slots = (
+            (getattr(kept[-1], name) - getattr(kept[0], name)) / share
+            for name in ("cpu_s", "slots_cpu_s")
+        )
+        for_tasks = hub - rest * took_s
+        print(
+            f"{_stopped(phase).split(':')[0]}: hub {hub / took_s:.2f} cores, tasks' processes "
+            f"{slots / took_s:.2f}, crowd {phase['cpu_s'] / took_s:.2f}; of the hub "
+            f"{1000 * for_tasks / tasks:.2f} ms a task, {1000 * for_tasks / messages:.2f} ms a "
+            f"message to a follower ({messages / tasks:.1f} for each task)"
+        )
 
 
 def table(phases: list[dict[str, Any]]) -> bool:
@@ -123,6 +161,9 @@ def table(phases: list[dict[str, Any]]) -> bool:
             limit = max(cells[0]["p99"] * (1 + DELAY_PCT / 100), cells[0]["p99"] + DELAY_MS)
             fair = fair and all(cell["p99"] <= limit for cell in cells[1:])
     print(f"{'tasks/s':34}" + "".join(f"{each['per_s']:27.0f}" for each in phases))
+    print(
+        f"{'waiting in line at its end':34}" + "".join(f"{each['waiting']:27,}" for each in phases)
+    )
     print(f"{'cut off for not reading':34}" + "".join(f"{each['cut_off']:27}" for each in phases))
     return fair
 
@@ -138,6 +179,7 @@ def measure(said: dict[str, Any], asked: argparse.Namespace) -> tuple[list[dict[
         "clients": asked.clients,
         "rate": asked.rate,
         "fresh": asked.fresh / 100,
+        "idle_s": IDLE_S,
         "warm_up_s": min(30.0, asked.seconds / 4),
         "phase_s": asked.seconds / len(STOPPED),
         "stopped": STOPPED,
@@ -148,7 +190,7 @@ def measure(said: dict[str, Any], asked: argparse.Namespace) -> tuple[list[dict[
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as crowd:
         assert crowd.stdout is not None
         for line in crowd.stdout:
-            heard.append(json.loads(line))
+            heard.append({**json.loads(line), "at_s": time.perf_counter()})
             if "warm" in heard[-1]:
                 began = time.perf_counter()
             if "connected" in heard[-1]:
@@ -170,6 +212,7 @@ def report(
     phases, last = [each for each in heard if "lags" in each], heard[-1]
     fair = table(phases)
     growth = flatness(readings, began)
+    work(readings, heard)
     print(
         f"{last['tasks']:,} tasks; followers missed {last['missed']} ends, heard {last['twice']} "
         f"twice, lost {last['lost']} connections"

@@ -107,9 +107,9 @@ _SIGHTS: tuple[Sight, ...] = (
         ),
         rf"\1{HIDDEN}",
     ),
-    (("=",), re.compile(rf"(?i)([?&;#](?:{_IN_QUERIES})=){_BARE}"), rf"\1{HIDDEN}"),
+    (("?", "&", ";", "#"), re.compile(rf"(?i)([?&;#](?:{_IN_QUERIES})=){_BARE}"), rf"\1{HIDDEN}"),
     (
-        ("=", "%3d"),
+        ("pass", "pwd", "secret", "token", "credential", "key"),
         re.compile(rf"(?i)((?:{TELLTALE})(?:\]|%5d)?(?:=(?!=)|%3d)){_BARE}"),
         rf"\1{HIDDEN}",
     ),
@@ -150,8 +150,10 @@ def holds_secret(text: str) -> bool:
 def _without(text: str, sights: tuple[Sight, ...]) -> str:
     lower = text.lower()
     for hints, sight, instead in sights:
-        if any(hint in lower for hint in hints):
-            text = sight.sub(instead, text)
+        for hint in hints:  # a generator in `any` takes five times as long, and every line pays
+            if hint in lower:
+                text = sight.sub(instead, text)
+                break
     return text
 
 

@@ -25,6 +25,8 @@ TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LOOK_EVERY = 100
 """Lines between two looks at its size."""
 
+_OWN = frozenset((*RESERVED_ATTRS, "taskName"))
+"""What every record has; anything else was given by `extra`."""
 _EVENT = re.compile(r"[a-z][\w-]*(?:\.[a-z%][\w-]*)+(?=[:\s]|$)")
 _FIELD = re.compile(r"(?:(\w+)=)?%[-#0+ ]*\d*(?:\.\d+)?([a-zA-Z%])")
 
@@ -77,8 +79,7 @@ class JsonLines(MsgspecFormatter):
 
 def _given(record: logging.LogRecord) -> dict[str, Any]:
     """What stands in `extra`."""
-    known = {*RESERVED_ATTRS, "taskName"}
-    return {name: value for name, value in vars(record).items() if name not in known}
+    return {name: value for name, value in vars(record).items() if name not in _OWN}
 
 
 def _written(record: logging.LogRecord) -> dict[str, Any]:

@@ -116,14 +116,19 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def extra_inputs(self) -> tuple[str, ...]:
         """Names of the parameters that are DataURLs."""
-        return data_urls(self.parameters_schema())
+        return data_urls(self.schema)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         return self.parameters.__struct_fields__
 
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The parameters as one self-contained JSON Schema object, for reading only."""
+        return _schema(self.parameters)
+
     def parameters_schema(self) -> dict[str, Any]:
-        """The parameters as one self-contained JSON Schema object, the caller's own."""
+        """The same, the caller's own."""
         return copy.deepcopy(_schema(self.parameters))
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +140,7 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
             if name not in known
         ]
         hints = typing.get_type_hints(self.parameters, include_extras=True)
-        properties = self.parameters_schema()["properties"]
+        properties = self.schema["properties"]
         for name in known:
             if name in given:
                 try:

@@ -145,7 +145,7 @@ class Models(Mapping[str, AnyModel]):
                 "version": model.version,
                 "title": model.title,
                 "description": model.description,
-                "parametersSchema": model.parameters_schema(),
+                "parametersSchema": _schema_of(model),
                 "gpuMemoryMB": model.gpu_memory_mb,
                 "own": isinstance(model, OwnModel),
                 "needsBatch": needs_batch(model),
@@ -160,6 +160,10 @@ class Models(Mapping[str, AnyModel]):
             {"name": name, "error": str(why), "template": why.template, "values": why.values}
             for name, why in self.problems.items()
         ]
+
+
+def _schema_of(model: AnyModel) -> Mapping[str, Any]:
+    return model.schema.whole if isinstance(model, OwnModel) else model.schema
 
 
 def needs_batch(model: AnyModel) -> bool:

@@ -368,7 +368,7 @@ class Node:
             self._log_end(task_id, last.kind)
             self._work.over(task_id)
             if last.kind == "done" and (key := last.body["cacheKey"]) is not None:
-                self._work.cache.add(key, task_id, last.seq, at_ms)
+                self._work.cache.add(key, task_id, at_ms, last.body)
         if last.kind != "log":
             self.tasks.changed(task_id)
 

@@ -16,11 +16,13 @@ import msgspec
 
 from workbench.core.job import Done
 from workbench.core.task_nouns import Saved, Task
+from workbench.core.wire import encode
 from workbench.mesh.rows import Journal, SideFile
 
 DOCUMENT_BYTES = 64 << 10
 CACHE_S = 24 * 3600
 CACHED_RESULTS = 10_000
+AT_HAND_S, AT_HAND_CHARS = 600, 8 << 20
 LANGUAGE_MODEL = "languageModel"
 """In a terminal entry: who answered what the task asked a language model; empty where none was
 loaded. Absent where it asked nothing."""
@@ -119,19 +121,36 @@ def _side_row(folder: str, side: SideFile, task: Task, batch: str | None) -> dic
 
 
 class Cache:
-    """Where the result for a content lies: 24 hours, the newest 10,000."""
+    """Where the result for a content lies: 24 hours, the newest 10,000. What was answered with
+    lately is at hand: to ask the journal costs a hundred times as much as all else of a repeat."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[str, int, int]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._bodies: OrderedDict[str, str] = OrderedDict()
+        self._chars = 0
 
-    def add(self, key: str, task_id: str, seq: int, at_ms: int) -> None:
-        """Task `task_id` ended with this content's result, as its message `seq`."""
-        self._known[key] = (task_id, seq, at_ms)
+    def add(self, key: str, task_id: str, at_ms: int, body: dict[str, Any]) -> None:
+        """Task `task_id` ended with this content's result, and its end is durable."""
+        self._known[key] = (task_id, at_ms)
         self._known.move_to_end(key)
+        self._chars -= len(self._bodies.pop(key, ""))
+        text = encode(body)
+        self._bodies[key] = text
+        self._chars += len(text)
+        while self._chars > AT_HAND_CHARS:
+            self._chars -= len(self._bodies.popitem(last=False)[1])
         while len(self._known) > CACHED_RESULTS:
-            self._known.popitem(last=False)
+            self._chars -= len(self._bodies.pop(self._known.popitem(last=False)[0], ""))
 
-    def find(self, key: str, now_ms: int) -> tuple[str, int] | None:
-        """Which message of which task holds the result for this content."""
-        task_id, seq, at_ms = self._known.get(key, ("", 0, 0))
-        return (task_id, seq) if task_id and 0 <= now_ms - at_ms < CACHE_S * 1000 else None
+    def find(self, key: str, now_ms: int) -> str | None:
+        """Which task's end holds the result for this content."""
+        task_id, at_ms = self._known.get(key, ("", 0))
+        return task_id if task_id and 0 <= now_ms - at_ms < CACHE_S * 1000 else None
+
+    def at_hand(self, key: str, now_ms: int) -> dict[str, Any] | None:
+        """That end itself, as the journal has it; None: ask the journal. Only for a while, since
+        what is kept no longer goes from the journal first."""
+        text = self._bodies.get(key)
+        if text is None or not 0 <= now_ms - self._known[key][1] < AT_HAND_S * 1000:
+            return None
+        return dict(msgspec.json.decode(text))

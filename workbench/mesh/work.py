@@ -185,14 +185,15 @@ class Work:
     async def _cached(self, task: Task, attempt: int, key: str) -> Saved | None:
         """An earlier result of the same content, where its side file can still be read. One for
         which a language model was asked is the answer only while the same one would be asked."""
-        found = self.cache.find(key, self._wall_ms())
+        now_ms = self._wall_ms()
+        found = self.cache.find(key, now_ms)
         line = Log("info", CACHED_BEFORE)
         body = None
         if found is not None:
-            line = Log("info", CACHED, {"task": found[0]})
-            body = await self._history.ending_body(found[0])
+            line = Log("info", CACHED, {"task": found})
+            body = self.cache.at_hand(key, now_ms) or await self._history.ending_body(found)
         elif task.content_hash in self.old_contents:
-            body = await self._history.body_for(task.content_hash, self._wall_ms())
+            body = await self._history.body_for(task.content_hash, now_ms)
         if body is None or body.get("cacheKey") != key:
             return None
         try:
