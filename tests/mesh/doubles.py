@@ -94,7 +94,9 @@ class MemoryJournal:
         self.appends = 0
         self._waiting: list[tuple[Mapping[str, Any], asyncio.Future[None]]] = []
 
-    def append(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> asyncio.Future[None]:
+    def append(
+        self, rows: Mapping[str, Sequence[tuple[Any, ...]]], *, lazy: bool = False
+    ) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.appends += 1
         self._waiting.append((rows, future))

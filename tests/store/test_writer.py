@@ -11,6 +11,7 @@ from tests.store.rows import event, log, metric, task
 from workbench.errors import StoreError
 from workbench.store import Store
 from workbench.store import writer as writing
+from workbench.store.waiting import BACKLOG_ROWS
 
 
 async def test_rows_of_several_tables_are_written_together_or_not_at_all(store: Store) -> None:
@@ -64,7 +65,7 @@ async def test_an_append_cancelled_by_its_caller_harms_nobody(store: Store) -> N
 
 
 async def test_a_backlog_beyond_the_limit_is_refused(store: Store) -> None:
-    rows = [metric(0)] * (writing.BACKLOG_ROWS + 1)
+    rows = [metric(0)] * (BACKLOG_ROWS + 1)
     with pytest.raises(StoreError) as refused:
         await store.append({"metrics": rows})
     assert str(refused.value) == (

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from workbench.core.job import Begun, Cancelled, Failed, Log, Lost, Progress, TimedOut
+from workbench.core.mesh_wire import OPEN
 
 INLINE_KEPT = 2048
 """An inline input of more bytes is read from the journal again when it is needed."""
@@ -241,6 +242,11 @@ class Record(msgspec.Struct, frozen=True):
     logs: bool = True
     """Whether log notes are shown; they are kept in any case."""
     durable: bool = True
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody waits until it is durable: it says where the task is, and no more."""
+        return not self.gate and all(note.kind in OPEN for note in self.notes)
 
 
 class Show(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ class Addresses:
                 failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 failed.set_exception(StoreError(UNKEPT, reason=error.strerror or str(error)))
                 return failed
-        return journal.append(rows_of(record, at_ms))
+        return journal.append(rows_of(record, at_ms), lazy=record.unheard)
 
     def _journalled(self, task: Task) -> Task:
         whole = {"input_url": task.input_url, "parameters": task.parameters}

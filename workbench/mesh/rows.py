@@ -34,7 +34,9 @@ class SideFile(Protocol):
 class Journal(Protocol):
     """The store, as far as the node uses it."""
 
-    def append(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> asyncio.Future[None]: ...
+    def append(
+        self, rows: Mapping[str, Sequence[tuple[Any, ...]]], *, lazy: bool = False
+    ) -> asyncio.Future[None]: ...
 
     async def read(self, query: str, **params: Any) -> list[dict[str, Any]]: ...
 

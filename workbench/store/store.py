@@ -21,7 +21,8 @@ from workbench.store.owner import Owner
 from workbench.store.retention import Keep, Retired, retire
 from workbench.store.side_files import Folder, SideFile
 from workbench.store.user_sql import Params, UserSql
-from workbench.store.writer import Rows, Writer
+from workbench.store.waiting import Rows
+from workbench.store.writer import Writer
 
 READERS = 4
 EXPORT_FACTOR = 20
@@ -76,13 +77,14 @@ class Store:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def append(self, rows: Rows) -> asyncio.Future[None]:
+    def append(self, rows: Rows, *, lazy: bool = False) -> asyncio.Future[None]:
         """Append rows of several tables, all or none; the future is done once they are durable.
 
         Tuples have one value per column, in the order of the schema. Appends become
-        durable in the order of their calls.
+        durable in the order of their calls. A `lazy` one, for which nobody waits, may wait a
+        moment for others to share their commit.
         """
-        return self._writer.append(rows)
+        return self._writer.append(rows, lazy=lazy)
 
     async def read(self, query: str, **params: Any) -> list[dict[str, Any]]:
         """Run a named query of store/queries on the live data."""

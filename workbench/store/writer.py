@@ -1,8 +1,8 @@
 """The one thread that writes: many appends become one transaction, told done after its commit.
 
 Measured with DuckDB 2.0 on two cores, kept appenders are the fastest durable way in from 2 to
-1,000 rows a commit; a commit costs about 1 ms a table whatever it holds. So whatever has
-gathered while one commit ran goes into the next.
+1,000 rows a commit; a commit costs about 1 ms of CPU time a table whatever it holds. So whatever
+has gathered by the time that `waiting` gives goes into one commit.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from threading import Condition, Thread
+from threading import Thread
 from typing import Any
 
 import duckdb
@@ -23,11 +21,8 @@ from workbench.core.tally import Durations
 from workbench.errors import StoreError
 from workbench.store.damage import DamagedFile, DamagedLog, first_line, of_block
 from workbench.store.owner import Owner
+from workbench.store.waiting import Append, Call, Rows, Waiting
 
-Rows = Mapping[str, Sequence[tuple[Any, ...]]]
-
-GROUP_ROWS = 20_000
-BACKLOG_ROWS = 500_000
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 PROBE_S = 1.0
 """How long after a failure of the disk the next write is tried at all."""
@@ -39,19 +34,6 @@ REFUSED = (
 )
 
 
-@dataclass(slots=True)
-class _Append:
-    rows: Rows
-    count: int
-    done: asyncio.Future[None]
-
-
-@dataclass(slots=True)
-class _Call:
-    run: Callable[[], Any]
-    done: asyncio.Future[Any]
-
-
 class _Unkept(Exception):
     """A commit failed. Nothing of it was acknowledged, and what went before stands."""
 
@@ -61,10 +43,7 @@ class Writer:
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._waiting: deque[_Append | _Call] = deque()
-        self._waiting_rows = 0
-        self._wake = Condition()
-        self._closing = False
+        self._waiting = Waiting()
         self._appenders: dict[str, duckdb.Appender] = {}
         self._broken: StoreError | None = None
         self._probe_at = 0.0
@@ -79,88 +58,50 @@ class Writer:
 
     # Called on the event loop
 
-    def append(self, rows: Rows) -> asyncio.Future[None]:
+    def append(self, rows: Rows, *, lazy: bool = False) -> asyncio.Future[None]:
         """Write rows of several tables together. The future is done once they are durable.
 
-        Cancelling the future takes nothing back.
+        Cancelling the future takes nothing back. `lazy`: nobody waits for it.
         """
         done = asyncio.get_running_loop().create_future()
-        count = sum(map(len, rows.values()))
-        if self._waiting_rows + count > BACKLOG_ROWS:
-            done.set_exception(
-                StoreError(
-                    "{count} rows would wait to be written, and {limit} may: send less at a time",
-                    count=self._waiting_rows + count,
-                    limit=BACKLOG_ROWS,
-                )
-            )
-        else:
-            self._put(_Append(rows, count, done), count)
+        try:
+            self._waiting.append(rows, done, lazy=lazy)
+        except StoreError as error:
+            done.set_exception(error)
         return done
 
     def call(self, run: Callable[[], Any]) -> asyncio.Future[Any]:
         """Run something between two commits, on the writer's thread."""
         done = asyncio.get_running_loop().create_future()
-        self._put(_Call(run, done), 0)
+        try:
+            self._waiting.call(run, done)
+        except StoreError as error:
+            done.set_exception(error)
         return done
-
-    def _put(self, item: _Append | _Call, count: int) -> None:
-        with self._wake:
-            if self._closing:
-                item.done.set_exception(StoreError("the store is closed: open it again"))
-                return
-            self._waiting.append(item)
-            self._waiting_rows += count
-            self._wake.notify()
 
     @property
     def waiting_rows(self) -> int:
         """Rows that wait to be written."""
-        return self._waiting_rows
+        return self._waiting.rows
 
     def close(self) -> None:
         """Finish what waits, then end the thread. Blocks."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._waiting.close()
         self._thread.join()
         self._appenders.clear()
 
     # On the writer's thread
 
     def _loop(self) -> None:
-        while True:
-            with self._wake:
-                while not self._waiting and not self._closing:
-                    self._wake.wait()
-                if not self._waiting:
-                    return
-                items = self._take()
-            if isinstance(items, _Call):
+        while (items := self._waiting.next()) is not None:
+            if isinstance(items, Call):
                 self._run(items)
             else:
                 self._write(items)
                 self._maybe_checkpoint()
+                self._waiting.rest(items)
 
-    def _take(self) -> list[_Append] | _Call:
-        """The next call, or the appends up to it that make one group."""
-        first = self._waiting[0]
-        if isinstance(first, _Call):
-            self._waiting.popleft()
-            return first
-        group: list[_Append] = []
-        rows = 0
-        while self._waiting and rows < GROUP_ROWS:
-            item = self._waiting[0]
-            if isinstance(item, _Call):
-                break
-            group.append(item)
-            rows += item.count
-            self._waiting.popleft()
-        self._waiting_rows -= rows
-        return group
-
-    def _run(self, item: _Call) -> None:
+    def _run(self, item: Call) -> None:
         try:
             result = item.run()
         except (duckdb.FatalException, duckdb.IOException, duckdb.TransactionException) as error:
@@ -172,7 +113,7 @@ class Writer:
         else:
             _settle(item.done, result)
 
-    def _write(self, group: list[_Append]) -> None:
+    def _write(self, group: list[Append]) -> None:
         refusal = self._refused()
         if refusal is not None:
             _fail([item.done for item in group], refusal)
@@ -196,7 +137,7 @@ class Writer:
             self.took.add(time.monotonic() - began)
             _acknowledge([item.done for item in group])
 
-    def _commit(self, group: list[_Append]) -> None:
+    def _commit(self, group: list[Append]) -> None:
         connection = self._owner.connection
         tables: dict[str, list[tuple[Any, ...]]] = {}
         for item in group:
