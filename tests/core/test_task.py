@@ -306,6 +306,23 @@ def test_higher_priority_goes_first_then_earlier_arrival() -> None:
     assert order[1:] == ["urgent", "second"]
 
 
+def test_what_has_nothing_to_download_waits_for_no_place_among_those_that_do() -> None:
+    world = World(1)
+    for number in range(10):
+        world.submit(a_task(f"inline-{number}", downloads=False))
+    world.commit()
+    assert len(world.fetching) == 10
+    for number in range(10):
+        world.submit(a_task(f"far-{number}"))
+    world.commit()
+    downloading = [name for name in world.fetching if name.startswith("far")]
+    assert downloading == [f"far-{number}" for number in range(4)]
+    world.fetched("inline-0")
+    world.fetched("far-0")
+    world.commit()
+    assert sum(name.startswith("far") for name in world.fetching) == 4
+
+
 def test_places_say_who_is_ahead_and_why_it_waits() -> None:
     world = running_world()
     for name, priority in (("low", -1), ("high", 1)):

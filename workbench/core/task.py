@@ -63,12 +63,14 @@ from workbench.core.task_state import TaskState
 
 LOG_LINES = 10_000
 ATTEMPTS = 3
+AT_ONCE = 64
+"""So many are fetched at once where nothing has to be brought: each waits for its commit alone."""
 GRACE_S = 5.0
 """An engine enforces the limit on running itself; so long after it the book steps in."""
 
 
 class TaskBook(TaskState):
-    """Every task of one node. `slots` may run at once, `fetchers` may fetch."""
+    """Every task of one node. `slots` may run at once, `fetchers` may download."""
 
     def __init__(
         self,
@@ -196,7 +198,7 @@ class TaskBook(TaskState):
         entry = self._present(event.task_id, event.attempt)
         if entry is None or event.task_id not in self._fetching:
             return
-        self._fetching.discard(event.task_id)
+        self._fetched_all(event.task_id)
         if entry.stopping:
             self._fetch_over(entry)
             return
@@ -219,7 +221,7 @@ class TaskBook(TaskState):
 
     def _fetch_over(self, entry: Entry) -> None:
         """Fetching was stopped: by a cancel for good, by a drain until the restart."""
-        self._fetching.discard(entry.task.task_id)
+        self._fetched_all(entry.task.task_id)
         if entry.stopping == "cancel":
             self._finish(entry, "cancelled", say.CANCELLED)
         else:
@@ -249,8 +251,8 @@ class TaskBook(TaskState):
         entry = self._present(event.task_id, event.attempt)
         outcome = event.outcome
         kept = isinstance(outcome, Saved)  # a kept result may spare the run
-        holders = self._running | self._fetching if kept else self._running
-        if entry is None or event.task_id not in holders:
+        held = event.task_id in self._running or (kept and event.task_id in self._fetching)
+        if entry is None or not held:
             return
         if isinstance(outcome, Saved):  # work that is done is done, whatever was asked meanwhile
             self._end(entry, "done", outcome.body, shown=outcome.shown, side=outcome.side)
@@ -398,7 +400,8 @@ class TaskBook(TaskState):
         """Start what may start, in order. A fetched task that waits lets a better one pass."""
         while len(self._running) < self.slots and len(self._lines.ready):
             self._run(self._open[self._lines.ready.pop()], now)
-        while self.slots and len(self._fetching) < self._fetchers:
+        most = max(self._fetchers, AT_ONCE)
+        while self.slots and len(self._fetching) < most and len(self._downloading) < self._fetchers:
             task_id = self._lines.next()
             if task_id is None:
                 return
@@ -408,6 +411,8 @@ class TaskBook(TaskState):
         task_id = entry.task.task_id
         entry.state = "fetching"
         self._fetching.add(task_id)
+        if entry.task.downloads:
+            self._downloading.add(task_id)
         self._out.append(Fetch(entry.task, entry.attempt))
         if entry.task.input_url is not None:
             note = entry.note("fetching", lost=entry.lost)

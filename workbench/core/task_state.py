@@ -19,6 +19,8 @@ class TaskState:
         self._past: dict[str, Past] = {}
         self._lines = Lines()
         self._fetching: set[str] = set()
+        self._downloading: set[str] = set()
+        """Those being fetched that have anything to bring here."""
         self._running: set[str] = set()
         self._weight = self._arrivals = 0
 
@@ -79,8 +81,12 @@ class TaskState:
         """It is nowhere any more: neither in a line nor fetched nor run."""
         task_id = entry.task.task_id
         self._running.discard(task_id)
-        self._fetching.discard(task_id)
+        self._fetched_all(task_id)
         self._lines.leave(task_id)
+
+    def _fetched_all(self, task_id: str) -> None:
+        self._fetching.discard(task_id)
+        self._downloading.discard(task_id)
 
     def _release(self, entry: Entry) -> None:
         self._leave(entry)

@@ -53,6 +53,7 @@ class Asking:
             gpu_memory_mb = self._models.gpu_memory_mb(message.model, version)
             parameters = self._checked(model, message, inline)
         size = len(inline.encode()) if inline is not None else 0
+        extra = self._models.extra_inputs(message.model, version)
         return Task(
             task_id=message.task_id,
             model=message.model,
@@ -68,6 +69,7 @@ class Asking:
             return_logs=message.return_logs is not False,
             content_hash=digest,
             gpu_memory_mb=gpu_memory_mb,
+            downloads=message.input_url is not None or any(parameters.get(n) for n in extra),
             weight=OVERHEAD_BYTES + min(size, INLINE_KEPT) + len(canonical(parameters)),
         )
 
