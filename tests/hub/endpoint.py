@@ -30,10 +30,17 @@ class Feed:
 
     def __init__(self) -> None:
         self.tasks: dict[str, Mapping[str, Any]] = {}
+        self.older: dict[str, Mapping[str, Any]] = {}
         self.callbacks: list[Callable[[Mapping[str, Any]], None]] = []
 
     def snapshot(self, task_id: str) -> Mapping[str, Any] | None:
         return self.tasks.get(task_id)
+
+    def must_look_up(self, task_id: str) -> bool:
+        return task_id in self.older
+
+    async def looked_up(self, task_id: str) -> Mapping[str, Any] | None:
+        return self.older[task_id]
 
     def follow(self, callback: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
         self.callbacks.append(callback)

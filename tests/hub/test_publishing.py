@@ -70,6 +70,13 @@ async def test_a_task_may_be_followed_before_it_is_there(endpoint: Endpoint) -> 
         assert (await peer.hear())["data"]["task"]["id"] == 5
 
 
+async def test_a_task_that_ended_long_ago_is_looked_up(endpoint: Endpoint) -> None:
+    endpoint.feed.older["5"] = {"id": "5", "title": "steady", "status": "done"}
+    async with endpoint.peer() as peer:
+        assert (await peer.ask("task:subscribe", {"taskId": 5}))["data"] == {"taskId": 5}
+        assert (await peer.hear())["data"]["task"] == {"id": 5, "title": "steady", "status": "done"}
+
+
 async def test_each_follower_gets_a_change_under_the_id_that_it_gave(endpoint: Endpoint) -> None:
     async with endpoint.peer() as one, endpoint.peer() as other, endpoint.peer() as third:
         given: list[tuple[Any, Any]] = [(one, 5), (other, "5"), (third, 5)]

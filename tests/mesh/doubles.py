@@ -155,7 +155,8 @@ class MemoryJournal:
         return self._of("tasks", task_id)[:1]
 
     def _all_task_ids(self, limit: int) -> list[dict[str, Any]]:
-        return [{**row, "state": self._state(row["task_id"])} for row in self.durable["tasks"]]
+        newest = self.durable["tasks"][: -limit - 1 : -1]
+        return [{**row, "state": self._state(row["task_id"])} for row in newest]
 
     def _state(self, task_id: str) -> str:
         kind = self._of("task_events", task_id)[-1]["kind"]

@@ -59,7 +59,7 @@ from workbench.core.task_nouns import (
     Ticked,
     Unrecorded,
 )
-from workbench.core.task_state import TaskState
+from workbench.core.task_state import PAST_KEPT, TaskState
 
 LOG_LINES = 10_000
 ATTEMPTS = 3
@@ -80,13 +80,14 @@ class TaskBook(TaskState):
         waiting_limit: int = 100_000,
         waiting_bytes: int = 256 << 20,
         log_lines: int = LOG_LINES,
+        past_kept: int = PAST_KEPT,
         attempts: float = ATTEMPTS,
         journal: Callable[[Record], Record] = written,
         replay: Callable[[Follow], Follow] = missed,
         dedupe: Callable[[str | None, str], str] = same_content,
         fence: Callable[[Entry, int], bool] = same_attempt,
     ) -> None:
-        super().__init__(slots)
+        super().__init__(slots, past_kept)
         self._fetchers, self._attempts, self._most_lines = fetchers, attempts, log_lines
         self._waiting_limit, self._waiting_bytes = waiting_limit, waiting_bytes
         self._journal, self._replay, self._dedupe, self._fence = journal, replay, dedupe, fence
@@ -392,7 +393,8 @@ class TaskBook(TaskState):
             self._line_up(entry, fetched=False)
 
     def _known(self, event: Known, now: float) -> None:
-        self._past[event.task_id] = Past(event.content_hash, event.state)
+        past = Past(event.content_hash, event.state, event.model, event.attempt)
+        self._keep_past(event.task_id, past)
 
     # Decisions ------------------------------------------------------------------------
 
@@ -464,9 +466,8 @@ class TaskBook(TaskState):
         self._write(entry, [*notes, last], side=side)
         self._release(entry)
         del self._open[task.task_id]
-        self._past[task.task_id] = Past(
-            task.content_hash, kind, task.model, entry.attempt, entry.seq
-        )
+        past = Past(task.content_hash, kind, task.model, entry.attempt, entry.seq)
+        self._keep_past(task.task_id, past)
 
     # Small verbs ----------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class Entry(msgspec.Struct):
 
 
 class Past(msgspec.Struct, frozen=True, gc=False):
-    """What the book remembers of an ended task: about 300 bytes, for as long as it lives.
+    """What the book remembers of an ended task: about 300 bytes, for the newest ones.
 
     `seq` numbers its terminal message; 0: it ended before this start, and all is durable.
     """

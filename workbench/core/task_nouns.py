@@ -188,11 +188,13 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A task that had ended before this start."""
+    """A task that had ended before this start, or so long ago that it was looked up."""
 
     task_id: str
     content_hash: str
     state: str
+    model: str = ""
+    attempt: int = 1
 
 
 Event = (

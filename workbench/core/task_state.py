@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core import task_sentences as say
+from workbench.core.seen import Seen
 from workbench.core.task_entry import Entry, Past
 from workbench.core.task_line import Lines
 from workbench.core.task_nouns import Task
+
+PAST_KEPT = 10_000
+"""Ended tasks that are held whole; of older ones no more than that there was such an id."""
 
 
 class TaskState:
     """Every task of one node. `slots` may run at once."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, past_kept: int) -> None:
         self.slots, self.draining = slots, False
         self._open: dict[str, Entry] = {}
         self._past: dict[str, Past] = {}
+        self._past_kept = past_kept
+        self._older = Seen()
         self._lines = Lines()
         self._fetching: set[str] = set()
         self._downloading: set[str] = set()
@@ -29,8 +35,13 @@ class TaskState:
         return self._open.get(task_id)
 
     def past(self, task_id: str) -> Past | None:
-        """An ended task."""
+        """An ended task, unless it has to be looked up."""
         return self._past.get(task_id)
+
+    def must_look_up(self, task_id: str) -> bool:
+        """Whether this ended so long ago that only the journal knows more: a `Known` is needed
+        before anything about it is handled."""
+        return task_id in self._older and task_id not in self._past and task_id not in self._open
 
     def tasks(self) -> list[Task]:
         """Every open task."""
@@ -65,6 +76,13 @@ class TaskState:
         return say.WAITS_SLOT, {"busy": len(self._running), "slots": self.slots, "ahead": ahead}
 
     # For the book ---------------------------------------------------------------------
+
+    def _keep_past(self, task_id: str, past: Past) -> None:
+        self._past[task_id] = past
+        if len(self._past) > self._past_kept:
+            oldest = next(iter(self._past))
+            del self._past[oldest]
+            self._older.add(oldest)
 
     def _found(self, task_id: str) -> Past | Task | None:
         entry = self._open.get(task_id)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workbench.core.hub_wire import Busy, message
+from workbench.core.hub_wire import error as wire_error
 from workbench.core.metrics import Sample
+from workbench.errors import WorkbenchError
 from workbench.hub.sampling import Sampler
 from workbench.listener import Connection
 
@@ -28,6 +30,8 @@ class TaskFeed(Protocol):
     """The mesh node, as far as a dashboard follows its tasks."""
 
     def snapshot(self, task_id: str) -> Mapping[str, Any] | None: ...
+    def must_look_up(self, task_id: str) -> bool: ...
+    async def looked_up(self, task_id: str) -> Mapping[str, Any] | None: ...
 
     def follow(self, callback: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]: ...
 
@@ -123,6 +127,7 @@ class TaskFollowers:
         self._feed = feed
         self._by_task: dict[str, dict[int, tuple[Connection, int | str]]] = {}
         self._by_connection: dict[int, set[str]] = {}
+        self._looking: set[asyncio.Task[None]] = set()
         self._leave_feed = feed.follow(self._changed)
 
     def add(self, connection: Connection, task_id: int | str) -> None:
@@ -141,6 +146,19 @@ class TaskFollowers:
         """Send a task's present state, if it has one yet."""
         now = self._feed.snapshot(str(task_id))
         if now is not None:
+            connection.offer(f"task:{task_id}", _frame(task_id, now))
+        elif self._feed.must_look_up(str(task_id)):
+            looking = asyncio.create_task(self._show_older(connection, task_id))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+    async def _show_older(self, connection: Connection, task_id: int | str) -> None:
+        try:
+            now = await self._feed.looked_up(str(task_id))
+        except WorkbenchError as error:
+            connection.send(wire_error(error, None))
+            return
+        if now is not None and str(task_id) in self._by_connection.get(connection.id, ()):
             connection.offer(f"task:{task_id}", _frame(task_id, now))
 
     def remove(self, connection: Connection, task_id: int | str) -> None:
@@ -164,6 +182,8 @@ class TaskFollowers:
     def close(self) -> None:
         """Hear no more from the feed."""
         self._leave_feed()
+        for looking in self._looking:
+            looking.cancel()
 
     def _changed(self, task: Mapping[str, Any]) -> None:
         """Who gave the same id shares one frame."""

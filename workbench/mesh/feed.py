@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from workbench.core.mesh_wire import sentence
@@ -13,15 +13,26 @@ from workbench.mesh.models import AnyModel
 log = logging.getLogger("workbench.mesh")
 
 Told = Callable[[dict[str, Any]], None]
+LookUp = Callable[[str], Awaitable[None]]
+"""Makes the book know again what it knows of a task that ended long ago."""
 
 
 class TaskFeed:
     """`snapshot` gives a task's present state; `follow` hears of every change of any task."""
 
-    def __init__(self, book: TaskBook, models: Mapping[str, AnyModel]) -> None:
-        self._book, self._models = book, models
+    def __init__(self, book: TaskBook, models: Mapping[str, AnyModel], look_up: LookUp) -> None:
+        self._book, self._models, self._look_up = book, models, look_up
         self._followers: dict[int, Told] = {}
         self._numbers = 0
+
+    async def looked_up(self, task_id: str) -> dict[str, Any] | None:
+        """The same, also of a task that ended long ago."""
+        await self._look_up(task_id)
+        return self.snapshot(task_id)
+
+    def must_look_up(self, task_id: str) -> bool:
+        """Whether `snapshot` gives None although there was such a task."""
+        return self._book.must_look_up(task_id)
 
     def snapshot(self, task_id: str) -> dict[str, Any] | None:
         """A task as a dashboard shows it; None while there is no such task."""

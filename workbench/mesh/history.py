@@ -72,13 +72,22 @@ class History:
         return rows[0]["inline_input"] if rows else None
 
     async def ended(self) -> list[Known]:
-        """The tasks that had ended before this start."""
+        """The tasks that had ended before this start, oldest first."""
         rows = await self._journal.read("all_task_ids", limit=KNOWN_TASKS)
         return [
             Known(row["task_id"], row["content_hash"], row["state"])
-            for row in rows
+            for row in reversed(rows)
             if row["state"] in TERMINAL
         ]
+
+    async def known(self, task_id: str) -> Known | None:
+        """One task, if it has ended."""
+        ends = await self._journal.read("terminal", task_id=task_id)
+        rows = await self._journal.read("task", task_id=task_id) if ends else []
+        if not rows:
+            return None
+        end, row = ends[0], rows[0]
+        return Known(task_id, row["content_hash"], end["kind"], row["model"], end["attempt"])
 
     async def open(self) -> list[Recovered]:
         """The tasks that are still owed an end, oldest first."""

@@ -114,7 +114,7 @@ class Node:
         self._book = book or TaskBook()
         self._journal = journal
         self._history = History(journal, self._book, self._models)
-        self.tasks = TaskFeed(self._book, self._models)
+        self.tasks = TaskFeed(self._book, self._models, self._look_up)
         self._inputs = Inputs(
             folder, fetch, limit_bytes=limits.input_bytes, keep_bytes=limits.kept_inputs_bytes
         )
@@ -301,6 +301,7 @@ class Node:
                 raise Forbidden(FORBIDDEN, type=kind, scope=link.connection.scope)
             answer = self._answers.get(type(message))
             if answer is not None:
+                await self._look_up(getattr(message, "task_id", ""))
                 answer(link, message)
             elif not isinstance(message, HeartbeatMessage):
                 await self._slow_answers[type(message)](link, message)
@@ -315,6 +316,13 @@ class Node:
         except WorkbenchError as error:
             about = {} if message is None else {"uploadId": message.upload_id, **_echo(message)}
             link.say(_refusal(error, about))
+
+    async def _look_up(self, task_id: str) -> None:
+        """What the book no longer holds of a task that ended long ago."""
+        if self._book.must_look_up(task_id):
+            known = await self._history.known(task_id)
+            if known is not None:
+                self._tell(known)
 
     def _task(self, link: Link, message: TaskMessage) -> None:
         event = Submitted(self._asking.task(message), link.connection.id, message.request_id)
@@ -450,7 +458,9 @@ class Node:
 
     def _last_seq(self, task_id: str) -> int | None:
         past = self._book.past(task_id)
-        return None if past is None else past.seq
+        if past is None:  # open, or over for so long that all of it is durable
+            return None if self._book.entry(task_id) is not None else 0
+        return past.seq
 
     def _wall_ms(self) -> int:
         return int(self._wall() * 1000)

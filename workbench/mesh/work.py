@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from workbench.core.job import Done, Failed, Job, Log, Lost, Outcome, Progress
 from workbench.core.job import Event as News
 from workbench.core.masking import masked_at
+from workbench.core.seen import Seen
 from workbench.core.task_nouns import (
     Ended,
     Event,
@@ -90,7 +91,7 @@ class Work:
         self._language_model = language_model
         self.loans = Loans(self._tell_of_loans, lender, models.needs_gpu)
         self.cache = Cache()
-        self.old_contents: set[str] = set()
+        self.old_contents = Seen()
         """Content hashes of tasks that ended before this start: worth a look at the journal."""
         self._prepared: dict[str, Prepared] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
