@@ -23,7 +23,8 @@ from workbench.store.damage import DamagedFile, DamagedLog, first_line, of_block
 from workbench.store.owner import Owner
 from workbench.store.waiting import Append, Call, Rows, Waiting
 
-CHECKPOINT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+"""What is in the log is in memory too, uncompressed: twice its bytes until a checkpoint."""
 PROBE_S = 1.0
 """How long after a failure of the disk the next write is tried at all."""
 FREE_BYTES = 16 * 1024 * 1024
