@@ -765,6 +765,18 @@ async def test_a_result_is_used_again_only_while_its_language_model_would_be_ask
         await peer.end(name)
 
 
+async def test_a_repeat_too_says_how_far_it_is_before_its_end(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.say(task("a"))
+    (await bench.engine.attempt("a.1")).end()
+    await peer.end("a")
+    peer.say(task("b"))
+    await peer.end("b")
+    heard = [each["type"] for each in peer.frames if each.get("taskId") == "b"]
+    assert heard[:2] == ["taskAccepted", "taskProgress"]
+    assert heard[-2:] == ["log", "taskResult"]
+
+
 async def test_a_result_of_before_a_restart_is_used_again(bench: Bench) -> None:
     peer = bench.peer()
     peer.say(task("a"))

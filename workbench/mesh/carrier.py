@@ -127,19 +127,26 @@ class Carrier:
                 self._hand_over(lane, item)
 
     def _advance(self, lane: Lane, task_id: str) -> None:
-        items = lane.items
-        while items:
-            item = items[0]
+        """Show what is durable, and do what no gate before it holds back."""
+        ready: list[Instruction | Commit] = []
+        kept: deque[Instruction | Commit] = deque()
+        shut = written = False
+        for item in lane.items:
             if isinstance(item, Commit):
-                if not item.done:
-                    return
-                items.popleft()
+                written = written or not item.done
+                shut = shut or (written and item.record.gate)
+                (kept if written else ready).append(item)
+            else:
+                (kept if shut else ready).append(item)
+        lane.items = kept
+        for item in ready:
+            if isinstance(item, Commit):
                 lane.gates -= item.record.gate
                 self._show(item.record, item.at_ms)
             else:
-                items.popleft()
                 self._do(item)
-        self._forget(task_id)
+        if not lane.items and self._lanes.get(task_id) is lane:
+            self._forget(task_id)
 
     def _forget(self, task_id: str) -> None:
         self._lanes.pop(task_id, None)
