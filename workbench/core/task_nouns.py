@@ -35,7 +35,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str = ""
     gpu_memory_mb: int | None = None
     """What its model needs of one GPU, or takes where it is free; None: it runs on the CPU."""
-    """What its model needs of one GPU; None: it runs on the CPU."""
     downloads: bool = True
     """Whether any of its inputs has to be brought here."""
     weight: int = 0
