@@ -16,6 +16,9 @@ from tests.llm.tiny_model import tiny_model
 
 ROOT = Path(__file__).parent.parent
 
+# A grammar of addresses that jsonschema would load, in 2 s, and that no test of ours asks.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 pytest_plugins = ("tests.vectors_report", "tests.collectors.fake_nvml")
 
 # Seeds are fixed, so that a run says the same twice; HYPOTHESIS_PROFILE=search looks for more.

@@ -49,6 +49,11 @@ def test_jupyterlab_does_not_prompt_for_news() -> None:
     assert overrides["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
+def test_jupyterlab_does_not_ask_node_whether_to_build_itself_anew() -> None:
+    said = json.loads((page.TEMPLATES / "labconfig/page_config.json").read_text())
+    assert not said["buildCheck"] and not said["buildAvailable"]
+
+
 def test_the_policy_names_no_foreign_host() -> None:
     words = page.CONTENT_SECURITY_POLICY.replace(";", " ").split()
     hosts = [word for word in words if "//" in word or word == "*"]

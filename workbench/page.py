@@ -192,6 +192,8 @@ def run(
     """
     folder = folder or notebooks_folder()
     prepare_environment(kind, data)
+    # jsonschema would load a grammar of addresses for 2 s; no schema of Jupyter asks for it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from jupyter_server.serverapp import ServerApp
 
     token = os.environ.pop("JUPYTER_TOKEN", "") or secrets.token_urlsafe(24)

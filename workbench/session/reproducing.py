@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,6 +113,8 @@ def _run(
     path: Path, saved: Mapping[str, Any], before: Record | None, timeout_s: float
 ) -> tuple[Any, Record]:
     """The notebook as it ran, without the two cells that were put around it, and its record."""
+    # A grammar of addresses behind jsonschema takes 2 s to import, and no schema here asks it.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import nbformat
 
     parameters = {} if before is None else _parameters(before)
