@@ -32,7 +32,8 @@ browser: setup
 # More at once than there are cores: much of the time a test waits, for a page or a process. With
 # several browsers on two cores one that waits fails by chance: it gets a second try, and
 # the first is shown at the end (RERUN), for it may be a fault that is rare.
-test: setup browser static  ## pass every test, browser included
+test: setup  ## pass every test, browser included
+	@$(MAKE) --no-print-directory --jobs=2 browser static
 	@$(PY) -m pytest -p no:cacheprovider --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 	  --second-try --rerun-show-tracebacks
 

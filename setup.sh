@@ -26,6 +26,9 @@ else
     echo "this Python cannot make environments: install its venv package (Debian: apt install python3-venv)" >&2
     exit 1
   }
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+  # pip compiles one file after the other; left out, so that every core does a part of it.
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
+    --require-hashes -r requirements.lock
+  "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true  # some ship files for other Pythons
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 fi

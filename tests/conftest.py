@@ -65,6 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kinds: dict[bool, list[Path]] = {True: [], False: []}
     for path in files:
         kinds["browser" in path.parts].append(path)
+    for several in kinds.values():
+        several.sort(key=lambda path: path.relative_to(ROOT / "tests").as_posix() not in LONG)
     places = {
         path: (number + 0.5) / len(several)
         for several in kinds.values()
@@ -77,6 +79,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if folder in BUSY or (folder == name and name != "test_house.py"):
                 item.add_marker(pytest.mark.flaky(reruns=1))
 
+
+LONG = {
+    *("browser/test_chat_voila.py", "browser/test_chat_widget.py", "browser/test_gpu_voila.py"),
+    *("browser/test_gpu_widget.py", "browser/test_lab.py", "browser/test_mesh_voila.py"),
+    *("browser/test_page.py", "browser/test_two_environments.py"),
+    *("engines/test_dask.py", "faults/test_chat.py", "faults/test_storm.py", "test_docs.py"),
+}
+"""Files of minutes come first, or one worker would be busy alone at the end."""
 
 BUSY = {
     *("boards", "browser", "chain", "clients", "collectors", "engines", "faults", "hub", "llm"),
