@@ -41,6 +41,16 @@ def summed(row: Mapping[str, Any], name: str) -> int:
     return (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"])
 
 
+def whole_numbers(texts: Any) -> list[int | None]:
+    """A column of decimal strings as Python integers, null as None."""
+    return [None if text is None else int(text) for text in texts.to_pylist()]
+
+
+def number_texts(values: Iterable[int | None]) -> pa.Array:
+    """Python integers of any size as decimal strings, as every answer has its amounts."""
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
 def amount_columns(values: Iterable[int | None]) -> tuple[pa.Array, pa.Array]:
     """Python integers as (high, low) columns; None is null in both."""
     pairs = [(None, None) if value is None else halves(value) for value in values]

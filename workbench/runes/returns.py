@@ -77,8 +77,8 @@ WITH moved AS (
   FROM moved GROUP BY place, rune_id, who
 ), compared AS (
   SELECT *, CASE WHEN in_high = 0 AND out_high = 0 THEN in_low < out_low
-    ELSE (in_high + in_low // 18446744073709551616, in_low % 18446744073709551616)
-      < (out_high + out_low // 18446744073709551616, out_low % 18446744073709551616) END AS less
+    ELSE (in_high + (in_low >> 64), in_low & 18446744073709551615::HUGEINT)
+      < (out_high + (out_low >> 64), out_low & 18446744073709551615::HUGEINT) END AS less
   FROM sums
 ), whose AS (
   SELECT place, rune_id, spent, known, out_high, out_low,

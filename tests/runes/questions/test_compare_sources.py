@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables, txid
+from tests.runes.questions.laid import batch, laid
 from tests.runes.questions.named import named
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, Source, amount_ints
@@ -61,6 +62,15 @@ def test_terms_that_one_has_and_the_other_lacks_are_a_difference() -> None:
         ("etchings", ASH, "amount", "0", "none", "differs"),
         ("etchings", ASH, "terms", "true", "false", "differs"),
     ]
+
+
+def test_events_of_a_source_that_names_no_place_in_the_block_are_the_same_as_themselves() -> None:
+    moved = {"rune_id": ASH, "kind": "minted", "height": 905, "tx_index": None, "amount": 7}
+    events = laid(events=[{**moved, "txid": txid(905, at)} for at in (1, 2)])
+    sides = [batch(events, 900, 999) for _ in range(2)]
+    answer = compare_sources(*sides)
+    assert rows(answer) == []
+    assert answer.facts["compared"] == 1
 
 
 def test_runes_that_only_one_knows_are_one_difference_each() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes import returns
+from workbench.runes.amounts import number_texts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -19,8 +21,8 @@ from workbench.runes.saying import said_counts, said_share
 SHOWN_POINTS = 1_000
 MEASURES = ("etched", "minted", "transferred", "burned", "moved")
 
-_COUNTED = """
-WITH counted AS (
+_SCORED = """
+WITH counted AS MATERIALIZED (
   SELECT height, NULL::VARCHAR AS rune_id, kind AS measure, count(*)::DOUBLE AS value
   FROM {events} WHERE $over = 'blocks' AND ($rune IS NULL OR rune_id = $rune)
   GROUP BY height, kind
@@ -34,23 +36,17 @@ WITH counted AS (
 ), middle AS (
   SELECT measure, median(value) AS median, mad(value) AS mad FROM counted GROUP BY measure
 ), centre AS (
-  SELECT measure, count(*) AS length, any_value(median) AS median, any_value(mad) AS mad,
+  SELECT measure, any_value(median) AS median, any_value(mad) AS mad,
     avg(abs(value - median)) AS spread
   FROM counted JOIN middle USING (measure) GROUP BY measure
-), scored AS (
-  SELECT measure, height, rune_id, value, median, mad,
-    CASE WHEN mad > 0 THEN 0.6745 * (value - median) / mad
-      WHEN spread > 0 THEN (value - median) / (1.253314 * spread) END AS z
-  FROM counted JOIN centre USING (measure)
 )
+SELECT measure, height, rune_id, value, median, mad,
+  CASE WHEN mad > 0 THEN 0.6745 * (value - median) / mad
+    WHEN spread > 0 THEN (value - median) / (1.253314 * spread) END AS z
+FROM counted JOIN centre USING (measure)
+ORDER BY abs(z) DESC NULLS LAST, measure, height, rune_id
 """
-
-_SERIES = f"{_COUNTED} SELECT * FROM centre ORDER BY measure"
-
-_BEYOND = f"""
-{_COUNTED} SELECT * FROM scored WHERE abs(z) > $threshold
-ORDER BY abs(z) DESC, measure, height, rune_id
-"""
+"""Without a z where all values of a measure are the same."""
 
 
 @question("What is out of the ordinary?")
@@ -75,13 +71,13 @@ def anomalies(
     and what was only moved to oneself."""
     batch.needs("anomalies", "events")
     wanted = _wanted(batch, rune, over)
-    series = batch.rows(_SERIES, rune=wanted, over=over).to_pylist()
-    beyond = batch.rows(_BEYOND, rune=wanted, over=over, threshold=threshold)
+    scored = batch.rows(_SCORED, rune=wanted, over=over)
+    beyond = scored.filter(pc.greater(pc.abs(scored["z"]), threshold))
     followed = all(map(batch.holds, returns.NEEDED))
     cycles = returns.cycles(batch, wanted, within) if followed else None
     own = returns.self_transfers(batch, wanted) if followed else None
     unfollowed = returns.unfollowed(batch, wanted) if followed else 0
-    facts = _facts(series, beyond, cycles, own, unfollowed)
+    facts = _facts(scored, beyond, cycles, own, unfollowed)
     return Answer(
         question="anomalies",
         sentence=_sentence(facts, threshold, within),
@@ -89,7 +85,7 @@ def anomalies(
         more={} if cycles is None or own is None else _more(cycles, own),
         figure=_figure(beyond, threshold),
         facts=facts,
-        explanation=_explanation(batch, series, facts, within),
+        explanation=_explanation(batch, scored, facts, within),
     )
 
 
@@ -102,7 +98,7 @@ def _wanted(batch: Evidence, rune: str | None, over: str) -> str | None:
 
 
 def _facts(
-    series: list[dict[str, Any]],
+    scored: pa.Table,
     beyond: pa.Table,
     cycles: pa.Table | None,
     own: list[dict[str, Any]] | None,
@@ -112,7 +108,7 @@ def _facts(
     is the mean of their shares."""
     shares = [row["share"] for row in own or () if row["share"] is not None]
     return {
-        "values": sum(row["length"] for row in series),
+        "values": scored.num_rows,
         "beyond": beyond.num_rows,
         "cycles": None if cycles is None else cycles.num_rows,
         "self_share": sum(shares) / len(shares) if shares else None,
@@ -127,11 +123,9 @@ def _more(cycles: pa.Table, own: list[dict[str, Any]]) -> dict[str, pa.Table]:
     text, whole = pa.string(), pa.int64()
     kinds = [("rune_id", text), ("transfers", whole), ("unknown", whole)]
     kinds += [("gross", text), ("returned", text), ("share", pa.float64())]
-    exact = [{**row, "gross": str(row["gross"]), "returned": str(row["returned"])} for row in own]
-    return {
-        "cycles": cycles,
-        "self_transfers": pa.Table.from_pylist(exact, schema=pa.schema(kinds)),
-    }
+    columns: dict[str, Any] = {name: [row[name] for row in own] for name, _ in kinds}
+    exact = {name: number_texts(columns[name]) for name in ("gross", "returned")}
+    return {"cycles": cycles, "self_transfers": pa.table(columns | exact, schema=pa.schema(kinds))}
 
 
 def _sentence(facts: dict[str, Any], threshold: float, within: int) -> Sentence:
@@ -191,10 +185,10 @@ def _figure(beyond: pa.Table, threshold: float) -> Figure:
 
 
 def _explanation(
-    batch: Evidence, series: list[dict[str, Any]], facts: dict[str, Any], within: int
+    batch: Evidence, scored: pa.Table, facts: dict[str, Any], within: int
 ) -> Explanation:
     missing: list[str] = []
-    flat = [row["measure"] for row in series if row["spread"] == 0]
+    flat = sorted(scored["measure"].filter(scored["z"].is_null()).unique().to_pylist())
     if flat:
         missing.append(told("a z of {measures}: all values are the same", measures=", ".join(flat)))
     if facts["cycles"] is None:

@@ -58,15 +58,46 @@ SELECT count(*) = count(output) AS known FROM {events}
 WHERE kind = 'transferred' AND ($rune IS NULL OR rune_id = $rune)
 """
 
+_ETCHINGS = """
+WITH honoured AS NOT MATERIALIZED (
+  SELECT * FROM {{etchings}} WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune)
+), repeated AS MATERIALIZED (
+  SELECT rune_id FROM honoured GROUP BY rune_id HAVING count(*) > 1
+)
+SELECT rune_id, 'etching' AS key, {once} FROM honoured ANTI JOIN repeated USING (rune_id)
+UNION ALL
+SELECT rune_id, 'etching', {several} FROM honoured SEMI JOIN repeated USING (rune_id)
+GROUP BY rune_id
+"""
+
 _EVENTS = """
-SELECT rune_id, height || ':' || tx_index || ' ' || kind || <output> AS key,
-  CASE WHEN count(*) = count(amount_low) THEN array_to_string(list_transform(
-    list_sort(list(amount(amount_high, amount_low))), lambda one: <text>), ', ') END AS amount
-FROM {events}
-WHERE ($rune IS NULL OR rune_id = $rune) AND height BETWEEN $first AND $last
-GROUP BY ALL
+WITH said AS NOT MATERIALIZED (
+  SELECT rune_id, height, tx_index, kind, <output> AS output, amount_high, amount_low
+  FROM {events}
+  WHERE ($rune IS NULL OR rune_id = $rune) AND height BETWEEN $first AND $last
+), grouped AS MATERIALIZED (
+  SELECT rune_id, height, tx_index, kind, output, count(*) AS rows,
+    max(amount_high) AS high, max(amount_low) AS low
+  FROM said GROUP BY rune_id, height, tx_index, kind, output
+), told AS (
+  SELECT * EXCLUDE (rows, high, low), amount(high, low) AS one, <text> AS amount
+  FROM grouped WHERE rows = 1
+  UNION ALL
+  SELECT rune_id, height, tx_index, kind, output, NULL,
+    CASE WHEN count(*) = count(amount_low) THEN array_to_string(list_transform(
+      list_sort(list(amount(amount_high, amount_low))), lambda one: <text>), ', ') END
+  FROM said SEMI JOIN (SELECT * FROM grouped WHERE rows > 1) AS several
+    ON said.rune_id = several.rune_id AND said.height = several.height
+      AND said.kind = several.kind AND said.tx_index IS NOT DISTINCT FROM several.tx_index
+      AND said.output IS NOT DISTINCT FROM several.output
+  GROUP BY rune_id, height, tx_index, kind, output
+)
+SELECT rune_id, height || ':' || coalesce(tx_index::VARCHAR, '?') || ' ' || kind
+  || CASE WHEN output IS NULL THEN '' ELSE ' to output ' || output END AS key, amount
+FROM told
 """.replace("<text>", as_text("one"))
-_OUTPUT = "CASE WHEN kind = 'transferred' THEN ' to output ' || output ELSE '' END"
+"""Nearly always one event has a key alone: only of several a list is made."""
+_OUTPUT = "CASE WHEN kind = 'transferred' THEN output END"
 
 
 def compare_sources(a: Asked, b: Asked, *, rune: str | None = None) -> Answer:
@@ -167,7 +198,7 @@ def _sql(
         known = all(side.one(_OUTPUTS, rune=rune)["known"] for side in sides)
         if not known:
             missing.append("the outputs of some transfers: they are compared by transaction")
-        return (_EVENTS.replace("<output>", _OUTPUT if known else "''"),) * 2
+        return (_EVENTS.replace("<output>", _OUTPUT if known else "NULL::BIGINT"),) * 2
     known_by = [side.one(_KNOWN, rune=rune) for side in sides]
     whose = next((name for name in _HOLDERS if all(one[name] for one in known_by)), None)
     if whose is None:
@@ -178,16 +209,14 @@ def _sql(
 def _etchings() -> str:
     """Null means none there: it is a value, but of a flag, which a producer may not tell. Of one
     rune etched twice both are said."""
-    columns = []
+    once, several = [], []
     for name in _TERMS:
         amount = f"amount({name}_high, {name}_low)"
         value = as_text(amount) if name in _AMOUNTS else f"{name}::VARCHAR"
         text = value if name in _FLAGS else f"coalesce({value}, 'none')"
-        columns.append(f"string_agg(DISTINCT {text}, ' / ' ORDER BY {text}) AS {name}")
-    return (
-        f"SELECT rune_id, 'etching' AS key, {', '.join(columns)} FROM {{etchings}}"
-        " WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id"
-    )
+        once.append(f"{text} AS {name}")
+        several.append(f"string_agg(DISTINCT {text}, ' / ' ORDER BY {text}) AS {name}")
+    return _ETCHINGS.format(once=", ".join(once), several=", ".join(several))
 
 
 def _facts(counts: Mapping[tuple[str, str, str], int], rows: pa.Table) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence, told
-from workbench.runes.amounts import summed
+from workbench.runes.amounts import number_texts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -228,8 +228,9 @@ def _table(rows: list[Row]) -> pa.Table:
         "nakamoto": pa.int64(),
         "coverage": pa.float64(),
     }
-    exact = [{**row, "held": str(row["held"])} for row in rows]
-    return pa.Table.from_pylist(exact, schema=pa.schema(list(kinds.items())))
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in kinds}
+    columns["held"] = number_texts(columns["held"])
+    return pa.table(columns, schema=pa.schema(list(kinds.items())))
 
 
 def _figure(whole: list[Row], top: int) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -12,12 +12,13 @@ from msgspec import Meta
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.errors import InputError
+from workbench.runes.amounts import number_texts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.bars import bars
 from workbench.runes.questions.pace import DAY, blocks_of, recent
-from workbench.runes.questions.standing import Standing, place_of, standings
+from workbench.runes.questions.standing import Standing, standings
 from workbench.runes.saying import said_counts, said_share
 
 TITLE = "Can it be minted, and until when?"
@@ -25,6 +26,7 @@ AMOUNTS = ("mints", "cap", "remaining")
 OPEN = "open"
 STATUSES = (OPEN, "not-started", None, "capped", "ended", "no-cap", "no-terms", "cenotaph")
 """In the order of the table; None: the batch does not tell."""
+_RANKS = {status: rank for rank, status in enumerate(STATUSES)}
 
 _SCHEMA = pa.schema(
     [
@@ -80,7 +82,7 @@ _OPEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Status:
     """A rune at the height of the next block; `fresh` of its mints lie in the last `blocks`."""
 
@@ -88,9 +90,15 @@ class _Status:
     height: int
     fresh: int | None
     blocks: int
+    remaining: int | None = field(init=False)
+    status: str | None = field(init=False)
 
-    @property
-    def status(self) -> str | None:
+    def __post_init__(self) -> None:
+        of = self.of
+        self.remaining = None if of.cap is None or of.mints is None else of.cap - of.mints
+        self.status = self._status()
+
+    def _status(self) -> str | None:
         """Why it is not open, as the protocol looks for a reason; None where that is not told."""
         of = self.of
         if of.cenotaph:
@@ -106,11 +114,6 @@ class _Status:
         if of.end is not None and self.height >= of.end:
             return "ended"
         return None if self.remaining is None else OPEN
-
-    @property
-    def remaining(self) -> int | None:
-        of = self.of
-        return None if of.cap is None or of.mints is None else of.cap - of.mints
 
     @property
     def progress(self) -> float | None:
@@ -138,28 +141,9 @@ class _Status:
         return "fills" if self.remaining * self.blocks <= could_be else "closes"
 
     @property
-    def rank(self) -> tuple[Any, ...]:
+    def rank(self) -> tuple[int, float]:
         """The open ones first, of them the nearest to the cap."""
-        return STATUSES.index(self.status), -(self.progress or 0), place_of(self.of.rune_id)
-
-    def row(self) -> dict[str, Any]:
-        """Amounts as decimal strings, as every answer has them."""
-        amounts = (self.of.mints, self.of.cap, self.remaining)
-        return {
-            "rune_id": self.of.rune_id,
-            "name": self.of.name,
-            "status": self.status,
-            **{
-                name: None if amount is None else str(amount)
-                for name, amount in zip(AMOUNTS, amounts, strict=True)
-            },
-            "progress": self.progress,
-            "opens_at": self.of.start,
-            "closes_at": self.of.end,
-            "mints_per_block": self.pace,
-            "eta_blocks": self.eta_blocks,
-            "outlook": self.outlook,
-        }
+        return _RANKS[self.status], -(self.progress or 0)
 
 
 @question(TITLE)
@@ -181,7 +165,7 @@ def mint_status(
     return Answer(
         question="mint_status",
         sentence=_one(wanted, one) if wanted else _all(found, height),
-        table=pa.Table.from_pylist([each.row() for each in found], schema=_SCHEMA),
+        table=_table(found),
         amounts=AMOUNTS,
         counts=AMOUNTS,
         figure=_progress(one) if wanted else _statuses(found),
@@ -212,7 +196,26 @@ def _judged(batch: Evidence, wanted: Rune | None, height: int, fresh: Any) -> li
         _Status(one, height, None if fresh is None else fresh.get(one.rune_id, 0), blocks)
         for one in standings(batch, wanted.id if wanted else None)
     ]
-    return sorted(found, key=lambda one: one.rank)
+    return sorted(found, key=lambda one: one.rank)  # of equals in the order of the chain
+
+
+def _table(found: list[_Status]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "rune_id": [one.of.rune_id for one in found],
+        "name": [one.of.name for one in found],
+        "status": [one.status for one in found],
+        "mints": [one.of.mints for one in found],
+        "cap": [one.of.cap for one in found],
+        "remaining": [one.remaining for one in found],
+        "progress": [one.progress for one in found],
+        "opens_at": [one.of.start for one in found],
+        "closes_at": [one.of.end for one in found],
+        "mints_per_block": [one.pace for one in found],
+        "eta_blocks": [one.eta_blocks for one in found],
+        "outlook": [one.outlook for one in found],
+    }
+    exact = {name: number_texts(columns[name]) for name in AMOUNTS}
+    return pa.table(columns | exact, schema=_SCHEMA)
 
 
 def _facts(found: list[_Status], one: _Status | None, height: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
+from workbench.runes.amounts import number_texts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -18,14 +19,16 @@ AMOUNTS = ("difference", "premine", "minted", "burned", "held")
 
 _RUNES = """
 WITH held AS (
-  SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {balances} GROUP BY rune_id
+  SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {balances}
+  WHERE $rune IS NULL OR rune_id = $rune GROUP BY rune_id
 ), etched AS (
   SELECT rune_id, any_value(spaced_name) AS name,
     any_value(CASE WHEN cenotaph THEN 0::UHUGEINT ELSE amount(premine_high, premine_low) END)
       AS premine,
     any_value(CASE WHEN terms IS NOT NULL
       THEN coalesce(amount(amount_high, amount_low), 0::UHUGEINT) END) AS amount
-  FROM {etchings} WHERE commitment <> 'missing' GROUP BY rune_id
+  FROM {etchings} WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune)
+  GROUP BY rune_id
 )
 SELECT rune_id, name, etched.premine, etched.amount,
   amount(mints_high, mints_low) AS mints, amount(burned_high, burned_low) AS burned,
@@ -45,7 +48,8 @@ WITH moved AS NOT MATERIALIZED (
   FROM {{events}} WHERE $rune IS NULL OR rune_id = $rune
 ), off AS (
   SELECT height, tx_index, CASE WHEN tx_index IS NULL THEN txid END AS txid, rune_id,
-    sum(sign * amount_high::HUGEINT) AS high, sum(sign * amount_low::HUGEINT) AS low
+    sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
+    sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
   FROM moved GROUP BY height, tx_index, CASE WHEN tx_index IS NULL THEN txid END, rune_id
   HAVING high + (low >> 64) <> 0 OR low & {2**64 - 1}::HUGEINT <> 0
 )
@@ -162,10 +166,9 @@ def _table(runes: list[dict[str, Any]]) -> pa.Table:
     text = pa.string()
     kinds = [("rune_id", text), ("name", text), ("adds_up", pa.bool_())]
     schema = pa.schema([*kinds, *((name, text) for name in AMOUNTS)])
-    exact = [
-        {name: str(one) if type(one) is int else one for name, one in row.items()} for row in runes
-    ]
-    return pa.Table.from_pylist(exact, schema=schema)
+    columns: dict[str, Any] = {name: [row[name] for row in runes] for name in schema.names}
+    exact = {name: number_texts(columns[name]) for name in AMOUNTS}
+    return pa.table(columns | exact, schema=schema)
 
 
 def _figure(runes: list[dict[str, Any]]) -> Figure:

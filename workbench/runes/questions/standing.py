@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 from workbench.core.rune import MAX_U64
+from workbench.runes.amounts import whole_numbers
 from workbench.runes.evidence import Evidence
 
-_STANDINGS = """
+_BLOCK, _INDEX = "split_part(rune_id, ':', 1)::UBIGINT", "split_part(rune_id, ':', 2)::UBIGINT"
+
+
+def _bound(which: str, end: str) -> str:
+    """SQL: the absolute bound and the one that counts from the etching, as the protocol saturates
+    it, in one; null where there is neither."""
+    offset = f"any_value(offset_{end})"
+    later = f"least({_BLOCK}::HUGEINT + {offset}, {MAX_U64})::UBIGINT"
+    return f"{which}(any_value(height_{end}), CASE WHEN {offset} IS NOT NULL THEN {later} END)"
+
+
+def _granted(amount: str) -> str:
+    """SQL: what the terms grant; null where it is not known whether there are any."""
+    return (
+        f"CASE WHEN cenotaph OR NOT terms THEN 0::UHUGEINT WHEN terms IS NULL THEN {amount}"
+        f" ELSE coalesce({amount}, 0::UHUGEINT) END AS {amount}"
+    )
+
+
+_STANDINGS = f"""
 WITH etched AS (
   SELECT rune_id, any_value(spaced_name) AS name, any_value(divisibility) AS divisibility,
     any_value(symbol) AS symbol, any_value(terms) AS terms, any_value(cenotaph) AS cenotaph,
     any_value(amount(premine_high, premine_low)) AS premine,
     any_value(amount(amount_high, amount_low)) AS amount,
     any_value(amount(cap_high, cap_low)) AS cap,
-    any_value(height_start) AS height_start, any_value(height_end) AS height_end,
-    any_value(offset_start) AS offset_start, any_value(offset_end) AS offset_end
-  FROM {etchings} WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune)
+    {_bound("greatest", "start")} AS start, {_bound("least", "end")} AS until
+  FROM {{etchings}} WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune)
   GROUP BY rune_id
 ), entered AS (
   SELECT rune_id, amount(mints_high, mints_low) AS mints, amount(burned_high, burned_low) AS burned,
     amount(supply_high, supply_low) AS stated
-  FROM {entries} WHERE $rune IS NULL OR rune_id = $rune
+  FROM {{entries}} WHERE $rune IS NULL OR rune_id = $rune
 )
-SELECT * FROM entered FULL JOIN etched USING (rune_id)
+SELECT rune_id, coalesce(nullif(name, ''), rune_id) AS name, divisibility, symbol, terms, cenotaph,
+  CASE WHEN cenotaph THEN 0::UHUGEINT ELSE premine END AS premine,
+  {_granted("amount")}, {_granted("cap")}, mints, burned, stated, start, until AS "end"
+FROM entered FULL JOIN etched USING (rune_id) ORDER BY {_BLOCK}, {_INDEX}
 """
 
-_AMOUNTS = ("premine", "amount", "cap", "mints", "burned", "stated")
+_AMOUNTS = frozenset(("premine", "amount", "cap", "mints", "burned", "stated"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Standing:
     """One rune; None is what the tables do not say. `amount` and `cap` are 0 where the rune has
     no terms, or terms that name none: then nothing can be minted.
@@ -54,10 +75,6 @@ class Standing:
     start: int | None
     end: int | None
 
-    @property
-    def minted(self) -> int | None:
-        return product(self.mints, self.amount)
-
 
 def place_of(rune_id: str) -> tuple[int, int]:
     """By which runes are in the order of the chain."""
@@ -67,41 +84,16 @@ def place_of(rune_id: str) -> tuple[int, int]:
 
 def product(count: int | None, amount: int | None) -> int | None:
     """None where a factor is not known and the other one is not 0."""
-    if 0 in (count, amount):
-        return 0
-    return None if count is None or amount is None else count * amount
+    if count is None or amount is None:
+        return 0 if 0 in (count, amount) else None
+    return count * amount
 
 
 def standings(batch: Evidence, rune: str | None) -> list[Standing]:
     """Every rune, or the one of this id, in the order of the chain."""
-    found = [_standing(row) for row in batch.rows(_STANDINGS, rune=rune).to_pylist()]
-    return sorted(found, key=lambda one: place_of(one.rune_id))
-
-
-def _standing(row: dict[str, Any]) -> Standing:
-    for name in _AMOUNTS:
-        row[name] = None if row[name] is None else int(row[name])
-    for name in ("amount", "cap"):
-        row[name] = _granted(row, row[name])
-    offsets = [row.pop("offset_start"), row.pop("offset_end")]
-    heights = [row.pop("height_start"), row.pop("height_end")]
-    block, _ = place_of(row["rune_id"])
-    starts, ends = (
-        [bound for bound in (height, _later(block, offset)) if bound is not None]
-        for height, offset in zip(heights, offsets, strict=True)
+    found = batch.rows(_STANDINGS, rune=rune)
+    columns = (
+        whole_numbers(found[each.name]) if each.name in _AMOUNTS else found[each.name].to_pylist()
+        for each in fields(Standing)
     )
-    row["premine"] = 0 if row["cenotaph"] else row["premine"]
-    row["name"] = row["name"] or row["rune_id"]
-    return Standing(**row, start=max(starts, default=None), end=min(ends, default=None))
-
-
-def _granted(row: dict[str, Any], value: int | None) -> int | None:
-    """What the terms grant; None where it is not known whether there are any."""
-    if row["cenotaph"] or row["terms"] is False:
-        return 0
-    return value if value is not None or row["terms"] is None else 0
-
-
-def _later(block: int, offset: int | None) -> int | None:
-    """A bound that counts from the etching, as the protocol saturates it."""
-    return None if offset is None else min(block + offset, MAX_U64)
+    return list(map(Standing, *columns))

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
+from workbench.runes.amounts import number_texts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -52,51 +53,28 @@ _DIFFERS = (
 _NO_BURNED = "what was burned of {count} {count:rune|runes}: how much circulates"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Supply:
+    """What follows of a rune's standing; None where a part is not known."""
+
     of: Standing
+    minted: int | None
+    computed: int | None
+    current: int | None
+    maximum: int | None
+    circulating: int | None
+    premine_of_current: float | None
+    premine_of_maximum: float | None
 
-    @property
-    def computed(self) -> int | None:
-        minted = self.of.minted
-        return None if minted is None or self.of.premine is None else self.of.premine + minted
 
-    @property
-    def current(self) -> int | None:
-        return self.of.stated if self.computed is None else self.computed
-
-    @property
-    def maximum(self) -> int | None:
-        mintable = product(self.of.cap, self.of.amount)
-        return None if mintable is None or self.of.premine is None else self.of.premine + mintable
-
-    @property
-    def circulating(self) -> int | None:
-        if self.current is None or self.of.burned is None:
-            return None
-        return self.current - self.of.burned
-
-    @property
-    def premine_of_maximum(self) -> float | None:
-        return _share(self.of.premine, self.maximum)
-
-    def row(self) -> dict[str, Any]:
-        """Amounts as decimal strings, as every answer has them."""
-        of = self.of
-        amounts = (
-            *(of.premine, of.mints, of.minted, of.burned),
-            *(self.current, self.maximum, self.circulating, of.stated),
-        )
-        return {
-            "rune_id": of.rune_id,
-            "name": of.name,
-            **{
-                name: None if amount is None else str(amount)
-                for name, amount in zip(AMOUNTS, amounts, strict=True)
-            },
-            "premine_of_current": _share(of.premine, self.current),
-            "premine_of_maximum": self.premine_of_maximum,
-        }
+def _supply(of: Standing) -> _Supply:
+    minted = product(of.mints, of.amount)
+    computed = _sum(of.premine, minted)
+    current = of.stated if computed is None else computed
+    maximum = _sum(of.premine, product(of.cap, of.amount))
+    circulating = None if current is None or of.burned is None else current - of.burned
+    shares = _share(of.premine, current), _share(of.premine, maximum)
+    return _Supply(of, minted, computed, current, maximum, circulating, *shares)
 
 
 @question(TITLE)
@@ -111,13 +89,13 @@ def supply(
     premined."""
     batch.needs("supply", "entries")
     wanted = None if rune is None else batch.rune(rune)
-    found = [_Supply(one) for one in standings(batch, wanted.id if wanted else None)]
+    found = [_supply(one) for one in standings(batch, wanted.id if wanted else None)]
     found.sort(key=_by_premine)
     one = found[0] if wanted and found else None
     return Answer(
         question="supply",
         sentence=_one(wanted.name, one) if wanted else _all(found),
-        table=pa.Table.from_pylist([each.row() for each in found], schema=_SCHEMA),
+        table=_table(found),
         amounts=AMOUNTS,
         counts=("mints",),
         figure=_parts(one) if wanted else _shares(found),
@@ -137,8 +115,22 @@ def _by_premine(one: _Supply) -> tuple[bool, float]:
     return share is None, -(share or 0)
 
 
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
 def _share(part: int | None, whole: int | None) -> float | None:
     return None if part is None or not whole else part / whole
+
+
+def _table(found: list[_Supply]) -> pa.Table:
+    """Its columns are those of a rune's standing, and what follows of it."""
+    columns: dict[str, Any] = {}
+    for name in _SCHEMA.names:
+        stands = name in Standing.__slots__
+        values = [getattr(one.of if stands else one, name) for one in found]
+        columns[name] = number_texts(values) if name in AMOUNTS else values
+    return pa.table(columns, schema=_SCHEMA)
 
 
 def _counts(found: list[_Supply]) -> dict[str, int]:
@@ -160,7 +152,7 @@ def _facts(found: list[_Supply], one: _Supply | None) -> dict[str, Any]:
         "current": one.current,
         "maximum": one.maximum,
         "circulating": one.circulating,
-        "premine_of_current": _share(one.of.premine, one.current),
+        "premine_of_current": one.premine_of_current,
         "premine_of_maximum": one.premine_of_maximum,
     }
 
@@ -176,7 +168,7 @@ def _one(name: str, one: _Supply | None) -> Sentence:
             "current": _said(one, one.current),
             "maximum": _said(one, one.maximum),
             "circulating": _said(one, one.circulating),
-            "share": said_share(_share(one.of.premine, one.current)),
+            "share": said_share(one.premine_of_current),
         },
     )
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.amounts import summed
+from workbench.runes.amounts import number_texts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
@@ -20,18 +20,16 @@ SHOWN_BARS = 20
 AMOUNTS = ("gross", "net", "sent", "issued", "burned")
 
 _PERIODS = {
-    "batch": ("NULL::BIGINT AS block, NULL::VARCHAR AS day", ""),
-    "block": ("height AS block, NULL::VARCHAR AS day", ""),
-    "day": (
-        "NULL::BIGINT AS block, strftime(mined_at, '%Y-%m-%d') AS day",
-        "LEFT JOIN {blocks} USING (height)",
-    ),
+    "batch": ("NULL::BIGINT", ""),
+    "block": ("height", ""),
+    "day": ("strftime(mined_at, '%Y-%m-%d')", "LEFT JOIN {blocks} USING (height)"),
 }
-_SAME = (
-    "sides.rune_id = {0}.rune_id AND sides.block IS NOT DISTINCT FROM {0}.block "
-    "AND sides.day IS NOT DISTINCT FROM {0}.day"
-)
+"""What a row is of, and what that takes beside the height."""
+_SAME = "sides.rune_id = {0}.rune_id AND sides.period IS NOT DISTINCT FROM {0}.period"
+_SIDES = ("gross", "issued", "burned")
 _BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
+_PLACE = f"height * {2**32} + coalesce(tx_index, {2**32 - 1}) AS place"
+_HEIGHT = "place >> 32 AS height"
 
 
 def _each(sql: str, sides: tuple[str, ...]) -> str:
@@ -45,57 +43,65 @@ def _each(sql: str, sides: tuple[str, ...]) -> str:
 
 _FLOWS = f"""
 WITH legs AS NOT MATERIALIZED (
-  SELECT height, tx_index, rune_id, coalesce(script, address) AS who, 'gross' AS side,
+  SELECT rune_id, {_PLACE}, coalesce(script, address) AS who, 'gross' AS side,
     amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
   FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
-  SELECT height, tx_index, rune_id, coalesce(script, address), 'input',
+  SELECT rune_id, {_PLACE}, coalesce(script, address), 'input',
     -amount_high::HUGEINT, -amount_low::HUGEINT
   FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
-  UNION ALL
-  SELECT height, tx_index, rune_id, NULL,
-    CASE WHEN kind = 'burned' THEN 'burned' ELSE 'issued' END,
-    CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_high::HUGEINT,
-    CASE WHEN kind = 'burned' THEN 1 ELSE -1 END * amount_low::HUGEINT
+), issues AS NOT MATERIALIZED (
+  SELECT rune_id, {_PLACE}, kind = 'burned' AS is_burn, amount_high, amount_low
   FROM {{events}} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
     AND coalesce(amount_high > 0 OR amount_low > 0, true)
-), parts AS NOT MATERIALIZED (
-  SELECT <period>, legs.* FROM legs <join>
-), changed AS (
-  SELECT block, day, rune_id,
-    sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
+), changed AS MATERIALIZED (
+  SELECT rune_id, place, sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
     (sum(low) + {_BIAS}) & {_MASK} AS low
-  FROM parts WHERE side IN ('gross', 'input')
-  GROUP BY block, day, rune_id, height, tx_index, who
+  FROM legs GROUP BY rune_id, place, who
 ), flows AS (
-  SELECT block, day, rune_id,
+  SELECT rune_id, period,
     sum(high) FILTER (high >= 0) AS net_high, sum(low) FILTER (high >= 0) AS net_low,
     -sum(high) FILTER (high < 0) AS sent_high, -sum(low) FILTER (high < 0) AS sent_low
-  FROM changed GROUP BY block, day, rune_id
+  FROM (SELECT *, <period> AS period FROM (SELECT *, {_HEIGHT} FROM changed) <join>)
+  GROUP BY rune_id, period
 ), placed AS (
-  SELECT block, day, rune_id,
+  SELECT rune_id, place,
     sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {_MASK} <> 0 AS is_off
-  FROM parts GROUP BY block, day, rune_id, height, tx_index
+  FROM (
+    SELECT rune_id, place, high, low FROM changed
+    UNION ALL
+    SELECT rune_id, place, CASE WHEN is_burn THEN amount_high ELSE -amount_high::HUGEINT END,
+      CASE WHEN is_burn THEN amount_low ELSE -amount_low::HUGEINT END
+    FROM issues
+  ) GROUP BY rune_id, place
 ), counted AS (
-  SELECT block, day, rune_id, count(*) AS transactions, count(*) FILTER (is_off) AS unbalanced
-  FROM placed GROUP BY block, day, rune_id
+  SELECT rune_id, period, count(*) AS transactions, count(*) FILTER (is_off) AS unbalanced
+  FROM (SELECT *, <period> AS period FROM (SELECT *, {_HEIGHT} FROM placed) <join>)
+  GROUP BY rune_id, period
 ), active AS (
-  SELECT block, day, rune_id, count(who) AS scripts
-  FROM (SELECT DISTINCT block, day, rune_id, who FROM parts WHERE who IS NOT NULL)
-  GROUP BY block, day, rune_id
+  SELECT rune_id, period, count(*) AS scripts
+  FROM (
+    SELECT DISTINCT rune_id, <period> AS period, who FROM (SELECT *, {_HEIGHT} FROM legs) <join>
+    WHERE who IS NOT NULL
+  ) GROUP BY rune_id, period
 ), sides AS (
-  SELECT block, day, rune_id,
-    {_each("abs(sum(<half>) FILTER (side = '<side>'))", ("gross", "issued", "burned"))},
-    count(*) FILTER (low IS NULL) AS unknown,
-    count(*) FILTER (who IS NULL AND side IN ('gross', 'input')) AS nameless
-  FROM parts GROUP BY block, day, rune_id
+  SELECT rune_id, period, {_each("sum(<half>) FILTER (side = '<side>')", _SIDES)},
+    count(*) - count(low) AS unknown, count(*) FILTER (is_nameless) AS nameless
+  FROM (
+    SELECT *, <period> AS period FROM (
+      SELECT rune_id, {_HEIGHT}, side, high, low, who IS NULL AS is_nameless FROM legs
+      UNION ALL
+      SELECT rune_id, {_HEIGHT}, CASE WHEN is_burn THEN 'burned' ELSE 'issued' END,
+        amount_high, amount_low, false
+      FROM issues
+    ) <join>
+  ) GROUP BY rune_id, period
 )
-SELECT sides.rune_id, sides.block, sides.day, transactions, unbalanced,
-  coalesce(scripts, 0) AS scripts, unknown, nameless,
-  {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
+SELECT sides.rune_id, sides.period, transactions, unbalanced, coalesce(scripts, 0) AS scripts,
+  unknown, nameless, {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
 FROM sides JOIN counted ON {_SAME.format("counted")}
 LEFT JOIN flows ON {_SAME.format("flows")} LEFT JOIN active ON {_SAME.format("active")}
-ORDER BY sides.block, sides.day, sides.rune_id
+ORDER BY sides.period, sides.rune_id
 """
 """The bias, a multiple of 2^64, keeps what is shifted positive."""
 
@@ -140,7 +146,7 @@ def volume(
     period, join = _PERIODS[per]
     sql = _FLOWS.replace("<period>", period).replace("<join>", join)
     found = batch.rows(sql, rune=only).to_pylist()
-    rows = [_row(row, known.get(row["rune_id"], {})) for row in found]
+    rows = [_row(row, known.get(row["rune_id"], {}), per) for row in found]
     if per == "batch":
         rows.sort(key=lambda row: (-(row["turnover"] or 0), -row["transactions"], row["rune_id"]))
     facts = _facts(rows)
@@ -155,15 +161,15 @@ def volume(
     )
 
 
-def _row(row: Row, known: Row) -> Row:
+def _row(row: Row, known: Row, per: Per) -> Row:
     """One rune in one period. Volumes of many transactions may exceed 128 bits."""
     amounts = {name: summed(row, name) for name in AMOUNTS}
     in_use = int(known.get("in_use") or 0)
     return {
         "rune_id": row["rune_id"],
         "name": known.get("name"),
-        "block": row["block"],
-        "day": row["day"],
+        "block": row["period"] if per == "block" else None,
+        "day": row["period"] if per == "day" else None,
         "transactions": row["transactions"],
         "active_scripts": row["scripts"],
         **amounts,
@@ -224,8 +230,9 @@ def _table(rows: list[Row]) -> pa.Table:
         "turnover": pa.float64(),
         "unbalanced": pa.int64(),
     }
-    exact = [{**row, **{name: str(row[name]) for name in AMOUNTS}} for row in rows]
-    return pa.Table.from_pylist(exact, schema=pa.schema(list(kinds.items())))
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in kinds}
+    exact = {name: number_texts(columns[name]) for name in AMOUNTS}
+    return pa.table(columns | exact, schema=pa.schema(list(kinds.items())))
 
 
 def _figure(rune: Rune | None, rows: list[Row], per: Per) -> Figure:
