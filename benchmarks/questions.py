@@ -6,6 +6,8 @@ Beside each question stands Polars, written the straightforward way. Every measu
 process of its own, forked beside the tables; memory is what it needs beyond them.
 
     python -m benchmarks.questions --events 20000000
+
+With --stored the tables stay in their files, for more rows than the memory holds.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks._runes_tables import write_batch
 from workbench import runes
 from workbench.runes.batch import Batch, load_batch, save_batch
+from workbench.runes.evidence import evidence_of
+from workbench.runes.stored import StoredBatch, open_batch
 
 SEED = 866_342
 MOST_EVENTS = 100_000_000
@@ -43,6 +46,12 @@ BOTH = (
 )
 NO_RUNE = ("block_share", "name_market")
 Work = Callable[[], Any]
+Asked = Batch | StoredBatch
+_LARGEST = """
+SELECT rune_id, count(*) AS events, (SELECT count(*) FROM {events}) AS of_all,
+  (SELECT count(DISTINCT rune_id) FROM {events}) AS runes
+FROM {events} GROUP BY rune_id ORDER BY events DESC LIMIT 1
+"""
 
 
 def measured(work: Work, limit_s: int = LIMIT_S) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def _bare_json(lines: Path) -> int:
     return int(duckdb.connect().sql(sql).to_arrow_table().num_rows)
 
 
-def asked(batch: Batch, largest: str, only: list[str]) -> Iterator[tuple[str, str | None, Work]]:
+def asked(batch: Asked, largest: str, only: list[str]) -> Iterator[tuple[str, str | None, Work]]:
     """Every question on hand as (name, rune, what asks it)."""
     middle = (batch.first_height + batch.last_height) // 2
     known = set(runes.__all__)
@@ -154,28 +163,29 @@ def asked(batch: Batch, largest: str, only: list[str]) -> Iterator[tuple[str, st
             yield name, None, ask
 
 
-def _said(question: Any, *sides: Batch, **parameters: Any) -> str:
+def _said(question: Any, *sides: Asked, **parameters: Any) -> str:
     return str(question(*sides, **parameters).sentence)
 
 
-def questions(batch: Batch, only: list[str]) -> None:
+def questions(batch: Asked, only: list[str], limit_s: int) -> None:
     import workbench.store.scratch  # noqa: F401 - what a notebook imports once is no part of a question
 
-    counts = pc.value_counts(batch.tables["events"]["rune_id"]).to_pylist()
-    most = max(counts, key=lambda row: row["counts"])
-    largest, share = most["values"], most["counts"] / sum(row["counts"] for row in counts)
-    print(f"one rune is {largest} with {share:.1%} of the events of {len(counts):,} runes")
+    found = measured(lambda: evidence_of(batch).one(_LARGEST), limit_s)["said"]
+    largest, share = found["rune_id"], found["events"] / found["of_all"]
+    print(f"one rune is {largest} with {share:.1%} of the events of {found['runes']:,} runes")
     for name, rune, work in asked(batch, largest, only):
-        own = measured(work)
+        own = measured(work, limit_s)
         aim = ONE_AIM_S if rune else ALL_AIM_S
         missed = "  MISSED" if own.get("s", aim + 1) > aim else ""
         print(f"{name} of {'one rune' if rune else 'all'} (aim {aim:g} s){missed}")
         print(f"  ours    {_shown(own)}  {own.get('said', '')}"[:200])
-        print(f"  Polars  {peer(batch, name, rune)}", flush=True)
+        if isinstance(batch, Batch):
+            print(f"  Polars  {peer(batch, name, rune, limit_s)}")
+        print(f"  load {os.getloadavg()[0]:.1f}", flush=True)
 
 
-def peer(batch: Batch, name: str, rune: str | None) -> str:
-    found = measured(lambda: _peer(batch, name, rune))
+def peer(batch: Batch, name: str, rune: str | None, limit_s: int) -> str:
+    found = measured(lambda: _peer(batch, name, rune), limit_s)
     if found.get("said", "") is None:
         return "not a matter of a few lines"
     if "said" in found:
@@ -204,27 +214,35 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--events", type=int, default=1_000_000, help=f"up to {MOST_EVENTS:,}")
     given.add_argument("--folder", type=Path, help="keep the tables here, and take them from here")
+    given.add_argument("--stored", action="store_true", help="leave the tables in their files")
+    given.add_argument("--limit", type=int, default=LIMIT_S, help="seconds for a question")
     given.add_argument("--only", nargs="*", default=[], help="these questions, without reading")
     options = given.parse_args()
     if not 1_000 <= options.events <= MOST_EVENTS:
         given.error(f"--events is {options.events}; allowed: 1,000 to {MOST_EVENTS:,}")
     scratch = options.folder or Path(tempfile.mkdtemp())
     try:
-        run(scratch, options.events, options.only)
+        run(scratch, options)
     finally:
         if options.folder is None:
             shutil.rmtree(scratch)
 
 
-def run(scratch: Path, events: int, only: list[str]) -> None:
-    folder = scratch / f"{events}"
+def run(scratch: Path, options: argparse.Namespace) -> None:
+    folder = scratch / f"{options.events}"
     if not (folder / "entries.parquet").exists():
-        made = measured(lambda: write_batch(folder, events, SEED), READING_LIMIT_S)
+        made = measured(lambda: write_batch(folder, options.events, SEED), READING_LIMIT_S)
         print(f"made (seed {SEED}) {_shown(made)}")
     print(f"{_events(folder):,} events; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    if not only:
-        reading(folder, scratch)
-    questions(load_batch(folder), only)
+    if options.stored:
+        if not options.only:
+            checked = measured(lambda: sum(open_batch(folder).rows().values()), READING_LIMIT_S)
+            print(f"open_batch    {_shown(checked)}  {checked.get('said', 0):,} rows")
+        questions(open_batch(folder, check=False), options.only, options.limit)
+    else:
+        if not options.only:
+            reading(folder, scratch)
+        questions(load_batch(folder), options.only, options.limit)
     print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 

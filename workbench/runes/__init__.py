@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from workbench.runes.questions.volume import volume
     from workbench.runes.questions.wasted import wasted
     from workbench.runes.reading import read
+    from workbench.runes.stored import StoredBatch, open_batch
     from workbench.runes.trust import state_differences, trusted_index
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Runestone",
     "SpacedRune",
     "SpentOutput",
+    "StoredBatch",
     "Terms",
     "Transaction",
     "anomalies",
@@ -95,6 +97,7 @@ __all__ = [
     "mint_status",
     "mint_velocity",
     "name_market",
+    "open_batch",
     "open_blocks",
     "parse_amount",
     "parse_block",
@@ -157,6 +160,7 @@ _HOMES = {
     "workbench.runes.questions.mint_velocity": ("mint_velocity",),
     "workbench.runes.questions.reconcile": ("reconcile",),
     "workbench.runes.reading": ("read",),
+    "workbench.runes.stored": ("StoredBatch", "open_batch"),
     "workbench.runes.trust": ("state_differences", "trusted_index"),
     "workbench.runes.questions.supply": ("supply",),
     "workbench.runes.questions.similar_names": ("similar_names",),

@@ -242,14 +242,19 @@ def _from_lines(body: bytes) -> Batch | None:
     return _checked(header, whole, body)
 
 
-def _from_parts(body: bytes, tables: Iterable[tuple[str, pa.Table]]) -> Batch:
+def checked_header(body: bytes) -> Header:
+    """The header of a batch whose tables lie elsewhere. Raises InputError with its faults."""
     try:
-        header = msgspec.json.decode(body, type=Header)
+        return msgspec.json.decode(body, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         document = packing.parsed(body)
         if isinstance(document, dict):
             faults.refuse(faults.document_faults({**document, "tables": {}}))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
+
+
+def _from_parts(body: bytes, tables: Iterable[tuple[str, pa.Table]]) -> Batch:
+    header = checked_header(body)
     read: dict[str, pa.Table] = {}
     found: list[Fault] = []
     for name, table in tables:

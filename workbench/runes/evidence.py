@@ -257,7 +257,7 @@ def _range(tables: Mapping[str, pa.Table]) -> tuple[int | None, int | None]:
     return min(one["min"] for one in bounds), max(one["max"] for one in bounds)
 
 
-_SQL = {
+SQL_TYPES = {
     pa.int64(): "BIGINT",
     pa.uint64(): "UBIGINT",
     pa.string(): "VARCHAR",
@@ -269,5 +269,5 @@ _SQL = {
 
 def _nothing(name: str) -> str:
     """The table without rows, as a part of a SELECT."""
-    columns = ", ".join(f"NULL::{_SQL[one.type]} AS {one.name}" for one in ARROW[name])
+    columns = ", ".join(f"NULL::{SQL_TYPES[one.type]} AS {one.name}" for one in ARROW[name])
     return f"(SELECT {columns} WHERE false)"

@@ -248,6 +248,13 @@ def _fits(text: str, column: Column) -> bool:
 
 def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
     """What no type can say: heights in the range, rune ids that can exist, nothing twice."""
+    yield from range_faults(tables, first, last)
+    for name, table in tables.items():
+        yield from repeat_faults(name, table)
+
+
+def range_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
+    """What no type can say of a row alone: heights in the range, rune ids that can exist."""
     if first > last:
         yield Fault("first_height", shown(first), f"integer from 0 to last_height {last}")
     for name in (*_OWN_RANGE, "etchings"):
@@ -261,8 +268,6 @@ def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Ite
             yield Fault(f"tables.{name}[{row}].height", shown(heights[row].as_py()), allowed)
     for name, column in rune_columns():
         yield from _impossible_ids(name, column, tables[name][column])
-    for name, table in tables.items():
-        yield from repeat_faults(name, table)
 
 
 def rune_columns() -> Iterator[tuple[str, str]]:

@@ -162,6 +162,12 @@ def read_folder(folder: Path) -> tuple[bytes, Iterator[tuple[str, pa.Table]]]:
 
     Each is read while the one before is looked at.
     """
+    found = folder_files(folder)
+    return read_file(folder / HEADER_FILE), _read_tables(found)
+
+
+def folder_files(folder: Path) -> dict[str, Path]:
+    """The file of each table in a folder. Raises InputError for one that is of none."""
     paths = sorted(path for form in FORMS for path in folder.glob(f"*.{form}"))
     found = {path.stem: path for path in paths}
     odd = [
@@ -171,7 +177,7 @@ def read_folder(folder: Path) -> tuple[bytes, Iterator[tuple[str, pa.Table]]]:
     ]
     if odd:
         raise InputError.of(odd)
-    return read_file(folder / HEADER_FILE), _read_tables(found)
+    return found
 
 
 def _read_tables(found: Mapping[str, Path]) -> Iterator[tuple[str, pa.Table]]:

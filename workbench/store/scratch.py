@@ -36,7 +36,10 @@ class Scratch:
     For SQL of our own: what a stranger writes runs in `user_sql`.
     """
 
-    def __init__(self, tables: Mapping[str, pa.Table]) -> None:
+    def __init__(
+        self, tables: Mapping[str, pa.Table], selects: Mapping[str, str] | None = None
+    ) -> None:
+        """`selects` are tables that lie in files: what reads them, by name."""
         free_mb = max(LEAST_MB, int(psutil.virtual_memory().available * SHARE) >> 20)
         self._turn = threading.Lock()
         self._columns = {name: table.column_names for name, table in tables.items()}
@@ -48,6 +51,8 @@ class Scratch:
         add_macros(self._connection)
         for name, table in tables.items():
             self._connection.register(name, table)
+        for name, select in (selects or {}).items():
+            self._connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
         self._connection.execute("SET lock_configuration = true")
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:

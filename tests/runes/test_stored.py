@@ -1,0 +1,96 @@
+"""A batch that stays in its files: asked as the one in memory is, and checked by the same rules."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.runes.questions.hand import ASH, txid
+from tests.runes.questions.laid import batch, laid
+from workbench import runes
+from workbench.errors import InputError
+from workbench.runes.asking import Question
+
+BIG = 2**127 + 1
+SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "small.json"
+
+
+def stored(folder: Path, tables: dict[str, pa.Table]) -> Path:
+    return runes.save_batch(batch(tables, 900, 999), folder)
+
+
+def balances(*rows: dict[str, Any]) -> dict[str, pa.Table]:
+    return laid(balances=[{"rune_id": ASH, "amount": BIG, **row} for row in rows])
+
+
+def test_each_question_says_the_same_of_a_batch_in_memory_and_of_one_in_its_files(
+    tmp_path: Path,
+) -> None:
+    whole = runes.load_batch(SAMPLE)
+    kept = runes.open_batch(runes.save_batch(whole, tmp_path / "kept"))
+    rune = sorted(whole.tables["balances"]["rune_id"].unique().to_pylist())[0]
+    for name in runes.__all__:
+        asks = getattr(runes, name)
+        if not isinstance(asks, Question):
+            continue
+        needed = {"rune": rune, "since": whole.first_height}
+        parameters = inspect.signature(asks).parameters.values()
+        given = {
+            each.name: needed[each.name]
+            for each in parameters
+            if each.name in needed and each.default is each.empty
+        }
+        one, other = asks(whole, **given), asks(kept, **given)
+        assert (str(one.sentence), one.facts) == (str(other.sentence), other.facts), name
+        assert one.table.equals(other.table), name
+    assert str(runes.compare_sources(whole, kept).sentence).split(" agree ")[1:], "they differ"
+
+
+def test_amounts_above_2_to_the_127_stay_exact(tmp_path: Path) -> None:
+    owned = balances({"outpoint": f"{txid(901, 1)}:0", "script": "00"})
+    kept = runes.open_batch(stored(tmp_path / "kept", owned))
+    assert runes.holders(kept, rune=ASH).facts["held"] == BIG
+    assert kept.rows() == {"balances": 1}
+
+
+def test_rows_that_stand_twice_are_refused_with_what_they_say(tmp_path: Path) -> None:
+    owned = balances({"script": "00"}, {"script": "00"}, {"script": "51"})
+    folder = stored(tmp_path / "kept", owned)
+    with pytest.raises(InputError, match="script 00 twice"):
+        runes.open_batch(folder)
+    assert runes.open_batch(folder, check=False).rows() == {"balances": 3}
+
+
+def test_a_height_outside_of_the_blocks_and_a_text_that_is_no_script_are_refused(
+    tmp_path: Path,
+) -> None:
+    minted = laid(mints=[{"rune_id": ASH, "height": 1_000, "tx_index": 1, "receiver": "0"}])
+    folder = stored(tmp_path / "kept", minted)
+    with pytest.raises(InputError) as raised:
+        runes.open_batch(folder)
+    assert [fault.field for fault in raised.value.faults] == [
+        "tables.mints[0].receiver",
+        "tables.mints[0].height",
+    ]
+
+
+def test_a_file_that_is_no_parquet_is_told(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "kept", balances({"script": "00"}))
+    (folder / "balances.parquet").write_bytes(b"no parquet at all")
+    with pytest.raises(InputError, match="cannot be read"):
+        runes.open_batch(folder)
+    (folder / "balances.parquet").rename(folder / "balances.csv")
+    with pytest.raises(InputError, match="load_batch reads CSV"):
+        runes.open_batch(folder)
+
+
+def test_an_optional_column_of_a_later_version_is_null(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "kept", balances({"script": "00"}))
+    path = folder / "balances.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["address"]), path)
+    assert runes.holders(runes.open_batch(folder), rune=ASH).facts["holders"] == 1
