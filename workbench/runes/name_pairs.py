@@ -47,6 +47,37 @@ def near_pairs(
     if not guarded:
         none = np.array([], dtype=np.int64)
         return Pairs(none, none, none.astype(float), none)
+    if len(guarded) > 1:
+        return _pairs(names, guarded, cosine, more, limit)
+    places = np.union1d(_possible(names, guarded[0], cosine), np.array(more, np.int64).ravel())
+    spot = {place: number for number, place in enumerate(places.tolist())}
+    pairs = _pairs(
+        [names[place] for place in places],
+        [spot[guarded[0]]],
+        cosine,
+        [(spot[of], spot[other]) for of, other in more],
+        limit,
+    )
+    return pairs._replace(of=places[pairs.of], other=places[pairs.other])
+
+
+def _possible(names: Sequence[str], guarded: int, cosine: float) -> np.ndarray:
+    """Places of the names that may have this cosine, the one itself among them: the squares of
+    n_b are at least as many as its letters."""
+    codes, there = _codes(names)
+    counts = np.bincount(codes[guarded][there[guarded]], minlength=_SIGNS**3)
+    dots = np.where(there, counts[codes], 0).sum(axis=1)
+    most = np.sqrt(float((counts**2).sum()) * there.sum(axis=1))
+    return np.union1d(np.flatnonzero(dots >= (cosine - _ROUNDING) * most), [guarded])
+
+
+def _pairs(
+    names: Sequence[str],
+    guarded: Sequence[int],
+    cosine: float,
+    more: Sequence[tuple[int, int]],
+    limit: int,
+) -> Pairs:
     counts = _triples(names)
     squares = np.asarray(counts.multiply(counts).sum(axis=1)).ravel()
     found = [np.array(more, dtype=np.int64).reshape(-1, 2)]
@@ -60,17 +91,22 @@ def near_pairs(
     return Pairs(of, other, _cosines(counts, squares, of, other), _edits(names, of, other))
 
 
+def _codes(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The triple around each letter of each name as a number, and where there is a letter."""
+    width = max(map(len, names))
+    letters = np.zeros((len(names), width + 2), dtype=np.int32)
+    texts = np.array(list(names), dtype=f"S{width}")
+    signs = texts.view(np.uint8).reshape(len(names), width).astype(np.int32)
+    letters[:, 1:-1] = np.where(signs > 0, signs - 64, 0)
+    codes = (letters[:, :-2] * _SIGNS + letters[:, 1:-1]) * _SIGNS + letters[:, 2:]
+    return codes, letters[:, 1:-1] > 0
+
+
 def _triples(names: Sequence[str]) -> Any:
     """How often each name has each triple, marks at its ends included: a row for each name."""
     from scipy.sparse import csr_matrix  # slow to import
 
-    width = max(map(len, names))
-    letters = np.zeros((len(names), width + 2), dtype=np.int64)
-    texts = np.array(list(names), dtype=f"S{width}")
-    signs = texts.view(np.uint8).reshape(len(names), width).astype(np.int64)
-    letters[:, 1:-1] = np.where(signs > 0, signs - 64, 0)
-    codes = (letters[:, :-2] * _SIGNS + letters[:, 1:-1]) * _SIGNS + letters[:, 2:]
-    there = letters[:, 1:-1] > 0
+    codes, there = _codes(names)
     rows = np.nonzero(there)[0]
     ones = np.ones(len(rows), dtype=np.int64)
     return csr_matrix((ones, (rows, codes[there])), shape=(len(names), _SIGNS**3))

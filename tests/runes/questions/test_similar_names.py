@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -221,3 +223,19 @@ def test_the_sample_agrees_with_every_pair_tried(small: Batch) -> None:
     held = set(small.tables["balances"]["rune_id"].to_pylist())
     wanted = [naive(etched, rune, 0.1, 12) for rune, _ in etched if rune in held]
     assert exactly(similar_names(small, cosine=0.1, edits=12)) == set().union(*wanted)
+
+
+@pytest.mark.parametrize("cosine", [0.05, 0.3, 0.5, 1.0])
+def test_one_guarded_name_has_the_pairs_that_it_has_among_several(cosine: float) -> None:
+    random = Random(11)
+    names = ["".join(random.choices("ABC", k=random.randint(1, 9))) for _ in range(60)]
+    names += [names[0], names[1][::-1]]
+    more = [(0, 61), (3, 5)]
+    together = near_pairs(names, range(len(names)), cosine, more)
+    for guarded in (0, 3, 60):
+        mine = [pair for pair in more if pair[0] == guarded]
+        alone = near_pairs(names, [guarded], cosine, mine)
+        of_it = together.of == guarded
+        assert np.array_equal(alone.other, together.other[of_it])
+        assert np.array_equal(alone.cosine, together.cosine[of_it])
+        assert np.array_equal(alone.edits, together.edits[of_it])

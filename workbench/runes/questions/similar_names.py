@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -32,7 +33,9 @@ FROM {etchings} WHERE commitment <> 'missing' GROUP BY rune_id ORDER BY height, 
 _HOLDERS = """
 SELECT rune_id, count(DISTINCT coalesce(script, address)) AS holders,
   count(*) FILTER (script IS NULL AND address IS NULL) AS nobodys
-FROM {balances} WHERE amount_high > 0 OR amount_low > 0 GROUP BY rune_id
+FROM {balances} WHERE (amount_high > 0 OR amount_low > 0)
+  AND ($some::VARCHAR[] IS NULL OR rune_id IN (SELECT unnest($some::VARCHAR[])))
+GROUP BY rune_id
 """
 
 
@@ -63,10 +66,19 @@ def similar_names(
         batch.needs("similar_names", "balances")
     batch.needs_rows("similar_names", "etchings")
     names = batch.rows(_NAMES).to_pylist()
-    _add_holders(batch, names)
-    _add_keys(names)
-    guarded = _most_held(names, most) if rune is None else [_place(batch, names, rune)]
-    rows = _alike(names, guarded, cosine, edits)
+    if rune is None:
+        shown: Sequence[int] = range(len(names))
+        _add_holders(batch, names, shown)
+        guarded = _most_held(names, most)
+    else:
+        guarded = [_place(batch, names, rune)]
+    pairs = near_pairs(
+        [name["name"] for name in names], guarded, cosine, _same_keys(names, guarded)
+    )
+    if rune is not None:
+        shown = sorted({*guarded, *pairs.other.tolist()})
+        _add_holders(batch, names, shown)
+    rows = _alike(names, guarded, pairs, cosine, edits)
     facts = _facts(names, guarded, rows)
     about = None if rune is None else names[guarded[0]]["spaced"]
     return Answer(
@@ -75,25 +87,29 @@ def similar_names(
         table=_table(rows),
         figure=_figure(rows),
         facts=facts,
-        explanation=_explanation(batch, names, cosine, edits),
+        explanation=_explanation(batch, names, shown, cosine, edits),
     )
 
 
-def _add_holders(batch: Evidence, names: list[dict[str, Any]]) -> None:
+def _add_holders(batch: Evidence, names: list[dict[str, Any]], shown: Sequence[int]) -> None:
+    """How many hold the runes at these places."""
     known = "balances" in batch.tables
-    rows = batch.rows(_HOLDERS).to_pylist() if known else []
+    some = None if len(shown) == len(names) else [names[place]["rune_id"] for place in shown]
+    rows = batch.rows(_HOLDERS, some=some).to_pylist() if known else []
     held = {row["rune_id"]: row for row in rows}
-    for name in names:
-        row = held.get(name["rune_id"], {"holders": 0, "nobodys": 0})
-        name["holders"] = row["holders"] if known else None
-        name["nobodys"] = row["nobodys"]
+    for place in shown:
+        row = held.get(names[place]["rune_id"], {"holders": 0, "nobodys": 0})
+        names[place]["holders"] = row["holders"] if known else None
+        names[place]["nobodys"] = row["nobodys"]
 
 
-def _add_keys(names: list[dict[str, Any]]) -> None:
-    """What names have in common that deceive by rule."""
-    for name in names:
-        name["words"] = sorted(name["spaced"].split("•"))
-        name["single"] = _RUN.sub(r"\1", name["name"])
+def _words(name: dict[str, Any]) -> list[str]:
+    return sorted(name["spaced"].split("•"))
+
+
+def _single(name: dict[str, Any]) -> str:
+    """The letters, runs of one letter counted once."""
+    return _RUN.sub(r"\1", name["name"])
 
 
 def _most_held(names: list[dict[str, Any]], most: int) -> list[int]:
@@ -115,12 +131,9 @@ def _place(batch: Evidence, names: list[dict[str, Any]], rune: str) -> int:
 
 
 def _alike(
-    names: list[dict[str, Any]], guarded: list[int], cosine: float, edits: int
+    names: list[dict[str, Any]], guarded: list[int], pairs: Pairs, cosine: float, edits: int
 ) -> list[dict[str, Any]]:
     """Every guarded name with each name that looks like it, the most held first."""
-    pairs = near_pairs(
-        [name["name"] for name in names], guarded, cosine, _same_keys(names, guarded)
-    )
     rank = {place: number for number, place in enumerate(guarded)}
     rows = []
     for of, place, likeness, distance in _each(pairs):
@@ -138,30 +151,28 @@ def _each(pairs: Pairs) -> Any:
 
 def _same_keys(names: list[dict[str, Any]], guarded: list[int]) -> list[tuple[int, int]]:
     """Pairs that share their letters, their words or their letters without doubled ones."""
-    homes: dict[tuple[str, ...], list[int]] = {}
+    words: dict[tuple[str, ...], list[int]] = {}
+    singles: dict[str, list[int]] = {}
     for place in guarded:
-        for key in _keys(names[place]):
-            homes.setdefault(key, []).append(place)
-    return [
-        (of, place)
-        for place, name in enumerate(names)
-        for key in _keys(name)
-        for of in homes.get(key, ())
-        if of != place
-    ]
-
-
-def _keys(name: dict[str, Any]) -> list[tuple[str, ...]]:
-    return [("words", *name["words"]), ("letters", name["single"])]
+        words.setdefault(tuple(_words(names[place])), []).append(place)
+        singles.setdefault(_single(names[place]), []).append(place)
+    letters = set(map(frozenset, singles))  # what has other letters needs no closer look
+    pairs = []
+    for place, name in enumerate(names):
+        like = list(words.get(tuple(_words(name)), ()))
+        if frozenset(name["name"]) in letters:
+            like += singles.get(_single(name), ())
+        pairs += [(of, place) for of in like if of != place]
+    return pairs
 
 
 def _kind(of: dict[str, Any], other: dict[str, Any]) -> str | None:
     """How a name deceives, where it does so by rule."""
     if of["name"] == other["name"]:
         return "spacers"
-    if of["words"] == other["words"]:
+    if _words(of) == _words(other):
         return "words"
-    return "doubled" if of["single"] == other["single"] else None
+    return "doubled" if _single(of) == _single(other) else None
 
 
 def _row(
@@ -246,10 +257,14 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _explanation(
-    batch: Evidence, names: list[dict[str, Any]], cosine: float, edits: int
+    batch: Evidence,
+    names: list[dict[str, Any]],
+    shown: Sequence[int],
+    cosine: float,
+    edits: int,
 ) -> Explanation:
     missing: list[str] = []
-    nobodys = sum(name["nobodys"] for name in names)
+    nobodys = sum(names[place]["nobodys"] for place in shown)
     doubtful = sum(name["doubtful"] for name in names)
     if "balances" not in batch.tables:
         missing.append("the balances: how many hold each rune is not known")
