@@ -61,12 +61,13 @@ FROM chosen
 
 _CHAINED = """
 , spent AS (
-  SELECT put.height, put.txid, left(put.outpoint, 64) AS made, later.rune_id
+  SELECT put.height, put.tx_index, left(put.outpoint, 64) AS made, later.rune_id
   FROM {inputs} AS put JOIN chosen AS later
     ON later.height = put.height AND later.tx_index = put.tx_index
   WHERE coalesce(put.created_height, put.height) = put.height
 )
-SELECT count(DISTINCT spent.txid) AS chained FROM spent JOIN chosen AS earlier
+SELECT count(DISTINCT spent.height * 4294967296 + spent.tx_index) AS chained
+FROM spent JOIN chosen AS earlier
   ON earlier.height = spent.height AND earlier.txid = spent.made
     AND earlier.rune_id = spent.rune_id
 """
