@@ -248,7 +248,8 @@ class LinkError(WorkbenchError):
 
 
 class ProtocolError(LinkError):
-    """The other side does not speak this protocol: trying again will not help."""
+    """The other side does not speak this protocol, or does not allow this: trying again will not
+    help."""
 
     code = "protocol"
 

@@ -127,15 +127,18 @@ def test_an_answer_goes_on_while_its_page_reloads(site: Served, talker: Talker) 
     talker.is_clean()
 
 
-def test_the_whole_page_speaks_the_language_that_was_chosen_in_one_panel(
+def test_the_whole_page_speaks_the_language_that_was_chosen_at_its_head(
     site: Served, talker: Talker
 ) -> None:
     page = talker.page
-    portuguese = page.locator(".wb-chat").get_by_role("button", name="Português")
+    [portuguese, english] = [
+        page.get_by_role("button", name=name) for name in ("Português", "English")
+    ]
+    expect(portuguese).to_have_count(1)
     portuguese.click()
     expect(page.locator(".wb-mesh h2").first).to_have_text("Tarefas da malha")
     expect(page.locator(".wb-chat .wb-box")).to_have_attribute("aria-label", "Mensagem")
     expect(portuguese).to_be_focused()
-    page.locator(".wb-mesh").get_by_role("button", name="English").click()
+    english.click()
     expect(page.locator(".wb-chat .wb-box")).to_have_attribute("aria-label", "Message")
     talker.is_clean()

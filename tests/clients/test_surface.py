@@ -13,7 +13,7 @@ from tests.clients.speaking_node import SpeakingNode, speaking
 from tests.reference import EVENT_SAYS
 from workbench.clients.mesh import EVENTS, MeshClient
 from workbench.core.mesh_config import MeshConfig, snake
-from workbench.errors import TaskError
+from workbench.errors import InputError, TaskError
 
 METHODS = {
     "init", "connect", "disconnect", "send_task", "cancel_task", "on", "off", "append_to_console",
@@ -59,6 +59,11 @@ def test_its_configuration_has_its_names_and_values_and_changes_while_running() 
     client.configure(**CONFIGURATION)
     assert client.config == MeshConfig()
     assert client.configure(reconnectDelay=0.5, debug=True).reconnect_delay == 0.5
+    with pytest.raises(InputError, match=r"example\.org is not this machine"):
+        client.configure(local_endpoint="ws://example.org/mesh")
+    with pytest.raises(InputError, match="allowed: ws://localhost:PORT/PATH, or wss://HOST/PATH"):
+        client.configure(custom_endpoint="http://example.org/mesh")
+    assert client.config.local_endpoint == MeshConfig().local_endpoint
 
 
 def test_every_event_has_its_alias() -> None:

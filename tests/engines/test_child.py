@@ -14,7 +14,7 @@ import pytest
 
 from tests.engines.waiting import alive, until
 from workbench.core.job import Log, Progress
-from workbench.engines.child import Capture
+from workbench.engines.child import Capture, RunningContext
 from workbench.engines.frames import (
     LINE_CHARS,
     Frame,
@@ -27,6 +27,7 @@ from workbench.engines.frames import (
     speakable,
     to_json,
 )
+from workbench.errors import InputError
 
 
 class Kept:
@@ -113,6 +114,30 @@ def test_values_of_a_sentence_travel_as_numbers_and_words() -> None:
         "none": None,
         "yes": True,
     }
+
+
+def running(kept: Kept) -> RunningContext:
+    order = Order(key="k", target="m:f", parameters=b"{}", inputs={}, timeout_s=1, seed=1)
+    return RunningContext(order, kept, None)  # type: ignore[arg-type]
+
+
+def test_progress_is_a_part_of_a_whole_and_a_line_has_a_level() -> None:
+    kept = Kept()
+    context = running(kept)
+    for done, total in ((-1, 2), (1, 2), (5, 2), (0, 0)):
+        context.progress(done, total)
+    assert [(frame.done, frame.total) for frame in kept.frames if isinstance(frame, Progress)] == [
+        (0, 2),
+        (1, 2),
+        (2, 2),
+        (1, 1),
+    ]
+    for done, total in ((float("nan"), 2), (1, float("nan")), (1, -1), (1, float("inf"))):
+        with pytest.raises(InputError, match=r"^(done|total) is .*; allowed: a number from 0"):
+            context.progress(done, total)
+    context.log("x", level="debug")
+    with pytest.raises(InputError, match="level is 'loud'; allowed: debug, info, warning, error"):
+        context.log("x", level="loud")
 
 
 @contextmanager

@@ -36,6 +36,7 @@ from workbench.core.llm import (
 )
 from workbench.http import Http
 from workbench.llm.embedded import Embedded
+from workbench.llm.gpu_support import GpuSupport
 from workbench.llm.worker import Order, arguments
 
 SECRET = "canary-7d1f"
@@ -199,6 +200,31 @@ async def test_a_gpu_that_lies_idle_is_told_with_its_remedy(
     found = Embedded([folder], http=http, devices=tmp_path)
     assert (await found.gpu_support()).binary == str(tmp_path / "llama-server")
     assert (await found.health()).note == ""
+
+
+async def test_a_look_at_the_engine_goes_on_when_nobody_waits_for_it(
+    tmp_path: Path, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalogue waits for seconds, and to bring the engine into memory may take longer."""
+    looks, begun, go = 0, asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> GpuSupport:
+        nonlocal looks
+        looks += 1
+        begun.set()
+        await go.wait()
+        return GpuSupport()
+
+    monkeypatch.setattr("workbench.llm.embedded.gpu_support", slow)
+    embedded = Embedded([tmp_path], http=http)
+    impatient = asyncio.create_task(embedded.health())
+    await begun.wait()
+    impatient.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await impatient
+    go.set()
+    assert (await embedded.health()).ok
+    assert looks == 1
 
 
 async def test_a_machine_without_the_engine_is_told_with_its_remedy(

@@ -7,17 +7,20 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
+from msgspec import Meta
 
 from tests.mesh.doubles import MemoryPeer
 from tests.mesh.own_cells import anything, defining, fails, widen
 from tests.mesh.test_node import TICKLESS, Bench, settled
 from workbench.clients.own_functions import definition_of
 from workbench.core.job import FUNCTION, Failed, Job
+from workbench.core.model import model
 from workbench.core.own_function import Definition
+from workbench.errors import InputError
 from workbench.mesh.schema import Schema
 
 UNDER_WAY = ("taskAccepted", "taskProgress", "taskResult", "heartbeat")
@@ -452,6 +455,27 @@ def test_a_schema_judges_as_the_function_itself_would() -> None:
         with pytest.raises(Exception) as theirs:
             widen.validate(wrong)
         assert str(ours.value) == str(theirs.value)
+
+
+def test_what_a_text_may_be_is_said_in_words() -> None:
+    @model
+    def f(  # type: ignore[no-untyped-def]
+        short: Annotated[str, Meta(max_length=5)] = "",
+        some: Annotated[str, Meta(min_length=2, max_length=9)] = "abc",
+        word: Annotated[str, Meta(min_length=1)] = "a",
+    ):
+        return short
+
+    said = {
+        ("short", "too long"): "text of at most 5 characters",
+        ("some", "x"): "text of 2 to 9 characters",
+        ("word", ""): "text of at least 1 characters",
+    }
+    for (name, value), allowed in said.items():
+        for judge in (f, Schema(f.parameters_schema())):
+            with pytest.raises(InputError) as refused:
+                judge.validate({name: value})
+            assert str(refused.value) == f"parameters.{name} is {value!r}; allowed: {allowed}"
 
 
 def test_patterns_formats_and_circles_are_left_to_the_function() -> None:

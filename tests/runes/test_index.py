@@ -423,6 +423,12 @@ def test_a_block_out_of_order_is_refused_and_changes_nothing() -> None:
     assert index.snapshot() == before
 
 
+@pytest.mark.parametrize("wrong", [None, 5, b"raw", "raw"])
+def test_what_are_no_transactions_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"transactions is .*; allowed: the raw bytes of each"):
+        Index("regtest").apply(1, 0, wrong)
+
+
 def test_a_block_that_fails_in_the_midst_changes_nothing() -> None:
     index, put = Index("regtest", window=1), coin(naming(NAME))
     for height in range(3, 5):

@@ -12,7 +12,7 @@ import pytest
 from tests.store.rows import amounts, event, log, metric, task
 from workbench.errors import InputError, StoreError
 from workbench.store import Store
-from workbench.store.backup import Manifest, at_rest, broken_off, write_backup
+from workbench.store.backup import MANIFEST, Manifest, at_rest, broken_off, write_backup
 from workbench.store.owner import Owner
 from workbench.store.place import FILE, RESTORING
 from workbench.store.restore import restore
@@ -114,6 +114,7 @@ def test_no_secret_is_in_a_backup(made: tuple[Path, Path]) -> None:
     assert not [name for name, body in contents(backup).items() if b"secret-canary" in body]
     assert (backup).stat().st_mode & 0o077 == 0
     assert (backup / FILE).stat().st_mode & 0o077 == 0
+    assert (backup / MANIFEST).stat().st_mode & 0o077 == 0
 
 
 def test_a_backup_overwrites_nothing(data: Path, tmp_path: Path) -> None:

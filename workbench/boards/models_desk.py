@@ -38,7 +38,7 @@ class ModelsDesk:
         self._models, self._llm = DownloadsClient(client), LanguageClient(client)
         self._tell = tell
         self._listing = asyncio.Lock()
-        self._wanting = False
+        self._wanting = self._anew = False
         self._asked = 0
         self._under_way: dict[str, asyncio.Task[Any]] = {}
 
@@ -63,12 +63,12 @@ class ModelsDesk:
     async def cards(self, *, refresh: bool = False) -> None:
         """What there is and whether it fits now. Of many that ask at once the last is asked
         for."""
-        self._wanting = True
+        self._wanting, self._anew = True, self._anew or refresh
         async with self._listing:
             if not self._wanting or not self.client.connected:
                 return
-            self._wanting = False
-            found = await self._models.cards(context_size=self.context_size, refresh=refresh)
+            anew, self._wanting, self._anew = self._anew, False, False
+            found = await self._models.cards(context_size=self.context_size, refresh=anew)
             self._tell("models", found)
 
     # At a person's word

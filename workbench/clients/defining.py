@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -30,9 +31,10 @@ Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 async def define(ask: Ask, upload: Upload, definition: Definition, secrets: list[str]) -> Defined:
     """Make the node keep it. None of `secrets` may be in it. See `MeshClient.define`."""
     refuse_secrets(definition, secrets)
-    try:
+    answer = None
+    with contextlib.suppress(NotUploaded):
         answer = await ask(definition.message())
-    except NotUploaded:
+    if answer is None:
         await upload(definition.body, name=f"{definition.name}.pkl")
         answer = await ask(definition.message())
     try:

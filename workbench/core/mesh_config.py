@@ -47,6 +47,9 @@ class MeshConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """
         new = {snake(name): value for name, value in changes.items()}
         config = convert({**msgspec.structs.asdict(self), **new}, MeshConfig)
+        for name in ENDPOINTS:
+            if new.get(f"{name}_endpoint"):
+                address(config.url(name))
         if config.batch_base_url is not None:
             check_base(config.batch_base_url)
         return config

@@ -22,7 +22,7 @@ from workbench.core.wire import fault_of
 from workbench.errors import Fault, InputError, WorkbenchError, shown
 
 DATA_URL_FORMAT = "data-url"
-_TEXT_BOUNDS = frozenset(("minLength", "maxLength", "pattern", "format"))
+_TEXT_FORMS = frozenset(("pattern", "format", "contentEncoding"))
 OWN_VERSION = "own"
 """The version of a model whose author gave none: whoever keeps it tells its states apart."""
 
@@ -204,7 +204,14 @@ def allowed_words(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if kind in ("integer", "number", "boolean", "null"):
         return " ".join([str(kind), *bounds])
-    return "text" if kind == "string" and not schema.keys() & _TEXT_BOUNDS else ""
+    if kind != "string" or schema.keys() & _TEXT_FORMS:
+        return ""
+    low, high = schema.get("minLength", 0), schema.get("maxLength")
+    if high is not None:
+        return (
+            f"text of {low} to {high} characters" if low else f"text of at most {high} characters"
+        )
+    return f"text of at least {low} characters" if low else "text"
 
 
 @overload

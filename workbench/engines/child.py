@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import math
 import os
 import random
 import select
@@ -39,9 +40,11 @@ from workbench.engines.frames import (
     speakable,
 )
 from workbench.engines.perform import perform
+from workbench.errors import InputError
 
 PR_SET_PDEATHSIG = 1
 READ_BYTES = 1 << 16
+LEVELS = ("debug", "info", "warning", "error")
 
 
 class Outlet:
@@ -126,11 +129,19 @@ class RunningContext:
         self._answering = ""
 
     def progress(self, done: float, total: float, template: str = "", /, **values: Any) -> None:
-        self._outlet.send(
-            Progress(float(done), float(total), str(template)[:LINE_CHARS], speakable(values))
-        )
+        whole = float(total)
+        if not 0 <= whole < math.inf:
+            raise InputError.field("total", total, "a number from 0")
+        if math.isnan(done):
+            raise InputError.field("done", done, "a number from 0 to total")
+        if not whole:  # of nothing all is done
+            done = whole = 1.0
+        part = min(max(float(done), 0.0), whole)
+        self._outlet.send(Progress(part, whole, str(template)[:LINE_CHARS], speakable(values)))
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
+        if level not in LEVELS:
+            raise InputError.field("level", level, ", ".join(LEVELS))
         self._outlet.send(Log(str(level), str(template)[:LINE_CHARS], speakable(values)))
 
     def generate(self, prompt: str, /) -> str:

@@ -80,7 +80,7 @@ class Embedded:
         self._closed = False
         self._starting = asyncio.Lock()
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._support: GpuSupport | None = None
+        self._support: asyncio.Task[GpuSupport] | None = None
 
     @property
     def parallel(self) -> int:
@@ -96,10 +96,12 @@ class Embedded:
         return {id_: worker.pid for id_, worker in known if _runs(worker)}
 
     async def gpu_support(self) -> GpuSupport:
-        """What runs the models here; looked at once in a process of its own, 0.3 s."""
-        if self._support is None or self._support.problem:
-            self._support = await gpu_support(self._http, self._binary, self._devices)
-        return self._support
+        """What runs the models here; looked at once in a process of its own, 0.3 s, and seconds
+        where its libraries are not in memory yet. Who gives up waiting does not end the look."""
+        if self._support is None or _in_vain(self._support):
+            look = gpu_support(self._http, self._binary, self._devices)
+            self._support = asyncio.create_task(look)
+        return await asyncio.shield(self._support)
 
     async def health(self) -> Health:
         """Whether models can be run here, and whether they run more slowly than they could."""
@@ -160,6 +162,8 @@ class Embedded:
     async def close(self) -> None:
         """End every process, also one that is loading; nothing is started any more."""
         self._closed = True
+        if self._support is not None:
+            self._support.cancel()
         self._arrivals.stop()
         if self._loading is not None:
             self._loading.kill()
@@ -341,3 +345,10 @@ class Embedded:
 
 def _runs(worker: Worker) -> bool:
     return worker.how_it_ended is None
+
+
+def _in_vain(look: asyncio.Task[GpuSupport]) -> bool:
+    """Whether a look is over and has to be done again."""
+    if not look.done():
+        return False
+    return look.cancelled() or look.exception() is not None or bool(look.result().problem)

@@ -129,6 +129,8 @@ class Index:
         """
         height = whole_number("height", height, 0, MAX_U64)
         time = whole_number("time", time, 0, MAX_U32)
+        if not isinstance(transactions, Iterable) or isinstance(transactions, bytes | str):
+            raise InputError.field("transactions", transactions, "the raw bytes of each")
         parsed = [parsed_transaction(height, place, one) for place, one in enumerate(transactions)]
         return self._apply(height, time, parsed, spent, None)
 

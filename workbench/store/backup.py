@@ -184,5 +184,6 @@ def copy_hashed(source: BinaryIO, folder: Path, path: str) -> File:
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
+    path.touch(PRIVATE_FILE)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
     sync(path)

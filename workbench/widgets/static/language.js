@@ -135,6 +135,9 @@ const RULES = [
   { shape: /^(\w+) to (\S+)$/, say: (m) => t("{kind} to {high}", { kind: m[1], high: m[2] }) },
   { shape: /^the id \(840000:3\) or the name of one of the (\d+) runes here; did you mean (.+)\?$/, say: (m) => t("the id (840000:3) or the name of one of the {count} runes here; did you mean {names}?", { count: Number(m[1]), names: m[2] }) },
   { shape: /^the id \(840000:3\) or the name of one of the (\d+) runes here$/, say: (m) => t("the id (840000:3) or the name of one of the {count} runes here", { count: Number(m[1]) }) },
+  { shape: /^text of (\d+) to (\d+) characters$/, say: (m) => t("text of {low} to {high} characters", { low: m[1], high: m[2] }) },
+  { shape: /^text of at most (\d+) characters$/, say: (m) => t("text of at most {high} characters", { high: m[1] }) },
+  { shape: /^text of at least (\d+) characters$/, say: (m) => t("text of at least {low} characters", { low: m[1] }) },
   { shape: /^one of (.+)$/, say: (m) => t("one of {names}", { names: m[1] }) },
   { shape: /^\[Errno \d+\] ([^:]+)(.*)$/s, say: (m) => t(m[1]) + m[2] }, // how Python says an OSError
 ];
