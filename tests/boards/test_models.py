@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.llm.tiny_model import tiny_model
 from tests.session.test_library import HubWithFiles
 from workbench.boards.home import Home
 from workbench.boards.models import ModelsBoard
+from workbench.boards.models_desk import ModelsDesk
 from workbench.clients.discovery import HubFile, read_hub_file
 from workbench.core.downloads import ENDED
 from workbench.errors import LinkError
@@ -365,3 +367,17 @@ async def test_a_session_that_cannot_be_had_is_said() -> None:
     await page.until(lambda: "still starting" in page.widget.problem["text"])
     board.close()
     await asyncio.to_thread(background.close)
+
+
+async def test_a_refresh_that_waits_behind_others_is_not_lost() -> None:
+    asked: list[Any] = []
+
+    async def ask(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        asked.append(data.get("refresh", False))
+        await asyncio.sleep(0)
+        return {"cards": [], "machine": {}}
+
+    client = SimpleNamespace(connected=True, ask=ask)
+    desk = ModelsDesk(client, lambda name, value: None)  # type: ignore[arg-type]
+    await asyncio.gather(desk.cards(), desk.cards(), desk.cards(refresh=True))
+    assert asked == [False, True]

@@ -119,13 +119,16 @@ class TasksBoard(Board[Widget]):
 
     def _own(self, model: Any) -> dict[str, Any] | None:
         """An own function as the node lists it; None for an installed model."""
-        known = [each for each in self.widget.models if each.get("name") == model]
-        return known[0] if known and known[0].get("own") else None
+        known = self._offered(model)
+        return known if known.get("own") else None
 
     def _schema(self, model: str) -> dict[str, Any]:
         """The JSON Schema of a model's parameters; empty where the node has told of none."""
-        known = [each for each in self.widget.models if each.get("name") == model]
-        return (known[0].get("parametersSchema") or {}) if known else {}
+        return self._offered(model).get("parametersSchema") or {}
+
+    def _offered(self, model: Any) -> dict[str, Any]:
+        """A model as the node lists it; empty where it has told of none."""
+        return next((each for each in self.widget.models if each.get("name") == model), {})
 
     def _client(self) -> MeshClient:
         return started(self._mesh)

@@ -128,9 +128,8 @@ class Models(Mapping[str, AnyModel]):
     def gpu_memory_mb(self, name: str, version: str) -> int | None:
         """What a model needs of one GPU's memory, or takes where it is free."""
         model = self.own(name, version) or self._installed.get(name)
-        if model is None or model.gpu_memory_mb is not None:
-            return None if model is None else model.gpu_memory_mb
-        return model.gpu_wish_mb if isinstance(model, MeshModel) else None
+        need = None if model is None else model.gpu_memory_mb
+        return model.gpu_wish_mb if need is None and isinstance(model, MeshModel) else need
 
     def needs_gpu(self, name: str, version: str) -> bool:
         """Whether a model waits for its GPU; else it does without where none is free."""

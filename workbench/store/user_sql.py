@@ -40,9 +40,9 @@ WAITING = 32
 MAX_SQL_CHARS = 1_000_000
 MAX_SIDE_FILES = 64
 PIPE_BYTES = 1024 * 1024
+"""As much as any user of Linux may ask for: a whole chunk crosses without a wait."""
 ROW_BYTES = 32 << 20
 """What clients take as one message has 64 MiB at most, and a row is never cut."""
-"""As much as any user of Linux may ask for: a whole chunk crosses without a wait."""
 START_S = 60.0
 STALL_FACTOR = 10
 """A reader may hold a worker for this many times the limit on work, not longer."""
