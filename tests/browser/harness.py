@@ -134,3 +134,14 @@ def sent(page: Page, kind: str) -> list[dict[str, Any]]:
         "kind => model.sent.filter(one => one.kind === kind)", kind
     )
     return found
+
+
+def presses_while_it_changes(page: Page, name: str) -> None:
+    """A press of that button between whose halves the page hears anew of its connection."""
+    button = page.get_by_role("button", name=name)
+    button.hover()
+    page.mouse.down()
+    page.evaluate(
+        "() => model.set('connection', { ...model.get('connection'), retryAt: Date.now() + 9000 })"
+    )
+    page.mouse.up()

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import STATES, Shot
-from tests.browser.harness import BarePage, page_files
+from tests.browser.harness import BarePage, page_files, presses_while_it_changes
 from tests.browser.test_mesh_widget import CONTRASTS, sent
 from workbench.widgets.gpu import GpuPanel
 
@@ -263,7 +263,7 @@ def test_old_numbers_are_dimmed_and_dated_and_never_look_live(draw: Draw) -> Non
     expect(drawn.meter("GPU 1: Power")).to_have_attribute("aria-valuetext", "310 W, not current")
     drawn.trait("connection", {"state": "reconnecting", "url": "", "hub": "absent"})
     expect(badge).to_have_text(re.compile("disconnected.*values from"))
-    page.get_by_role("button", name="Start the hub").click()
+    presses_while_it_changes(page, "Start the hub")
     assert len(sent(page, "startHub")) == 1
     drawn.trait("connection", {"state": "connected", "url": ""})
     drawn.trait("stale", None)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Shot
+from tests.browser.harness import presses_while_it_changes
 from tests.browser.models_page import MISTRAL, QWEN, Draw, drawing
 from tests.browser.test_mesh_widget import CONTRASTS, sent
 
@@ -182,14 +183,14 @@ def test_a_hub_that_is_gone_is_said_and_started_and_a_message_is_closed(draw: Dr
     drawn.trait("connection", {"state": "reconnecting", "url": "", "hub": "absent"})
     expect(page.locator(".wb-fresh")).to_have_text("disconnected")
     expect(page.locator(".wb-main.wb-stale")).to_be_visible()
-    page.get_by_role("button", name="Start the hub").click()
+    presses_while_it_changes(page, "Start the hub")
     assert len(sent(page, "startHub")) == 1
     drawn.trait("connection", {"state": "connected", "url": ""})
     expect(page.locator(".wb-main.wb-stale")).to_have_count(0)
     notice = {"template": "version {theirs}", "values": {"theirs": "0.0.9"}, "remedy": "restart"}
     drawn.trait("connection", {"state": "connected", "url": "", "notice": notice})
     expect(page.get_by_role("status").filter(has_text="version 0.0.9")).to_be_visible()
-    page.get_by_role("button", name="Drain and restart the hub").click()
+    presses_while_it_changes(page, "Drain and restart the hub")
     assert len(sent(page, "restartHub")) == 1
     starting = {"state": "connected", "url": "", "notice": notice, "hub": "starting"}
     drawn.trait("connection", starting)

@@ -95,5 +95,5 @@ class Visitor:
         expect(self.page.locator(".wb-tablepart tbody tr").first).to_be_visible(timeout=60_000)
 
     def is_clean(self) -> None:
-        assert self.errors == []
-        assert self.foreign == []
+        assert not self.errors, self.errors
+        assert not self.foreign, self.foreign

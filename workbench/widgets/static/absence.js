@@ -2,7 +2,8 @@
 import { fill, h, icon, mark, show } from "./dom.js";
 import { t } from "./language.js";
 
-/** Draws into `element`; nothing where `hub` is empty. `words` say what waits for it. */
+/** Draws into `element`; nothing where `hub` is empty. `words` say what waits for it. A button that
+ * is there stays the same one, or a press would be lost whose halves lie around a redrawing. */
 export function drawAbsence(element, hub, words, start) {
   if (hub === element.dataset.hub) return;
   mark(element, "data-hub", hub);

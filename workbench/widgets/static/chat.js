@@ -1,4 +1,5 @@
 // The chat console: puts its parts together, keeps what the reader chose, and follows the kernel.
+import { drawAbsence } from "./absence.js";
 import { flash } from "./chat-body.js";
 import { Composer } from "./chat-composer.js";
 import { Conversations } from "./chat-history.js";
@@ -77,9 +78,11 @@ class Console {
     this.trouble = h("div.wb-problem", { role: "alert", hidden: true });
     this.gone = h("div.wb-gone", { role: "alert", hidden: true });
     this.absence = h("div.wb-problem", { role: "alert", hidden: true });
+    this.unreached = h("div.wb-problem", { role: "alert", hidden: true });
+    this.retry = h("div.wb-quiet.wb-tabular", { hidden: true });
     this.version = h("div.wb-problem.wb-version", { role: "status", hidden: true });
     this.status = h("div.wb-sr", { role: "status", "aria-live": "polite" });
-    const banners = h("div.wb-banners", {}, this.gone, this.absence, this.version, this.trouble);
+    const banners = h("div.wb-banners", {}, this.gone, this.absence, this.unreached, this.retry, this.version, this.trouble);
     this.main = h("div.wb-talkmain", {}, this.#header(), banners, this.thread.element, this.composer.element);
     this.veil = h("div.wb-veil", { onclick: () => this.side(false) });
     fill(this.root, h("div.wb-frame", {}, this.talks.element, this.veil, this.main, this.status));
@@ -285,23 +288,16 @@ class Console {
   }
 
   connected() {
-    const { state, hub } = this.model.get("connection");
+    const { state, hub, error } = this.model.get("connection");
     this.composer.update();
     const lost = state !== "connected" && state !== "connecting";
-    show(this.absence, lost);
-    if (lost) this.#absent(hub);
+    const words = t("Conversations are kept, and go on when it is back. Start it here, or with make run or workbench hub.");
+    drawAbsence(this.absence, lost ? (hub ?? "") : "", words, () => this.#intend("startHub"));
+    show(this.unreached, lost && !hub);
+    if (lost && !hub) fill(this.unreached, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The hub cannot be reached.")), " ", sentence(error)));
+    this.tick();
     drawVersion(this.version, this.model.get("connection"), (kind) => this.#intend(kind));
     if (!this.thread.blank.hidden) this.#start(this.thread.blank);
-  }
-
-  #absent(hub) {
-    this.retry = h("span.wb-quiet.wb-tabular");
-    const start = h("button.wb-button", { type: "button", disabled: hub === "starting", onclick: () => this.#intend("startHub") }, icon("play"), hub === "starting" ? t("Starting…") : t("Start the hub"));
-    const words = hub
-      ? [h("strong", {}, t("The hub is not running.")), " ", t("Conversations are kept, and go on when it is back. Start it here, or with make run or workbench hub.")]
-      : [h("strong", {}, t("The hub cannot be reached.")), " ", sentence(this.model.get("connection").error)];
-    fill(this.absence, icon("warning"), h("div.wb-grow", {}, words, " ", this.retry), hub ? start : null);
-    this.tick();
   }
 
   problem() {
@@ -313,7 +309,9 @@ class Console {
   tick() {
     this.thread.streaming?.phase.tick();
     const { retryAt, state } = this.model.get("connection");
-    if (this.retry) say(this.retry, retryAt && state !== "connected" ? t("next try in {time}", { time: duration(Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))) }) : "");
+    const waits = Boolean(retryAt) && state !== "connected";
+    show(this.retry, waits);
+    if (waits) say(this.retry, t("next try in {time}", { time: duration(Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))) }));
   }
 
   pulse(alive, heardAt) {

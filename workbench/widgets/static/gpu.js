@@ -1,5 +1,6 @@
 // The metrics panel: puts its parts together, keeps what the reader chose, and follows the kernel.
 import { fill, followTheme, h, icon, mark, show } from "./dom.js";
+import { drawAbsence } from "./absence.js";
 import { AlertCard, AlertStrip, notifyOf } from "./gpu-alerts.js";
 import { GaugeChart } from "./gpu-chart.js";
 import { Freshness } from "./freshness.js";
@@ -207,7 +208,8 @@ class MetricsPanel {
 
   told() {
     const { state, hub, endpoint } = this.model.get("connection");
-    this.#miss(state !== "connected" && (endpoint ?? "local") === "local" ? (hub ?? "") : "");
+    const here = state !== "connected" && (endpoint ?? "local") === "local";
+    drawAbsence(this.absence, here ? (hub ?? "") : "", t("Nothing is measured until it is back. Start it here, or with make run or workbench hub."), () => this.link.send({ kind: "startHub" }));
     drawVersion(this.version, this.model.get("connection"), (kind) => this.link.send({ kind }));
     const problem = this.model.get("problem");
     show(this.trouble, Boolean(problem));
@@ -216,12 +218,6 @@ class MetricsPanel {
     show(this.host, parts.length > 0);
     fill(this.host, parts.map((part) => h("li", {}, icon(part.there ? "check" : "dots"), h("span", {}, sentence(part.said), part.remedy ? h("span.wb-quiet", {}, ` ${sentence(part.remedy)}`) : null))));
     this.later();
-  }
-
-  #miss(hub) {
-    show(this.absence, Boolean(hub));
-    const start = h("button.wb-button", { type: "button", disabled: hub === "starting", onclick: () => this.link.send({ kind: "startHub" }) }, icon("play"), hub === "starting" ? t("Starting…") : t("Start the hub"));
-    if (hub) fill(this.absence, icon("warning"), h("div.wb-grow", {}, h("strong", {}, t("The hub is not running.")), " ", t("Nothing is measured until it is back. Start it here, or with make run or workbench hub.")), start);
   }
 
   /** How much the numbers are of now; an old one is dimmed and dated, never shown as live. */
