@@ -90,6 +90,19 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     assert bare.foreign == []
 
 
+def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:
+    told = {name: state["traits"][name] for name in ("models", "batches", "listed", "samples")}
+    state["traits"] |= {"models": [], "batches": [], "listed": False}
+    page = draw(viewport={"width": 1400, "height": 900}).page
+    height = "() => document.querySelector('.wb-runes').getBoundingClientRect().height"
+    before = page.evaluate(height)
+    for name, value in told.items():
+        page.evaluate("([name, value]) => model.set(name, value)", [name, value])
+    says(page, state["about"]["b1211_fac6c387"])
+    expect(page.locator("#wb-question option").first).to_be_attached()
+    assert page.evaluate(height) == before
+
+
 def test_a_refusal_is_a_sentence_with_its_way_out(draw: Open, shot: Shot) -> None:
     page = draw().page
     opens(page, 0)
