@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from workbench.clients.discovery import stop_hub
+from workbench.clients.discovery import hub_process, stop_hub
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 120.0
@@ -74,6 +74,11 @@ class Served:
     def start_hub(self) -> None:
         self._hub = self._run("hub", "--data", str(self.data))
         self._until(lambda: (self.data / "hub.json").exists())
+
+    def revive(self) -> None:
+        """A hub that a failed test has left dead would fail its second try too."""
+        if hub_process(self.data) is None:
+            self.start_hub()
 
     def engine_children(self) -> list[psutil.Process]:
         """The processes that run models, busy or waiting."""

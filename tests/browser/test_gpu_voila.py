@@ -31,8 +31,9 @@ def opened(site: GpuSite, one_page: Page) -> Reader:
 
 
 @pytest.fixture
-def reader(opened: Reader) -> Reader:
+def reader(site: GpuSite, opened: Reader) -> Reader:
     """One page for all: what one reader chose, the next finds."""
+    site.served.revive()
     opened.is_state("live")
     return opened
 
