@@ -143,8 +143,9 @@ def _attempts(evidence: Evidence) -> Iterator[str]:
             yield f"{task}: is done, and the run that it names never came to its end"
         if end.kind == "lost" and task not in evidence.impure and end.attempt < ATTEMPTS:
             yield f"{task}: was given up after {end.attempt} attempts"
-        if sum("was lost because" in each.text for each in said) >= ATTEMPTS:
-            yield f"{task}: more than {ATTEMPTS} attempts were lost"
+        again = [each for each in said if each.kind == "log" and "was lost because" in each.text]
+        if len(again) >= ATTEMPTS:
+            yield f"{task}: more than {ATTEMPTS} attempts were made"
 
 
 def _runs(evidence: Evidence) -> Iterator[str]:
