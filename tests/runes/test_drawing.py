@@ -122,3 +122,8 @@ def test_the_figure_paints_no_ground_and_keeps_what_it_states_itself() -> None:
     drawn = layout["application/vnd.plotly.v1+json"]["layout"]
     assert drawn["template"]["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
     assert drawn["title"] == {"text": "t"}
+
+
+def test_the_figure_offers_no_upload_of_what_it_shows() -> None:
+    drawn = Figure(data=[])._repr_mimebundle_()["application/vnd.plotly.v1+json"]
+    assert drawn["config"]["showSendToCloud"] is False

@@ -30,6 +30,9 @@ DEFAULTS = {
 read on white and on black, and an axis makes room for its long names. The colours are those of
 Okabe and Ito that keep 3:1 on both, then the lighter two."""
 
+UNSHARED = {"showSendToCloud": False}
+"""Plotly offers to upload what is drawn unless it is told not to: no data leaves by a press."""
+
 
 class Figure(dict[str, Any]):
     """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a still picture: a
@@ -37,7 +40,9 @@ class Figure(dict[str, Any]):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         layout = {"template": DEFAULTS, **(self.get("layout") or {})}
-        drawn = {PLOTLY: {**self, "layout": layout}, "text/html": self._repr_html_()}
+        config = {**UNSHARED, **(self.get("config") or {})}
+        plain = {**self, "layout": layout, "config": config}
+        drawn = {PLOTLY: plain, "text/html": self._repr_html_()}
         return {**drawn, "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
