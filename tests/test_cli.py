@@ -126,6 +126,7 @@ def test_a_running_hub_is_exported_from_refuses_a_second_and_is_stopped(tmp_path
         done = run("export", "FROM range(40000)", str(target), "--data", str(tmp_path))
         assert done.returncode == 0, done.stderr
         assert pq.read_table(target).num_rows == 40_000
+        assert (tmp_path / "samples" / "small.json").is_file()  # the first example names it
         second = run("hub", "--data", str(tmp_path), "--ws-port", "0", "--mesh-port", "0")
         assert second.returncode == 1
         assert hub.process is not None

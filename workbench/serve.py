@@ -46,6 +46,7 @@ from workbench.mesh.models import discover
 from workbench.mesh.node import Node
 from workbench.model_library import library_of, places_of
 from workbench.ports import LOOPBACK, PortTaken, allow_files, bind
+from workbench.samples import place_samples
 from workbench.settings import Settings
 from workbench.store import Keep, Store
 from workbench.watching import Metrics, Watched
@@ -356,6 +357,8 @@ def main(settings: Settings, *, free_ports: bool, print_urls: bool) -> None:
     # walks all of them again and again, a tenth of the time under load.
     gc.set_threshold(50_000, 20, 20)
     allow_files()
+    _make_folder(settings.data)
+    place_samples(settings.data)
     asyncio.run(run(settings, free_ports=free_ports, print_urls=print_urls))
 
 
