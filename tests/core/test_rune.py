@@ -171,6 +171,9 @@ def test_the_minimum_name_never_grows(height: int, network: Network) -> None:
 
 def test_test_networks_begin_at_their_own_heights() -> None:
     assert [first_rune_height(network) for network in NETWORKS] == [840_000, 2_520_000, 0, 0, 0]
+    assert first_rune_height() == 840_000
+    four = rune_number("AAAA")
+    assert unlock_height(four) == unlock_height(four, "mainnet") != unlock_height(four, "regtest")
 
 
 def test_a_reserved_name_never_unlocks() -> None:

@@ -64,8 +64,6 @@ class RuneId(msgspec.Struct, frozen=True, order=True):
 
     def next(self, block: int, tx: int) -> RuneId | None:
         """The id that lies `block` and `tx` further on, as edicts count; None out of range."""
-        if block > MAX_U64 or tx > MAX_U32:
-            return None
         return RuneId.checked(self.block + block, tx if block else self.tx + tx)
 
     def delta(self, following: RuneId) -> tuple[int, int] | None:
