@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Locator, Page, Route
 
 from workbench.widgets.plotly import packed_plotly
 
@@ -86,6 +87,11 @@ class BarePage:
         self.page.goto(self.address + query)
         self.page.wait_for_selector("body[data-ready]")
 
+    def is_clean(self) -> None:
+        """Nothing went wrong on the page, and nothing outside it was asked for."""
+        assert not self.errors, self.errors
+        assert not self.foreign, self.foreign
+
     def _answer(self, route: Route) -> None:
         url = route.request.url
         name = url.removeprefix(self.address).split("?")[0]
@@ -136,12 +142,20 @@ def sent(page: Page, kind: str) -> list[dict[str, Any]]:
     return found
 
 
+_DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def presses_around(button: Locator, change: Callable[[], object]) -> None:
+    """A press between whose halves the page hears of `change` and draws it."""
+    button.hover()
+    button.page.mouse.down()
+    change()
+    button.page.evaluate(_DRAWN)
+    button.page.mouse.up()
+
+
 def presses_while_it_changes(page: Page, name: str) -> None:
     """A press of that button between whose halves the page hears anew of its connection."""
-    button = page.get_by_role("button", name=name)
-    button.hover()
-    page.mouse.down()
-    page.evaluate(
-        "() => model.set('connection', { ...model.get('connection'), retryAt: Date.now() + 9000 })"
-    )
-    page.mouse.up()
+    heard = """() => model.set("connection",
+      { ...model.get("connection"), retryAt: Date.now() + 9000 })"""
+    presses_around(page.get_by_role("button", name=name), lambda: page.evaluate(heard))

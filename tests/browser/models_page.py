@@ -47,8 +47,7 @@ class Drawn:
         )
 
     def is_clean(self) -> None:
-        assert self.bare.errors == []
-        assert self.bare.foreign == []
+        self.bare.is_clean()
 
 
 Draw = Callable[..., Drawn]

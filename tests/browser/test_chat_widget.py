@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import STATES, Shot
-from tests.browser.harness import BarePage, page_files, presses_while_it_changes
+from tests.browser.harness import BarePage, page_files, presses_around, presses_while_it_changes
 from tests.browser.test_mesh_widget import CONTRASTS, sent
 from tests.widgets.test_markdown import HOSTILE
 from workbench.widgets.chat import ChatWidget
@@ -53,8 +53,7 @@ class Drawn:
         self.page.evaluate("([name, value]) => model.set(name, value)", [name, value])
 
     def is_clean(self) -> None:
-        assert self.bare.errors == []
-        assert self.bare.foreign == []
+        self.bare.is_clean()
 
 
 Draw = Callable[..., Drawn]
@@ -398,8 +397,15 @@ def test_a_dataframe_is_attached_by_its_name_and_seen_before_it_is_sent(draw: Dr
     expect(box).to_have_value("compare @mints ")
     expect(box).to_be_focused()
     assert [one["frame"] for one in sent(page, "preview")] == ["mints"]
-    page.evaluate("""() => model.say({ kind: "preview", name: "mints",
-      text: "height int64\\n840001", rows: 1204332, tokens: 310 })""")
+    said_of = """() => model.say({ kind: "preview", name: "mints",
+      text: "height int64\\n840001", rows: 1204332, tokens: 310 })"""
+    presses_around(
+        page.get_by_role("button", name="Leave out mints"), lambda: page.evaluate(said_of)
+    )
+    expect(page.locator(".wb-chiprow")).to_have_count(0)
+    box.press_sequentially("@m")
+    page.keyboard.press("Enter")
+    page.evaluate(said_of)
     chip = page.locator(".wb-chiprow")
     expect(chip).to_contain_text("≈ 310 tokens")
     chip.locator("summary").click()
@@ -472,7 +478,9 @@ def test_models_are_found_picked_loaded_and_their_lack_of_a_gpu_is_said(draw: Dr
     dialog.get_by_label("Find a model").fill("gemma q4")
     expect(dialog.locator(".wb-modelrow")).to_have_count(1)
     expect(dialog).to_contain_text("8.2 GB")
-    dialog.get_by_role("button", name="Load Gemma 3 12B").click()
+    load = dialog.get_by_role("button", name="Load Gemma 3 12B")
+    presses_around(load, lambda: drawn.trait("loading", {"model": "another", "done": 0.1}))
+    expect(load).to_be_focused()
     dialog.get_by_label("Find a model").press("ArrowDown")
     page.keyboard.press("Enter")
     assert sent(page, "load")[0]["model"] == "gemma-3-12b-it@lmstudio"
@@ -676,7 +684,7 @@ def test_a_page_without_a_model_says_how_to_get_one(draw: Draw) -> None:
     drawn = draw("chat-empty")
     page = drawn.page
     expect(page.locator(".wb-start")).to_contain_text("ollama pull qwen3:4b")
-    page.get_by_role("button", name="Look again").click()
+    presses_while_it_changes(page, "Look again")
     assert len(sent(page, "refreshModels")) == 1
     expect(page.locator(".wb-why")).to_have_text("waits for a model")
     drawn.trait("models", [{"id": "tiny", "backend": "ollama", "loaded": True}])

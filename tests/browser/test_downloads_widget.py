@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Shot
+from tests.browser.harness import presses_around
 from tests.browser.models_page import FILE, GEMMA, Draw, drawing
 from tests.browser.test_mesh_widget import CONTRASTS, sent
 
@@ -171,7 +172,12 @@ def test_a_bar_moves_in_words_and_a_button_keeps_its_focus(draw: Draw) -> None:
     expect(bar).to_have_attribute("aria-valuetext", words)
     expect(bar).to_have_attribute("aria-valuenow", "42")
     expect(drawn.bar("starcoder2")).not_to_have_attribute("aria-valuenow", re.compile(".*"))
-    drawn.row("gemma").get_by_role("button", name="Pause").focus()
+    presses_around(
+        drawn.row("gemma").get_by_role("button", name="Pause"),
+        lambda: drawn.download("Qwen3-30B", state="paused"),  # another place in the queue below it
+    )
+    assert [one["downloadId"] for one in sent(drawn.page, "pause")] == ["d0"]
+    expect(drawn.row("gemma").get_by_role("button", name="Pause")).to_be_focused()
     drawn.download("gemma", doneBytes=7_000_000_000, etaS=6.2)
     expect(bar).to_have_attribute("aria-valuenow", "95")
     expect(drawn.row("gemma").get_by_role("button", name="Pause")).to_be_focused()

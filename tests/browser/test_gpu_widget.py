@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import STATES, Shot
-from tests.browser.harness import BarePage, page_files, presses_while_it_changes
+from tests.browser.harness import BarePage, page_files, presses_around, presses_while_it_changes
 from tests.browser.test_mesh_widget import CONTRASTS, sent
 from workbench.widgets.gpu import GpuPanel
 
@@ -73,8 +73,7 @@ class Drawn:
         return self.page.locator(".wb-plot .main-svg").first
 
     def is_clean(self) -> None:
-        assert self.bare.errors == []
-        assert self.bare.foreign == []
+        self.bare.is_clean()
 
 
 Draw = Callable[..., Drawn]
@@ -325,7 +324,10 @@ def test_a_rule_is_checked_saved_switched_and_deleted(draw: Draw) -> None:
     expect(page.locator(".wb-rules li").last).to_contain_text("Power below 50.5 W, only GPU 1")
     page.get_by_role("checkbox", name="Rule idle card is on").check()
     assert sent(page, "saveRule")[-1]["rule"]["enabled"] is True
-    page.get_by_role("button", name="Delete: cold").click()
+    past = [{**drawn.traits["past_alerts"][0], "alertId": "new"}, *drawn.traits["past_alerts"]]
+    presses_around(
+        page.get_by_role("button", name="Delete: cold"), lambda: drawn.trait("past_alerts", past)
+    )
     assert [one["name"] for one in sent(page, "deleteRule")] == ["cold"]
     drawn.is_clean()
 
@@ -340,4 +342,26 @@ def test_no_gpu_is_a_normal_state_that_says_why(draw: Draw, shot: Shot) -> None:
     shot(drawn.page, "gpu-none")
     drawn.page.get_by_role("button", name="Show this machine").click()
     expect(drawn.meter("This machine: CPU")).to_have_attribute("aria-valuetext", "38 %")
+    drawn.is_clean()
+
+
+def test_a_model_is_unloaded_while_what_it_uses_changes(draw: Draw) -> None:
+    drawn = draw()
+    page, ledger = drawn.page, drawn.traits["ledger"]
+    longer = [{**one, "heldS": one["heldS"] + 3600} for one in ledger["holdings"]]
+    using = {
+        gpu: [{**user, "memoryMB": 1234.0} for user in users]
+        for gpu, users in drawn.traits["processes"].items()
+        if users
+    }
+
+    def heard() -> None:
+        drawn.trait("processes", using)
+        drawn.trait("ledger", {**ledger, "holdings": longer})
+
+    button = page.get_by_role("button", name="Unload qwen3-14b")
+    presses_around(button, heard)
+    assert [one["model"] for one in sent(page, "unload")] == ["qwen3-14b"]
+    expect(button).to_be_focused()
+    expect(page.locator(".wb-leases")).to_contain_text("on GPU 0 for 2.4 h, idle for 12 min")
     drawn.is_clean()

@@ -202,7 +202,7 @@ def test_a_hub_that_is_gone_is_said_and_started_and_a_message_is_closed(draw: Dr
     drawn.trait("connection", {"state": "connected", "url": "", "notice": None})
     expect(page.get_by_text("version 0.0.9")).to_be_hidden()
     drawn.trait("problem", {"template": "{model} is loaded: unload it first", "values": {}})
-    page.get_by_role("button", name="Close this message").click()
+    presses_while_it_changes(page, "Close this message")
     assert len(sent(page, "seen")) == 1
 
 

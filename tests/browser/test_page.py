@@ -180,8 +180,7 @@ def test_nothing_comes_from_elsewhere(site: Site, visitor: Visitor) -> None:
     visitor.page.wait_for_load_state("networkidle")
     visitor.page.goto(f"{site.base}/voila/render/gone.ipynb")
     expect(visitor.page.get_by_text("404")).to_be_visible()
-    assert visitor.foreign == []
-    assert visitor.errors == []
+    visitor.is_clean()
 
 
 def test_without_the_token_there_is_a_login_and_under_a_foreign_name_nothing(site: Site) -> None:

@@ -62,7 +62,7 @@ def test_a_tasks_details_ask_for_what_it_used(
     expect(details).to_contain_text("What it usedthe hub said no")
     page.locator(".wb-rowlink").nth(2).click()
     expect(details).not_to_contain_text("What it used")
-    assert bare.errors == []
+    bare.is_clean()
 
 
 def test_an_answer_says_what_it_used_when_a_reader_asks(lend_page: Callable[..., Page]) -> None:
@@ -87,4 +87,4 @@ def test_an_answer_says_what_it_used_when_a_reader_asks(lend_page: Callable[...,
     button.click()
     say(page, {"kind": "metrics", "messageId": asked["messageId"], "metrics": never})
     expect(used).to_have_text("nothing: it never ran")
-    assert bare.errors == []
+    bare.is_clean()

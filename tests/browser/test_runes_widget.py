@@ -86,8 +86,7 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     assert amount.evaluate("at => at.scrollWidth <= at.clientWidth")  # not one digit is cut off
     expect(page.locator(".wb-plot")).to_have_count(0)  # nothing is off: there is no bar to draw
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert bare.errors == []
-    assert bare.foreign == []
+    bare.is_clean()
 
 
 def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:

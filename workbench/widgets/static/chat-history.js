@@ -64,7 +64,7 @@ export class Conversations {
     mark(row, "data-open", opened ? "yes" : null);
     mark(open, "aria-current", opened ? "true" : null);
     say(title, words);
-    mark(title, "title", words);
+    mark(open, "title", words);
     say(when, shortly(one.updatedAt));
     say(found, one.found ?? "");
     show(found, Boolean(one.found));

@@ -1,5 +1,5 @@
 // `@name` in what is typed: the notebook's DataFrames are offered, and one is attached as a chip.
-import { fill, h, icon, mark, show } from "./dom.js";
+import { differs, fill, h, icon, keyed, mark, say, show } from "./dom.js";
 import { number, sentence, t } from "./language.js";
 
 const SHOWN_FRAMES = 8;
@@ -96,19 +96,23 @@ export class Mention {
   }
 
   #drawChips() {
-    const open = new Set([...this.chips.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     show(this.chips, this.attached.size > 0);
-    fill(this.chips, [...this.attached].map(([name, said]) => this.#chip(name, said, open.has(name))));
+    keyed(this.chips, [...this.attached], ([name]) => name, ([name]) => this.#chip(name), (row, [name, said]) => this.#drawChip(row, name, said));
   }
 
-  #chip(name, said, open) {
+  #chip(name) {
+    const remove = h("button.wb-iconbutton.wb-chipx", { type: "button", "aria-label": t("Leave out {name}", { name }), onclick: () => this.#remove(name) }, icon("cross"));
+    const summary = h("summary", { title: t("What is sent of it") }, icon("table"), h("strong", {}, `@${name}`), h("span.wb-quiet.wb-tabular"), icon("chevron"));
+    return h("div.wb-chiprow", {}, h("details.wb-chipbox", {}, summary, h("div")), remove);
+  }
+
+  #drawChip(row, name, said) {
+    const [summary, body] = row.firstChild.children;
     const frame = this.frames().find((one) => one.name === name);
     const facts = said?.tokens ? `≈ ${t("{count} tokens", { count: said.tokens })}` : frame ? shape(frame) : "";
-    const remove = h("button.wb-iconbutton.wb-chipx", { type: "button", "aria-label": t("Leave out {name}", { name }), onclick: () => this.#remove(name) }, icon("cross"));
-    const body = said?.error ? h("p.wb-fault", {}, sentence(said.error)) : said ? h("pre", { tabindex: "0" }, said.text) : h("p.wb-hint", {}, t("looking at it…"));
-    const chip = h("details.wb-chipbox", { open: open || Boolean(said?.error) }, h("summary", { title: t("What is sent of it") }, icon("table"), h("strong", {}, `@${name}`), h("span.wb-quiet.wb-tabular", {}, facts), icon("chevron")), body);
-    chip.dataset.key = name;
-    return h("div.wb-chiprow", {}, chip, remove);
+    say(summary.children[2], facts);
+    if (said?.error) row.firstChild.open = true;
+    if (differs(body, said)) fill(body, said?.error ? h("p.wb-fault", {}, sentence(said.error)) : said ? h("pre", { tabindex: "0" }, said.text) : h("p.wb-hint", {}, t("looking at it…")));
   }
 
   #remove(name) {

@@ -134,8 +134,8 @@ export class MessageView {
 
   #drawTools() {
     const calls = this.message.toolCalls ?? [];
-    if (this.tools.childElementCount === calls.length) return;
-    fill(this.tools, calls.map((call) => h("details.wb-toolcall", {}, h("summary", {}, icon("tool"), h("span", {}, t("asks for"), " ", h("code", {}, call.name)), icon("chevron")), h("pre", { tabindex: "0" }, pretty(call.arguments)))));
+    const more = calls.slice(this.tools.childElementCount); // one that is there stays, open or not
+    this.tools.append(...more.map((call) => h("details.wb-toolcall", {}, h("summary", {}, icon("tool"), h("span", {}, t("asks for"), " ", h("code", {}, call.name)), icon("chevron")), h("pre", { tabindex: "0" }, pretty(call.arguments)))));
   }
 
   #drawExtras() {

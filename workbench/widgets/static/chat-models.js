@@ -1,6 +1,6 @@
 // The models: found by words, grouped by the back end that has them, picked, loaded and unloaded.
 import { Popover } from "./chat-popover.js";
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { differs, fill, h, icon, keyed, mark, say, show } from "./dom.js";
 import { number, percent, sentence, t } from "./language.js";
 
 export const reference = (model) => `${model.id}@${model.backend}`;
@@ -27,7 +27,9 @@ export class ModelPicker {
     this.search.addEventListener("input", () => this.draw());
     this.search.addEventListener("keydown", (event) => this.#toList(event));
     const refresh = h("button.wb-iconbutton", { type: "button", "aria-label": t("Look for models again"), title: t("Look for models again"), onclick: () => act("refreshModels") }, icon("again"));
-    this.list = h("div.wb-modellist");
+    this.groups = h("div");
+    this.rest = h("div");
+    this.list = h("div.wb-modellist", {}, this.groups, this.rest);
     this.list.addEventListener("keydown", (event) => this.#along(event));
     fill(this.popover.panel, h("div.wb-toolbar.wb-nowrapline", {}, this.search, refresh), this.list);
     this.popover.panel.classList.add("wb-models");
@@ -67,24 +69,41 @@ export class ModelPicker {
     const found = this.models.filter(matches);
     const known = this.model.get("backends");
     const names = [...new Set([...known.map((one) => one.name), ...found.map((one) => one.backend)])];
-    const groups = names.map((name) => this.#group(name, known.find((one) => one.name === name), found.filter((one) => one.backend === name), words.length > 0));
-    const focused = document.activeElement?.closest?.(".wb-modelrow")?.dataset.key;
+    const groups = names
+      .map((name) => ({ name, backend: known.find((one) => one.name === name), models: found.filter((one) => one.backend === name) }))
+      .filter(({ backend, models }) => models.length || (backend && !words.length));
+    keyed(this.groups, groups, (one) => one.name, (one) => this.#group(one), (element, one) => this.#drawGroup(element, one));
     const broken = this.broken.filter(matches).map((one) =>
       h("p.wb-notice.wb-small", {}, icon("warning"), h("span", {}, h("strong", {}, one.id), ": ", sentence({ ...one.problem, text: one.problem.message }))),
     );
-    fill(this.list, groups, broken, found.length || broken.length ? null : h("p.wb-hint.wb-none", {}, words.length ? t("No model is called so.") : t("No language model was found.")));
-    if (focused) [...this.list.querySelectorAll(".wb-modelrow")].find((row) => row.dataset.key === focused)?.querySelector("button").focus();
+    fill(this.rest, broken, found.length || broken.length ? null : h("p.wb-hint.wb-none", {}, words.length ? t("No model is called so.") : t("No language model was found.")));
   }
 
-  #group(name, backend, models, searching) {
-    if (!models.length && (searching || !backend)) return null;
+  #group({ name }) {
+    return h("section.wb-modelgroup", { "aria-label": name }, h("div"), h("div"));
+  }
+
+  /** Rows keep their buttons while models and their loading are heard of. */
+  #drawGroup(element, { name, backend, models }) {
+    const [head, rows] = element.children;
     const down = backend && !backend.ok;
     const facts = [backend?.kind !== name && backend?.kind, backend?.version, down && t("does not answer")].filter(Boolean).join(" · ");
     const note = backend?.note ? h("p.wb-notice.wb-small", {}, icon("chip"), h("span", {}, sentence(backend.note), backend.remedy ? h("span.wb-remedy", {}, " ", sentence(backend.remedy)) : null)) : null;
-    return h("section.wb-modelgroup", { "aria-label": name }, h("h4", {}, name, " ", h("span.wb-quiet", {}, facts)), note, models.map((one) => this.#row(one)));
+    if (differs(head, [facts, backend])) fill(head, h("h4", {}, name, " ", h("span.wb-quiet", {}, facts)), note);
+    keyed(rows, models, reference, (one) => this.#row(one), (row, one) => this.#drawRow(row, one));
   }
 
   #row(one) {
+    const pick = h("button.wb-pick", { type: "button", onclick: () => this.#pick(one) });
+    return h("div.wb-modelrow", {}, pick, h("button.wb-quietbutton", { type: "button", onclick: () => this.act(this.#known(one)?.loaded ? "unload" : "load", reference(one)) }), h("span.wb-quiet", { hidden: true }, t("loading…")));
+  }
+
+  #known(one) {
+    return this.models.find((other) => reference(other) === reference(one));
+  }
+
+  #drawRow(row, one) {
+    const [pick, deed, wait] = row.children;
     const name = reference(one);
     const chosen = this.chosen && reference(this.chosen) === name;
     const loading = [name, one.id].includes(this.model.get("loading")?.model);
@@ -95,15 +114,13 @@ export class ModelPicker {
       one.contextSize ? t("{count} tokens of context", { count: one.contextSize }) : "",
       one.images ? t("sees pictures") : "",
     ].filter(Boolean);
-    const pick = h("button.wb-pick", { type: "button", "aria-pressed": String(Boolean(chosen)), onclick: () => this.#pick(one) }, h("span.wb-dot", { "data-state": loading ? "loading" : one.loaded ? "loaded" : "cold" }), h("span.wb-grow", {}, h("span.wb-modelname", {}, titled(one), chosen ? icon("check") : null), h("small.wb-quiet", {}, facts.join(" · "))));
-    const deed = loading
-      ? h("span.wb-quiet", {}, t("loading…"))
-      : one.loaded
-        ? h("button.wb-quietbutton", { type: "button", "aria-label": t("Unload {name}", { name: titled(one) }), onclick: () => this.act("unload", name) }, t("Unload"))
-        : h("button.wb-quietbutton", { type: "button", "aria-label": t("Load {name}", { name: titled(one) }), onclick: () => this.act("load", name) }, t("Load"));
-    const row = h("div.wb-modelrow", {}, pick, deed);
-    row.dataset.key = name;
-    return row;
+    const state = loading ? "loading" : one.loaded ? "loaded" : "cold";
+    mark(pick, "aria-pressed", String(Boolean(chosen)));
+    if (differs(pick, [state, titled(one), Boolean(chosen), facts])) fill(pick, h("span.wb-dot", { "data-state": state }), h("span.wb-grow", {}, h("span.wb-modelname", {}, titled(one), chosen ? icon("check") : null), h("small.wb-quiet", {}, facts.join(" · "))));
+    show(deed, !loading);
+    show(wait, loading);
+    say(deed, one.loaded ? t("Unload") : t("Load"));
+    mark(deed, "aria-label", one.loaded ? t("Unload {name}", { name: titled(one) }) : t("Load {name}", { name: titled(one) }));
   }
 
   #pick(one) {

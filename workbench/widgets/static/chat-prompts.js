@@ -1,6 +1,6 @@
 // Prompts that are kept: templates with variables for the box, instructions for the model.
 import { askFirst, Popover } from "./chat-popover.js";
-import { fill, h, icon, onSubmit, say, show } from "./dom.js";
+import { differs, fill, h, icon, onSubmit, say, show } from "./dom.js";
 import { sentence, t } from "./language.js";
 
 const VARIABLE = /\{\{\s*(\w+)\s*\}\}/g;
@@ -98,7 +98,7 @@ export class Instructions {
   update() {
     const kept = promptsOf(this.model, "instruction");
     const chosen = this.choice.value;
-    fill(this.choice, h("option", { value: "" }, kept.length ? t("Take a kept instruction…") : t("No instruction is kept yet")), kept.map((one) => h("option", { value: one.name, selected: one.name === chosen }, named(one))));
+    if (differs(this.choice, kept.map((one) => [one.name, named(one)]))) fill(this.choice, h("option", { value: "" }, kept.length ? t("Take a kept instruction…") : t("No instruction is kept yet")), kept.map((one) => h("option", { value: one.name, selected: one.name === chosen }, named(one))));
     this.choice.disabled = kept.length === 0;
     show(this.remove, Boolean(this.choice.value));
   }

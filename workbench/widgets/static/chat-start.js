@@ -1,5 +1,5 @@
 // An empty conversation: what could be asked, or how to come by a model in the first place.
-import { copy, fill, h, icon } from "./dom.js";
+import { copy, differs, fill, h, icon } from "./dom.js";
 import { flash } from "./chat-body.js";
 import { sentence, t } from "./language.js";
 
@@ -22,6 +22,7 @@ function command(line) {
 
 /** Without a model nothing can be answered: the ways to one, with exact commands. */
 export function drawNoModel(element, { act, host }) {
+  if (!differs(element, ["none", host])) return;
   const ways = WAYS.map(([name, lines]) => h("li", {}, h("strong", {}, name), lines.map(command)));
   const hints = host.map((part) => h("p.wb-hint", {}, sentence(part.said), " ", part.remedy ? sentence(part.remedy) : ""));
   fill(
@@ -36,6 +37,7 @@ export function drawNoModel(element, { act, host }) {
 
 /** With a model: a few beginnings. */
 export function drawStart(element, { act, name }) {
+  if (!differs(element, ["start", name])) return;
   const tips = starters().map((words) => h("button.wb-starter", { type: "button", onclick: () => act("draft", words) }, words));
   fill(
     element,

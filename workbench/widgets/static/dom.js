@@ -103,15 +103,24 @@ export function fill(element, ...children) {
   element.replaceChildren(...present(children));
 }
 
+/** What is drawn of `element` is of this `sign` now; whether it was of another one. */
+export function differs(element, sign) {
+  const text = JSON.stringify(sign);
+  if (element.dataset.sign === text) return false;
+  element.dataset.sign = text;
+  return true;
+}
+
 /** Children of `parent` follow `items` by key: rows keep their element, focus and selection. */
 export function keyed(parent, items, key, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   const held = parent.contains(document.activeElement) ? document.activeElement : null;
+  const wanted = new Set(items.map((item) => String(key(item))));
+  for (const [name, child] of known) if (!wanted.has(name)) child.remove(); // first: nothing moves up by being moved
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = String(key(item));
     let child = known.get(name);
-    known.delete(name);
     if (!child) {
       child = make(item);
       child.dataset.key = name;
@@ -123,7 +132,6 @@ export function keyed(parent, items, key, make, update) {
     }
     update(child, item);
   }
-  for (const gone of known.values()) gone.remove();
   if (!held || held.isConnected || parent.contains(document.activeElement)) return;
   const near = parent.childElementCount ? parent : parent.parentElement; // what is empty may be drawn nowhere
   near.tabIndex = -1;

@@ -1,5 +1,5 @@
 // Alerts: those that are active at the top, past ones and the rules in a card, and a form for own rules.
-import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
+import { differs, fill, h, icon, keyed, mark, onSubmit, say, show } from "./dom.js";
 import { amount, beyond, measured, metricTitle, OF_VIEW, span, subjectName } from "./gpu-words.js";
 import { currentLanguage, moment, sentence, t } from "./language.js";
 
@@ -62,7 +62,7 @@ export class AlertCard {
 
   update() {
     const [rules, past, catalogue] = ["rules", "past_alerts", "catalogue"].map((name) => this.model.get(name));
-    fill(this.rules, rules.map((rule) => this.#rule(rule, catalogue)));
+    keyed(this.rules, rules, (rule) => rule.name, () => this.#row(), (row, rule) => this.#rule(row, rule, catalogue));
     show(this.none, !past.length);
     const shown = past.slice(0, this.kept.past ?? SHOWN_PAST);
     fill(this.past, shown.map((alert) => this.#was(alert, catalogue)));
@@ -75,16 +75,33 @@ export class AlertCard {
     this.update();
   }
 
-  #rule(rule, catalogue) {
+  /** One rule: its switch and its buttons stay the same ones whatever comes. */
+  #row() {
+    const row = h("li");
+    const own = (deed) => () => deed(row.rule);
+    const button = (sign, onclick) => h("button.wb-iconbutton", { type: "button", onclick }, icon(sign));
+    const toggle = h("input", { type: "checkbox", onchange: own((rule) => this.act("saveRule", { rule: { ...rule, enabled: toggle.checked } })) });
+    row.append(toggle, h("span.wb-grow"), button("pencil", own((rule) => this.open(rule))), button("trash", own(({ name }) => this.act("deleteRule", { name }))));
+    return row;
+  }
+
+  #rule(row, rule, catalogue) {
     const on = rule.enabled ?? true;
+    row.rule = rule;
+    row.firstChild.checked = on;
+    const bound = beyond(rule, catalogue);
+    if (!differs(row, [rule, bound])) return;
     const [title, name] = [metricTitle(catalogue, rule.metric), t(rule.name)]; // of ours the name is a sentence
     const only = rule.subject ? `, ${t("only {subject}", { subject: measuredSubject(rule) })}` : "";
-    const toggle = h("input", { type: "checkbox", "aria-label": t("Rule {name} is on", { name }), onchange: () => this.act("saveRule", { rule: { ...rule, enabled: !on } }) });
-    toggle.checked = on;
-    const button = (sign, word, deed) => h("button.wb-iconbutton", { type: "button", title: word, "aria-label": `${word}: ${name}`, onclick: deed }, icon(sign));
     const named = name.toLowerCase().includes(title.toLowerCase());
-    const words = h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${beyond(rule, catalogue)}${only}, ${rule.forS === 0 ? t("at once") : t("for {time}", { time: span(rule.forS ?? 10) })}`));
-    return h("li", { "data-on": String(on) }, toggle, words, button("pencil", t("Edit"), () => this.open(rule)), button("trash", t("Delete"), () => this.act("deleteRule", { name: rule.name })));
+    const [toggle, words, ...buttons] = row.children;
+    mark(row, "data-on", String(on));
+    mark(toggle, "aria-label", t("Rule {name} is on", { name }));
+    fill(words, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${named ? "" : `${title} `}${bound}${only}, ${rule.forS === 0 ? t("at once") : t("for {time}", { time: span(rule.forS ?? 10) })}`));
+    [t("Edit"), t("Delete")].forEach((word, at) => {
+      mark(buttons[at], "title", word);
+      mark(buttons[at], "aria-label", `${word}: ${name}`);
+    });
   }
 
   #was(alert, catalogue) {

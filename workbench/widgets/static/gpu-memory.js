@@ -1,5 +1,5 @@
 // Who uses GPU memory: processes of ours by name, others as one sum; leases, and who waits for one.
-import { fill, h, icon, show } from "./dom.js";
+import { differs, fill, h, icon, keyed, say, show } from "./dom.js";
 import { amount, gpuName, span } from "./gpu-words.js";
 import { sentence, t } from "./language.js";
 
@@ -31,48 +31,44 @@ export class MemoryCard {
   constructor({ act }) {
     this.act = act;
     this.users = h("div");
-    this.leases = h("div.wb-leases");
+    this.lines = h("ul.wb-lines");
+    this.leases = h("div.wb-leases", {}, h("h4", {}, t("Promised memory")), this.lines);
     this.element = h("section.wb-card.wb-memory", { "aria-label": t("GPU memory") }, h("h3", {}, t("Who uses GPU memory")), this.users, this.leases);
   }
 
   update({ gpus, processes, ledger }) {
-    const sign = JSON.stringify([gpus.map((gpu) => [gpu.gpuId, gpu.memoryTotalMB, gpu.state]), processes, rounded(ledger)]);
-    if (sign === this.sign) return;
-    this.sign = sign;
     show(this.element, gpus.length > 0);
+    this.#lent(ledger);
+    if (!differs(this.users, [gpus.map((gpu) => [gpu.gpuId, gpu.memoryTotalMB, gpu.state]), processes])) return;
     const rows = gpus.flatMap((gpu) => {
       const users = processes[gpu.gpuId];
       if (!users) return [unlisted(gpu)];
       return users.length ? users.map((user) => processRow(gpu, user, gpu.memoryTotalMB)) : [unused(gpu)];
     });
     fill(this.users, table(t("Processes on the GPUs"), ["GPU", t("Name"), t("Kind"), t("Memory"), ""], rows));
-    this.#lent(ledger);
   }
 
   #lent({ holdings = [], waiting = [] }) {
     show(this.leases, holdings.length + waiting.length > 0);
-    fill(
-      this.leases,
-      h("h4", {}, t("Promised memory")),
-      h("ul.wb-lines", {}, holdings.map((one) => this.#holding(one)), waiting.map((one) => this.#waits(one))),
-    );
+    const rows = [...holdings.map((one) => ({ ...one, holds: true })), ...waiting];
+    keyed(this.lines, rows, (one) => `${one.claimId} ${Boolean(one.holds)}`, (one) => (one.holds ? this.#holding(one) : this.#waits(one)), (row, one) => {
+      const [, quiet, , reason] = row.children[1].children;
+      say(quiet, one.holds ? heldWords(one) : t("waits for {memory} since {time}", { memory: amount(one.memoryMB, "MB"), time: span(one.waitsS) }));
+      if (reason) say(reason, sentence(one.reason));
+    });
   }
 
-  #holding({ kind, name, memoryMB, gpuId, heldS, idleS }) {
-    const idle = idleS >= 60 ? t("idle for {time}", { time: span(idleS) }) : t("in use");
-    const said = t("{memory} on GPU {id} for {time}", { memory: amount(memoryMB, "MB"), id: gpuId, time: span(heldS) });
+  #holding({ kind, name }) {
     const unload = h("button.wb-quietbutton", { type: "button", "aria-label": t("Unload {name}", { name }), onclick: () => this.act("unload", { model: name }) }, t("Unload"));
-    return h("li", {}, icon("chip"), h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, `${said}, ${idle}`)), kind === "model" ? unload : null);
+    return h("li", {}, icon("chip"), h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet")), kind === "model" ? unload : null);
   }
 
-  #waits({ name, memoryMB, reason, waitsS }) {
-    const since = t("waits for {memory} since {time}", { memory: amount(memoryMB, "MB"), time: span(waitsS) });
-    return h("li.wb-waits", {}, icon("clock"), h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet", {}, since), h("br"), sentence(reason)));
+  #waits({ name }) {
+    return h("li.wb-waits", {}, icon("clock"), h("span.wb-grow", {}, h("strong", {}, name), " ", h("span.wb-quiet"), h("br"), h("span")));
   }
 }
 
-/** Minutes and not seconds decide whether the list is drawn anew: a focus in it stays. */
-const rounded = (ledger) => ({
-  holdings: (ledger.holdings ?? []).map((one) => ({ ...one, heldS: Math.round(one.heldS / 60), idleS: Math.round(one.idleS / 60) })),
-  waiting: (ledger.waiting ?? []).map((one) => ({ ...one, waitsS: Math.round(one.waitsS / 10) })),
-});
+function heldWords({ memoryMB, gpuId, heldS, idleS }) {
+  const said = t("{memory} on GPU {id} for {time}", { memory: amount(memoryMB, "MB"), id: gpuId, time: span(heldS) });
+  return `${said}, ${idleS >= 60 ? t("idle for {time}", { time: span(idleS) }) : t("in use")}`;
+}

@@ -1,5 +1,5 @@
 // Many tasks of one model: one bar for all of them, their counts, and the failures with their sentences.
-import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
+import { differs, fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { chooseLanguage, currentLanguage, duration, number, percent, sentence, setLanguage, t } from "./language.js";
 import { followLanguage } from "./language-choice.js";
 import { followTrait, Link } from "./link.js";
@@ -88,7 +88,7 @@ class MapCard {
     const make = () => h("li");
     keyed(this.list, failures, (one) => one.number, make, (row, one) => {
       const error = one.error ? sentence(one.error) : "";
-      fill(row, stateBadge(one.state), one.batch === String(one.number) ? null : h("span.wb-quiet.wb-tabular", {}, number(one.number)), h("strong.wb-cut", { title: one.batch }, one.batch), h("span.wb-said", {}, error));
+      if (differs(row, [one.state, one.batch, error])) fill(row, stateBadge(one.state), one.batch === String(one.number) ? null : h("span.wb-quiet.wb-tabular", {}, number(one.number)), h("strong.wb-cut", { title: one.batch }, one.batch), h("span.wb-said", {}, error));
     });
     show(this.more, count > failures.length);
     say(this.more, t("first {shown} of {total}", { shown: failures.length, total: count }));

@@ -1,5 +1,5 @@
 // A question in the place of the buttons that led to it, before something that cannot be undone.
-import { h } from "./dom.js";
+import { h, keyed, mark } from "./dom.js";
 import { t } from "./language.js";
 
 /**
@@ -31,11 +31,27 @@ export function ask(element, question, answers) {
 
 export const isAsking = (element) => Boolean(element.querySelector(":scope > .wb-asked"));
 
-/** Buttons drawn anew only where they changed; the focus stays on the deed that it was on. */
+/** A button of its deed, for `deeds`. */
+export function deedButton(kind, deed, properties, done, ...children) {
+  const button = h(kind, { type: "button", "data-deed": deed, ...properties }, ...children);
+  button.onclick = done;
+  return button;
+}
+
+/** Buttons that follow what can be done: one whose deed stays is the same one, and keeps the focus. */
 export function deeds(element, sign, make) {
   if (element.dataset.sign === sign) return;
   element.dataset.sign = sign;
-  const held = element.contains(document.activeElement) ? document.activeElement.dataset.deed : null;
-  element.replaceChildren(...make().filter(Boolean));
-  if (held !== null) (element.querySelector(`[data-deed="${held}"]`) ?? element.querySelector("button:not(:disabled)"))?.focus();
+  const held = element.contains(document.activeElement);
+  keyed(element, make().filter(Boolean), (one) => one.dataset.deed, (one) => one, renew);
+  const kept = document.activeElement;
+  if (held && !(kept.matches("button:not(:disabled)") && element.contains(kept))) element.querySelector("button:not(:disabled)")?.focus();
+}
+
+/** `known` says and does what the `fresh` one of its deed would. */
+function renew(known, fresh) {
+  if (known === fresh) return;
+  known.onclick = fresh.onclick;
+  for (const name of ["title", "aria-label", "disabled"]) mark(known, name, fresh.getAttribute(name));
+  if (known.innerHTML !== fresh.innerHTML) known.replaceChildren(...fresh.childNodes);
 }

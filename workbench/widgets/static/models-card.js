@@ -1,7 +1,7 @@
 // One model as a card: what it is, whether it fits, how far it is loaded, and what can be done with it.
 import { fill, h, icon, mark, say, show } from "./dom.js";
 import { number, percent, sentence, t } from "./language.js";
-import { ask, deeds, isAsking } from "./models-ask.js";
+import { ask, deedButton, deeds, isAsking } from "./models-ask.js";
 import { ProgressBar, progressWords, shareOf } from "./models-downloads.js";
 import { LoadForm } from "./models-load.js";
 import { BUSY, canRun, cardState, downloadState, fitOf, lastPart, modelName, ownerName, shortName, space } from "./models-words.js";
@@ -161,13 +161,15 @@ export class ModelCard {
   }
 
   #button(deed, sign, word, done, { disabled = false } = {}) {
-    return h("button.wb-button", { type: "button", "data-deed": deed, "aria-label": `${word}: ${this.name}`, disabled, onclick: done }, icon(sign), h("span", {}, word));
+    return deedButton("button.wb-button", deed, { "aria-label": `${word}: ${this.name}`, disabled }, done, icon(sign), h("span", {}, word));
   }
 
   #options() {
     const toggle = () => this.#toggle(!this.form?.open);
     const word = t("How it is loaded");
-    this.opener = h("button.wb-iconbutton", { type: "button", "data-deed": "options", title: word, "aria-label": `${word}: ${this.name}`, "aria-expanded": String(Boolean(this.form?.open)), onclick: toggle }, icon("sliders"));
+    this.opener ??= deedButton("button.wb-iconbutton", "options", { title: word }, toggle, icon("sliders"));
+    mark(this.opener, "aria-label", `${word}: ${this.name}`);
+    mark(this.opener, "aria-expanded", String(Boolean(this.form?.open)));
     return this.opener;
   }
 

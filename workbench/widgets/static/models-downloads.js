@@ -1,7 +1,7 @@
 // The downloads: how far each is, how fast, what it waits for, and what can be done about it.
 import { fill, h, icon, keyed, mark, say, show } from "./dom.js";
 import { duration, percent, sentence, t } from "./language.js";
-import { ask, deeds, isAsking } from "./models-ask.js";
+import { ask, deedButton, deeds, isAsking } from "./models-ask.js";
 import { BUSY, downloadState, ownerName, pace, shortName, space } from "./models-words.js";
 
 /** Back ends that take no word to stop what they fetch: theirs is stopped in their own window. */
@@ -151,7 +151,7 @@ class Row {
 
   #button(deed, sign, word, done, { disabled = false, bare = false } = {}) {
     const kind = bare ? "button.wb-iconbutton" : "button.wb-quietbutton";
-    return h(kind, { type: "button", title: word, "aria-label": `${word}: ${this.name}`, "data-deed": deed, disabled, onclick: done }, icon(sign), bare ? null : h("span", {}, word));
+    return deedButton(kind, deed, { title: word, "aria-label": `${word}: ${this.name}`, disabled }, done, icon(sign), bare ? null : h("span", {}, word));
   }
 
   #cancel({ doneBytes, backend }) {

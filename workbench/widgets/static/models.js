@@ -1,6 +1,6 @@
 // The models: what is on this machine, what is downloaded and what can be; puts the parts together.
 import { drawAbsence } from "./absence.js";
-import { fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
+import { differs, fill, followTheme, h, icon, keyed, mark, say, show } from "./dom.js";
 import { Freshness } from "./freshness.js";
 import { landmark } from "./landmark.js";
 import { clockTime, chooseLanguage, currentLanguage, sentence, setLanguage, t } from "./language.js";
@@ -147,7 +147,7 @@ class ModelPanel {
     drawVersion(this.version, this.model.get("connection"), (kind) => this.act(kind));
     const problem = this.model.get("problem");
     show(this.trouble, Boolean(problem));
-    if (problem) fill(this.trouble, icon("warning"), h("span.wb-grow", {}, sentence(problem)), h("button.wb-iconbutton", { type: "button", "aria-label": t("Close this message"), onclick: () => this.act("seen") }, icon("cross")));
+    if (differs(this.trouble, problem) && problem) fill(this.trouble, icon("warning"), h("span.wb-grow", {}, sentence(problem)), h("button.wb-iconbutton", { type: "button", "aria-label": t("Close this message"), onclick: () => this.act("seen") }, icon("cross")));
     this.look();
   }
 

@@ -1,5 +1,5 @@
 // The form of a question: its batch, the question, a rune and what else it takes.
-import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
+import { differs, fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { RuneSearch } from "./rune-search.js";
@@ -52,10 +52,10 @@ export class AskForm {
       const found = models.filter((one) => one.part === part);
       return found.length ? h("optgroup", { label }, found.map((one) => h("option", { value: one.name }, t(one.title ?? one.name)))) : null;
     };
-    fill(this.pick, group("question", t("Questions")), group("model", t("Models over the whole batch")));
+    if (differs(this.pick, models.map((one) => [one.name, one.title, one.part]))) fill(this.pick, group("question", t("Questions")), group("model", t("Models over the whole batch")));
     this.pick.disabled = !models.length;
     if (models.length) this.#choose(models.some((one) => one.name === this.kept.question) ? this.kept.question : this.pick.value);
-    else say(this.about, t("The questions appear here once the hub has told them."));
+    else if (differs(this.parameters, null)) say(this.about, t("The questions appear here once the hub has told them."));
     this.enable();
   }
 
@@ -69,6 +69,7 @@ export class AskForm {
     const model = this.models.find((one) => one.name === name);
     this.kept.question = name;
     this.pick.value = name;
+    if (!differs(this.parameters, model)) return; // what is being typed goes on
     say(this.about, model.description ? t(model.description) : "");
     const given = { ...this.kept.drafts[name], ...(this.kept.rune ? { [RUNE]: this.kept.rune } : {}) };
     this.other = null;

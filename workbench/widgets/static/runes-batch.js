@@ -1,5 +1,5 @@
 // Which batch: one that the hub keeps, or a new one from a file, a sample or an address.
-import { fill, h, icon, say, show } from "./dom.js";
+import { differs, fill, h, icon, say, show } from "./dom.js";
 import { moment, number, sentence, t } from "./language.js";
 import { Source } from "./source.js";
 import { randomId } from "./upload.js";
@@ -34,7 +34,7 @@ export class BatchChoice {
   redraw() {
     const batches = this.model.get("batches");
     const known = batches.some((one) => one.alias === this.alias);
-    fill(this.pick, batches.map(option));
+    if (differs(this.pick, batches.map(word))) fill(this.pick, batches.map(option));
     this.pick.disabled = !batches.length;
     if (!batches.length) {
       say(this.facts, this.model.get("listed") ? t("The hub keeps no batch yet: add one below, from a sample, a file or an address.") : t("The batches appear here once the hub has told them."));
@@ -115,7 +115,7 @@ export class OtherBatch {
 
   redraw() {
     const others = this.model.get("batches").filter((one) => one.alias !== this.first());
-    fill(this.control, others.map(option));
+    if (differs(this.control, others.map(word))) fill(this.control, others.map(option));
     this.control.disabled = !others.length;
     if (others.some((one) => one.alias === this.kept.other)) this.control.value = this.kept.other;
   }

@@ -55,15 +55,16 @@ export class Source {
       const upload = new Upload(file, { send: (...said) => this.link.send(...said), changed: () => this.#step(upload) });
       this.kept.upload = upload;
       this.uploads.set(upload.id, upload);
-      upload.start();
     }
     this.#redraw();
+    this.kept.upload?.start();
   }
 
   #step(upload) {
     if (upload !== this.kept.upload) return;
-    if (this.drawnPhase !== upload.phase) this.#redraw();
-    else this.#progress();
+    const before = this.drawnPhase;
+    this.#progress();
+    if (before !== upload.phase) this.changed();
   }
 
   #modes() {
@@ -90,7 +91,6 @@ export class Source {
 
   #draw() {
     for (const button of this.buttons) mark(button, "aria-pressed", String(button.dataset.mode === this.kept.mode));
-    this.drawnPhase = this.kept.upload?.phase;
     const draw = { file: () => this.#file(), sample: () => this.#sample(), url: () => this.#url() };
     fill(this.body, draw[this.kept.mode](), this.problem ? h("p.wb-fault", { role: "alert" }, this.problem) : null);
   }
@@ -128,26 +128,39 @@ export class Source {
   }
 
   #chosen(upload) {
-    const words = { sending: t("sending"), storing: t("storing on the node"), ready: t("ready"), failed: t("stopped") };
+    upload.changed = () => this.#step(upload); // whichever form shows it
+    this.drawnPhase = null;
     this.bar = h("i");
     this.track = h("div.wb-bar", { role: "progressbar", "aria-label": t("Upload of {name}", { name: upload.file.name }) }, this.bar);
     this.note = h("span.wb-quiet.wb-tabular");
-    show(this.track, upload.phase !== "ready");
-    const element = h(
-      `div.wb-chosen.wb-${upload.phase}`,
+    this.sign = h("span.wb-sign");
+    this.again = h("button.wb-quietbutton", { type: "button", onclick: () => upload.start() }, t("Try again"));
+    this.chosen = h(
+      "div.wb-chosen",
       {},
-      icon(upload.phase === "ready" ? "check" : upload.phase === "failed" ? "warning" : "file"),
-      h("div.wb-grow", {}, h("div.wb-name", { title: upload.file.name }, upload.file.name), this.track, (this.told = h("div.wb-note", {}, this.note))),
-      upload.phase === "failed" ? h("button.wb-quietbutton", { type: "button", onclick: () => upload.start() }, t("Try again")) : null,
+      this.sign,
+      h("div.wb-grow", {}, h("div.wb-name", { title: upload.file.name }, upload.file.name), this.track, h("div.wb-note", {}, this.note)),
+      this.again,
       h("button.wb-iconbutton", { type: "button", "aria-label": t("Remove {name}", { name: upload.file.name }), onclick: () => this.#remove() }, icon("cross")),
     );
-    this.word = words[upload.phase];
     this.#progress();
-    return element;
+    return this.chosen;
+  }
+
+  #phase({ phase }) {
+    if (this.drawnPhase === phase) return;
+    this.drawnPhase = phase;
+    this.word = { sending: t("sending"), storing: t("storing on the node"), ready: t("ready"), failed: t("stopped") }[phase];
+    this.chosen.className = `wb-chosen wb-${phase}`;
+    fill(this.sign, icon(phase === "ready" ? "check" : phase === "failed" ? "warning" : "file"));
+    show(this.track, phase !== "ready");
+    show(this.again, phase === "failed");
   }
 
   #progress() {
     const { upload } = this.kept;
+    if (this.kept.mode !== "file") return; // another way in is shown
+    this.#phase(upload);
     const done = Math.round(upload.share * 100);
     this.bar.style.width = `${done}%`;
     mark(this.track, "aria-valuenow", done);

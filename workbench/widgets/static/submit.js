@@ -1,5 +1,5 @@
 // The form of a new task: model, input, parameters, submit; refusals are shown where they belong.
-import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
+import { differs, fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
 import { ParameterForm, parameterWord } from "./form.js";
 import { sentence, t } from "./language.js";
 import { Source } from "./source.js";
@@ -47,12 +47,13 @@ export class SubmitForm {
     const { models } = this;
     const chosen = this.model.get("chosen");
     if (chosen && models.some((one) => one.name === chosen)) this.kept.model ??= chosen;
-    fill(this.pick, models.map((one) => h("option", { value: one.name, selected: one.name === this.kept.model }, t(one.title ?? one.name))));
+    if (differs(this.pick, models.map((one) => [one.name, one.title]))) fill(this.pick, models.map((one) => h("option", { value: one.name }, t(one.title ?? one.name))));
     this.pick.disabled = !models.length;
     if (models.length) this.#choose(this.kept.model && models.some((one) => one.name === this.kept.model) ? this.kept.model : models[0].name);
     else {
       fill(this.input);
       fill(this.parameters);
+      differs(this.parameters, null);
       say(this.about, t("The models of the node are listed here once it is connected."));
     }
     this.enable();
@@ -62,11 +63,12 @@ export class SubmitForm {
     if (this.form) this.kept.drafts[this.kept.model] = this.form.draft();
   }
 
-  #choose(name) {
+  #choose(name, anew = false) {
     if (this.form && this.kept.model !== name) this.#keep();
     this.kept.model = name;
     const model = this.models.find((one) => one.name === name);
     this.pick.value = name;
+    if (!differs(this.parameters, [model, this.model.get("samples")]) && !anew) return; // what is being typed goes on
     say(this.about, model.description ? t(model.description) : "");
     this.#sources(model);
     this.form = new ParameterForm(model, this.kept.drafts[name], {
@@ -187,7 +189,7 @@ export class SubmitForm {
     const model = this.models.find((one) => !one.name.endsWith("-import"));
     if (!model) return;
     this.kept.sources.batch = { mode: "url", url };
-    this.#choose(model.name);
+    this.#choose(model.name, true);
     this.element.scrollIntoView({ block: "nearest", behavior: "smooth" });
     this.button.focus();
   }

@@ -1,5 +1,5 @@
 // One task in full: where it stands, its progress, and its result, log and details behind tabs.
-import { fill, h, icon, mark, say, show } from "./dom.js";
+import { differs, fill, h, icon, mark, say, show } from "./dom.js";
 import { parameterText, parameterWord } from "./form.js";
 import { duration, moment, number, percent, sentence, t } from "./language.js";
 import { LogPane } from "./log.js";
@@ -101,7 +101,7 @@ export class TaskPanel {
   setUsed(answer) {
     if (answer.taskId !== this.task?.taskId) return;
     this.source = answer.source ?? "";
-    this.used = runMetricRows(answer).map(([name, value]) => [name, h("span.wb-tabular", {}, value)]);
+    this.used = runMetricRows(answer);
     this.#details(this.task);
   }
 
@@ -109,9 +109,9 @@ export class TaskPanel {
   open(task, { lines = [], dropped = 0, result = null } = {}) {
     if (this.task?.taskId !== task?.taskId) {
       this.confirming = false;
+      this.sure = null;
       this.used = [];
       this.source = "";
-      delete this.badge.dataset.state;
     }
     this.task = task;
     show(this.blank, !task);
@@ -140,8 +140,8 @@ export class TaskPanel {
     if (this.badge.dataset.state !== task.state) {
       fill(this.badge, stateBadge(task.state));
       this.badge.dataset.state = task.state;
-      this.#actions();
     }
+    this.#actions();
     if (before && before !== task.state) this.#announce(task, before);
     if (!isOver(task)) this.result.prepare();
     this.#fault(task);
@@ -155,35 +155,36 @@ export class TaskPanel {
     if (task.state === "done") this.show("result");
   }
 
+  /** What can be done with it; while that is the same, a button stays the same one. */
   #actions() {
     const { task } = this;
-    if (isOver(task) && !this.again) return fill(this.cancel);
-    if (isOver(task)) return fill(this.cancel, h("button.wb-button", { type: "button", onclick: () => this.act("rerun", task) }, icon("again"), t("Run again")));
-    if (task.state === "cancelling") return fill(this.cancel, h("button.wb-button", { type: "button", disabled: true }, t("cancelling…")));
-    if (!this.confirming) {
-      const ask = () => {
-        this.confirming = true;
-        this.#actions();
-        this.cancel.querySelector("button").focus();
-      };
-      return fill(this.cancel, h("button.wb-button", { type: "button", onclick: ask }, icon("stop"), t("Cancel…")));
-    }
-    const back = () => {
-      this.confirming = false;
+    const over = isOver(task);
+    const stopping = ["cancelling", this.sure].includes(task.state);
+    const kind = over ? (this.again ? "again" : "none") : stopping ? "cancelling" : this.confirming ? "asked" : "cancel";
+    if (!differs(this.cancel, [task.taskId, kind])) return;
+    const button = (word, onclick, sign) => h("button.wb-button", { type: "button", disabled: !onclick, onclick }, sign ? icon(sign) : null, word);
+    const ask = (confirming) => () => {
+      this.confirming = confirming;
       this.#actions();
       this.cancel.querySelector("button").focus();
     };
     const sure = () => {
       this.confirming = false;
-      fill(this.cancel, h("button.wb-button", { type: "button", disabled: true }, t("cancelling…")));
-      this.act("cancel", task);
+      this.sure = this.task.state;
+      this.#actions();
+      this.act("cancel", this.task);
     };
-    fill(
-      this.cancel,
-      h("button.wb-button.wb-danger", { type: "button", onclick: sure }, t("Stop the work")),
-      h("button.wb-button", { type: "button", onclick: back }, t("Keep it running")),
-    );
-    this.cancel.onkeydown = (event) => event.key === "Escape" && this.confirming && (event.stopPropagation(), back());
+    const stop = button(t("Stop the work"), sure);
+    stop.classList.add("wb-danger");
+    const kinds = {
+      none: [],
+      again: [button(t("Run again"), () => this.act("rerun", this.task), "again")],
+      cancelling: [button(t("cancelling…"), null)],
+      asked: [stop, button(t("Keep it running"), ask(false))],
+      cancel: [button(t("Cancel…"), ask(true), "stop")],
+    };
+    fill(this.cancel, kinds[kind]);
+    this.cancel.onkeydown = (event) => event.key === "Escape" && kind === "asked" && (event.stopPropagation(), ask(false)());
   }
 
   #fault(task) {
@@ -236,17 +237,21 @@ export class TaskPanel {
   }
 
   #details(task) {
+    const { taskId, model, version, input, submittedAt, startedAt, finishedAt, attempt } = task;
+    const given = Object.entries(task.parameters ?? {}).map(([name, value]) => [name, parameterWord(this.models(), model, name), parameterText(value)]);
+    if (!differs(this.details, [taskId, model, version, input, submittedAt, startedAt, finishedAt, attempt, given, this.used])) return; // what is selected stays selected
     const rows = [
-      [t("Task"), h("code", {}, task.taskId)],
-      [t("Model"), h("code", {}, [task.model, task.version].filter(Boolean).join(" "))],
-      [t("Input"), h("span", {}, task.input || "–")],
-      [t("Submitted"), h("span.wb-tabular", {}, moment(task.submittedAt))],
-      [t("Started"), h("span.wb-tabular", {}, moment(task.startedAt))],
-      [t("Ended"), h("span.wb-tabular", {}, moment(task.finishedAt))],
-      [t("Attempt"), h("span.wb-tabular", {}, number(task.attempt ?? 1))],
-      ...Object.entries(task.parameters ?? {}).map(([name, value]) => [h("span", { title: name }, parameterWord(this.models(), task.model, name)), h("span.wb-tabular", {}, parameterText(value))]),
+      [t("Task"), h("code", {}, taskId)],
+      [t("Model"), h("code", {}, [model, version].filter(Boolean).join(" "))],
+      [t("Input"), input || "–"],
+      [t("Submitted"), moment(submittedAt)],
+      [t("Started"), moment(startedAt)],
+      [t("Ended"), moment(finishedAt)],
+      [t("Attempt"), number(attempt ?? 1)],
+      ...given.map(([name, word, value]) => [h("span", { title: name }, word), value]),
+      ...this.used,
     ];
-    fill(this.details, [...rows, ...this.used].map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    fill(this.details, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     show(this.code, Boolean(this.source));
     say(this.code.lastElementChild, this.source);
   }
