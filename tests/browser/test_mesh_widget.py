@@ -57,6 +57,9 @@ def test_a_running_task_and_a_result_are_drawn(
     expect(facts).to_contain_text("5,026,183" if lang == "en" else "5.026.183")
     shot(page, f"mesh-{theme}-{lang}-{width}-result")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": min(width, 1000), "height": 900})
+    scrolled = page.locator(".wb-history .wb-scroll")
+    assert scrolled.evaluate("it => it.scrollWidth <= it.clientWidth")  # its buttons are in sight
     bare.is_clean()
 
 
