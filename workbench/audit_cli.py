@@ -7,9 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.core.sentence import Speech, Told, told
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
+    from workbench.runes.audit import Moved
     from workbench.runes.evidence import Asked
     from workbench.settings import Settings
 
@@ -27,11 +29,13 @@ def audit(given: Namespace, settings: Settings) -> int:
     from workbench.runes.audit_page import audit_page
     from workbench.runes.packing import write_file
     from workbench.runes.reading import read
+    from workbench.widgets.bundle import catalogue
 
     source = given.against if len(given.against) > 1 else given.against[0]
     theirs = read(source, producer=given.producer, network=given.network, height=given.height)
     found = auditing(_ours(given, settings), theirs, given.rune)
-    page = audit_page(found, version=version("runes-workbench"))
+    speech = Speech(given.language, catalogue(given.language))
+    page = audit_page(found, version=version("runes-workbench"), speech=speech)
     try:
         write_file(given.output, page.encode())
     except OSError as error:
@@ -40,10 +44,15 @@ def audit(given: Namespace, settings: Settings) -> int:
             "{path} cannot be written: {reason}", path=str(given.output), reason=reason
         ) from None
     for moved in found.moved[:10]:
-        print(f"{moved.txid}: {moved.kind}, ours {moved.ours}, theirs {moved.theirs}")
-    print(found.sentence)
-    print(f"the report is at {given.output}")
+        print(speech.say(_moved(moved)))
+    print(speech.say(found.sentence))
+    print(speech.say(told("the report is at {path}", path=str(given.output))))
     return 0 if found.agrees else 1
+
+
+def _moved(moved: Moved) -> Told:
+    values = {"kind": moved.kind, "ours": str(moved.ours), "theirs": str(moved.theirs)}
+    return told("{txid}: {kind}, ours {ours}, theirs {theirs}", txid=moved.txid, **values)
 
 
 def _ours(given: Namespace, settings: Settings) -> Asked:

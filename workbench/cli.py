@@ -23,6 +23,7 @@ RUNNING = (
     "a hub runs on {folder} already (PID {pid}): notebooks and the page use that one; "
     "`workbench stop --data {folder}`, or `make stop` in a clone, stops it"
 )
+LANGUAGES = ("en", "pt-BR")
 DATA_HELP = "the data folder (WORKBENCH_DATA)"
 
 
@@ -124,6 +125,7 @@ def _add_runes(commands: Any) -> None:
     check.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.html")
     check.add_argument("--producer", help="whose the files are, where they do not tell")
     check.add_argument("--height", type=int, metavar="N", help="the block at which they stood")
+    check.add_argument("--language", choices=LANGUAGES, default=LANGUAGES[0], help="of the report")
     check.add_argument("--data", type=Path, help=DATA_HELP)
     for parser in (fetch, decode, check, *_add_snapshot(verbs)):
         parser.add_argument("--network", choices=NETWORKS, default=NETWORKS[0])

@@ -58,7 +58,11 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     kinds = {"entered": 2, "stayed": 5, "bc1qleft": 1}
     head = titled("What became of the holders of {rune}", words="x", rune="HELD•LEFT")
     drawn = {"type": "bar", "name": "holders", "x": [*kinds], "y": [*kinds.values()]}
-    state["opened"]["share"]["result"]["figures"].append({"data": [drawn], "layout": head})
+    result = state["opened"]["share"]["result"]
+    result["figures"].append({"data": [drawn], "layout": head})
+    [table, *_] = result["tables"]
+    table["columns"].append({"name": "taken_share", "kind": "number"})
+    table["rows"] = [[*row, 4.7e-25] for row in table["rows"]]
     bare = draw(lang, theme, True, viewport={"width": width, "height": 900})
     page = bare.page
     assert [each["kind"] for each in sent(page, "look")] == ["look"]
@@ -72,10 +76,20 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     expect(figures.first.locator(".gtitle")).to_have_text(whole)
     became = "What became of the holders of" if english else "O que foi dos detentores de"
     expect(figures.last.locator(".gtitle")).to_have_text(f"{became} HELD•LEFT")
+    for title in figures.locator(".gtitle").all():  # a long one wraps
+        assert title.evaluate("it => it.getBoundingClientRect().right") <= width
+        head = (
+            "it => it.getBoundingClientRect().top - it.closest('svg').getBoundingClientRect().top"
+        )
+        assert title.evaluate(head) >= 0
     bars = figures.last.locator(".xtick").all_text_contents()
     assert bars == ([*kinds] if english else ["entrou", "ficou", "bc1qleft"])  # no data is touched
     page.locator(".wb-result > .wb-more summary").click()
     expect(page.locator(".wb-how")).to_have_count(4)
+    blocks = "blocks 1,200 to 1,215, state" if english else "blocos 1.200 a 1.215, nível do estado"
+    expect(page.locator(".wb-how").nth(-2)).to_contain_text(f"sample_small: regtest, {blocks}")
+    tiny = "less than 0.01%" if english else "menos de 0,01%"
+    expect(page.locator(".wb-tablepart td").filter(has_text=tiny).first).to_be_visible()
     shot(page, f"runes-{theme}-{lang}-{width}")
     opens(page, 2)
     expect(page.locator(".wb-tablepart tbody tr")).to_have_count(8)

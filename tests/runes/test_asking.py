@@ -178,3 +178,4 @@ def test_an_amount_is_said_as_a_person_reads_it(
 
 def test_a_share_is_said_in_percent() -> None:
     assert (said_share(0.1234), said_share(0), said_share(None)) == ("12.3 %", "0.0 %", "–")
+    assert (said_share(5e-25), said_share(0.0005)) == ("less than 0.1 %", "0.1 %")

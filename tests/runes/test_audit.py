@@ -15,11 +15,13 @@ import pytest
 
 from tests.runes.dumps import computed, history, write_dump
 from workbench import cli, runes
+from workbench.core.sentence import Speech
 from workbench.errors import InputError
 from workbench.runes.audit import Audit, Finding, audit
 from workbench.runes.audit_page import audit_page
 from workbench.runes.batch import Source, batch_document
 from workbench.runes.state import index_batch, state_batch
+from workbench.widgets.bundle import catalogue
 
 LAST = history()[-1].height
 
@@ -222,6 +224,26 @@ def test_the_command_writes_the_page_and_says_by_its_code_what_came_of_it(
     assert "ord is wrong about" in said
     assert f"the report is at {report}" in said
     assert re.search(r"<title>Audit of .* against ord</title>", report.read_text())
+
+
+def test_the_page_and_the_command_speak_portuguese(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, whole = tmp_path / "report.html", tmp_path / "own.json.gz"
+    runes.save_batch(ours(), whole)
+    asked = ("--against", whole, "--ours", whole, "-o", report, "--data", tmp_path / "data")
+    assert run(rune(), *asked, "--language", "pt-BR") == 0
+    said = capsys.readouterr().out
+    assert "us está certo sobre" in said
+    assert f"o relatório está em {report}" in said
+    text = report.read_text()
+    assert '<html lang="pt-BR">' in text
+    assert re.search(r"<title>Auditoria de .* contra us</title>", text)
+    read = audit_page(blamed(), version="1", speech=Speech("pt-BR", catalogue("pt-BR")))
+    for english in ("Wrong", "producer", "differ", "blocks", "level", "Assumptions", "row"):
+        assert not re.search(
+            rf"\b{english}\b", re.sub(r"<style>.*?</style>|<code>.*?</code>|<[^>]*>", " ", read)
+        ), english
 
 
 def test_what_the_command_cannot_read_is_a_sentence(

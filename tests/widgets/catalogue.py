@@ -297,6 +297,15 @@ OF_DATA = {
     *("first seen share", "last seen share", "activity centre", "activity spread"),
     "edict size (log10)",
     *QUESTION_WORDS,
+    # what a batch tells, as an answer says whose it is
+    *("state level", "runestone level", "not stated"),
+    # shares that are too small to be said with their digits
+    *("less than 0.1 %", "less than 0.01 %"),
+    # the page of an audit
+    *("Agrees", "Wrong", "side", "whose", "ours", "the producer's", "blocks", "level"),
+    *("rests on", "its own figures", "block", "transaction", "what", "difference", "of", "where"),
+    *("value", "transactions concerned", "came in", "went out", "spent", "minted", "burned"),
+    *("etched", "transferred", "etchings", "entries", "balances", "events", "amount"),
     # choices of parameters that are words
     *("full", "summary", "compact", "hierarchical", "auto"),
     # what a node fetches

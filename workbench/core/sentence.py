@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,7 +36,43 @@ def told(template: str, **values: Any) -> Told:
     return line
 
 
-def filled(template: str, values: Mapping[str, Any]) -> str:
-    """A template as an English sentence."""
-    counted = _COUNTED.sub(lambda at: at[2] if str(values[at[1]]) == "1" else at[3], template)
+def filled(template: str, values: Mapping[str, Any], single: Container[str] = ("1",)) -> str:
+    """A template as a sentence of a language that says the counts `single` of one thing."""
+    counted = _COUNTED.sub(lambda at: at[2] if str(values[at[1]]) in single else at[3], template)
     return counted.format(**values)
+
+
+_NUMBERS = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
+_SWAPPED = str.maketrans(",.", ".,")
+
+
+class Speech:
+    """Says sentences in a language of the catalogues, for what is written without a page.
+
+    `catalogue` has the sentence of each English template; one that it lacks stays English.
+    """
+
+    def __init__(
+        self, language: str = "en", catalogue: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.language, self._catalogue = language, catalogue
+
+    def say(self, line: str | Sentence) -> str:
+        """A sentence, or a line that may be `told`; texts among the values are said, too."""
+        said = line.sentence if isinstance(line, Told) else line
+        if not isinstance(said, Sentence):
+            return self._catalogue.get(said, said)
+        values = {name: self._value(value) for name, value in said.values.items()}
+        template = self._catalogue.get(said.template, said.template)
+        return filled(template, values, ("1",) if self.language == "en" else ("0", "1"))
+
+    def digits(self, text: str) -> str:
+        """Numbers that Python wrote with commas, with this language's signs."""
+        if self.language == "en":
+            return text
+        return _NUMBERS.sub(lambda at: at[0].translate(_SWAPPED), text)
+
+    def _value(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return self.digits(value) if _NUMBERS.fullmatch(value) else self.say(value)

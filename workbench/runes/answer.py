@@ -15,6 +15,7 @@ from workbench.core.figure import Figure
 from workbench.core.model import Result
 from workbench.core.sentence import Sentence, Told
 from workbench.runes import drawing
+from workbench.runes.history import trust_line
 
 if TYPE_CHECKING:
     import pandas
@@ -87,7 +88,8 @@ class Answer:
 
     def trusting(self, trust: str) -> Answer:
         """The same, marked as resting on a state that was taken over."""
-        sources = (*(said for said in self.explanation.sources if said != trust), trust)
+        known = (said for said in self.explanation.sources if said != trust)
+        sources = (*known, trust_line(trust))
         explanation = dataclasses.replace(self.explanation, sources=sources)
         return dataclasses.replace(self, explanation=explanation, trust=trust)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer
 from workbench.runes.evidence import Asked, Evidence, Rune, evidence_of
@@ -215,9 +215,12 @@ def _spenders(mine: Evidence, rune: str) -> dict[str, tuple[str, ...]]:
 def _moved(mine: Evidence, other: Evidence, rune: str) -> tuple[list[Moved], str]:
     """Transaction by transaction, each kind in sum: no producer need say the place in a block.
     With the reason where it cannot be done."""
-    for side, name in ((mine, "we"), (other, "the producer")):
-        if "events" not in side.tables:
-            return [], f"{name} tell of no events: transactions could not be compared one by one"
+    if "events" not in mine.tables:
+        return [], told("we tell of no events: transactions could not be compared one by one")
+    if "events" not in other.tables:
+        return [], told(
+            "the producer tells of no events: transactions could not be compared one by one"
+        )
     bounds = [(side.first_height or 0, side.last_height or 0) for side in (mine, other)]
     span = {"first": max(one[0] for one in bounds), "last": min(one[1] for one in bounds)}
     ours, theirs = (_sums(side, rune, span) for side in (mine, other))

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.core.rune import RuneId
+from workbench.core.sentence import told
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
+from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
 from workbench.runes.tables import ARROW, TABLES
 
@@ -177,17 +179,34 @@ class Evidence:
             f"the id (840000:3) or the name of one of the {len(self.rune_ids())} runes here{said}"
         )
 
-    def sources(self) -> tuple[str, ...]:
-        """Whose data it is, as an answer says it."""
-        said = f"{self.name}: {self.network}, {self.span}, {self.completeness} level"
-        return (f"{said}; {self.producer}", *([self.trust] if self.trust else []))
+    def sources(self, which: str = "") -> tuple[str, ...]:
+        """Whose data it is, as an answer says it; of several batches, `which` of them."""
+        name = f"{which}: {self.name}" if which else self.name
+        values = {
+            "name": name,
+            "network": self.network,
+            "level": f"{self.completeness} level",
+            "producer": self.producer,
+        }
+        said = (
+            told("{name}: {network}, blocks not stated, {level}; {producer}", **values)
+            if self.first_height is None
+            else told(
+                "{name}: {network}, blocks {first} to {last}, {level}; {producer}",
+                first=f"{self.first_height:,}",
+                last=f"{self.last_height:,}",
+                **values,
+            )
+        )
+        return (said, *([trust_line(self.trust)] if self.trust else []))
 
     @property
     def span(self) -> str:
         """The blocks, in words."""
         if self.first_height is None:
-            return "blocks not stated"
-        return f"blocks {self.first_height:,} to {self.last_height:,}"
+            return told("blocks not stated")
+        first, last = f"{self.first_height:,}", f"{self.last_height:,}"
+        return told("blocks {first} to {last}", first=first, last=last)
 
 
 def evidence_of(asked: Asked) -> Evidence:

@@ -12,6 +12,7 @@ from typing import Any
 
 from workbench.core.rune import Network, rune_name
 from workbench.core.runestone import Terms
+from workbench.core.sentence import Told, told
 from workbench.runes.entry import Entry
 from workbench.runes.ledger import Applied
 
@@ -33,6 +34,11 @@ def trusted_hash(network: Network, trust: str, height: int) -> bytes:
 def trust_sentence(trust: str) -> str:
     """What stands with whatever was built on a state that was taken over, of a file's sha256."""
     return f"state trusted from sha256:{trust}"
+
+
+def trust_line(trust: str) -> Told:
+    """A `trust_sentence` as the line of an answer, which a page says in its reader's language."""
+    return told("state trusted from {source}", source=trust.removeprefix("state trusted from "))
 
 
 def next_hash(before: bytes, text: str) -> bytes:

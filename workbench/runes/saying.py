@@ -5,6 +5,9 @@ from __future__ import annotations
 from workbench.core.rune import format_amount
 from workbench.core.sentence import told
 
+SHOWN_SHARE = 0.0005
+"""Below it one decimal place says nothing."""
+
 
 def said_amount(amount: int, divisibility: int | None, symbol: str | None = None) -> str:
     """An amount as a person reads it, with commas; in atomic units where the divisibility of its
@@ -19,7 +22,9 @@ def said_amount(amount: int, divisibility: int | None, symbol: str | None = None
 
 def said_share(share: float | None) -> str:
     """A share in percent with one decimal place; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
+    if share is None:
+        return "–"
+    return "less than 0.1 %" if 0 < share < SHOWN_SHARE else f"{share * 100:.1f} %"
 
 
 def said_counts(*counts: tuple[str, int]) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def test_one_length_unlocks_in_17_500_blocks() -> None:
     assert (twelve["open"], twelve["free"], twelve["unlocking"]) == (26**12, 26**12 - 1, 0)
     assert (thirteen["taken"], thirteen["taken_share"]) == (1, 1 / 26**13)
     assert (eleven["opens_at"], eleven["all_open_at"]) == (857_500, 874_999)
+    assert set(answer.figure["data"][0]["text"]) == {"", "less than 0.01 %"}
     assert answer.facts["minimum"] == "AAAAAAAAAAAA"
     assert str(answer.sentence) == (
         "at block 857,499 names from AAAAAAAAAAAA on are open, and 3,670,344,486,987,776 more "
@@ -161,7 +162,7 @@ def test_without_a_height_it_refuses_and_a_faulty_name_is_named() -> None:
 def test_the_figure_says_lengths_counts_and_heights() -> None:
     figure = name_market(named(("840000:1", "ABCDEFGHIJKLM"))).figure
     bars, line = figure["data"]
-    assert (bars["y"][12], bars["text"][12], bars["text"][11]) == (1, "4e-19", "")
+    assert (bars["y"][12], bars["text"][12], bars["text"][11]) == (1, "less than 0.01 %", "")
     assert line["y"][0] == END - 1
     assert bars["x"] == line["x"] == [*range(1, 27)]
     assert (line["mode"], line["yaxis"], line["line"]) == ("lines+markers", "y2", {"dash": "dot"})

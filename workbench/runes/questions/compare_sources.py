@@ -308,9 +308,7 @@ def _explanation(
         ),
         missing=(*missing, *unsaid),
         sources=tuple(
-            f"{which}: {line}"
-            for which, side in zip("ab", sides, strict=True)
-            for line in side.sources()
+            line for which, side in zip("ab", sides, strict=True) for line in side.sources(which)
         ),
     )
 

@@ -238,7 +238,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
                 "name": "taken",
                 "x": letters,
                 "y": [row["taken"] for row in rows],
-                "text": ["" if not share else f"{share:.2g}" for share in shares],
+                "text": [_said(share) for share in shares],
                 "hovertemplate": "%{x} letters: %{y} taken, share %{text}",
             },
             {
@@ -266,6 +266,13 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             },
         },
     )
+
+
+def _said(share: float | None) -> str:
+    """Above a bar: of long names a share has dozens of zeros."""
+    if not share:
+        return ""
+    return "less than 0.01 %" if share < 1e-4 else f"{share * 100:.3g} %"
 
 
 def _explanation(

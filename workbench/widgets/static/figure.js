@@ -1,5 +1,5 @@
 // One Plotly figure in the page's theme and language, drawn at most once per animation frame.
-import { currentLanguage, number, sentence, t } from "./language.js";
+import { currentLanguage, dataText, number, sentence, t } from "./language.js";
 
 // Okabe and Ito's colours that keep 3:1 on white and on dark, then the lighter two for fills.
 const COLOURWAY = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
@@ -19,7 +19,7 @@ function inOurWords({ data = [], layout = {} }) {
 export function translated(part, key = "") {
   if (typeof part === "string") return TITLED.has(key) ? t(part) : part;
   if (Array.isArray(part)) {
-    if (key === "text") return part.map((one) => (typeof one === "string" ? t(one) : one)); // a name is no key and stays
+    if (key === "text") return part.map((one) => (typeof one === "string" ? dataText(one) : one)); // a name is no key and stays
     return key === "annotations" || key === "data" ? part.map((one) => translated(one)) : part;
   }
   if (part === null || typeof part !== "object" || ArrayBuffer.isView(part)) return part;
@@ -46,6 +46,23 @@ function legendRows(data, width) {
   return Math.ceil(data.length / Math.max(1, Math.floor(room / Math.max(...widths))));
 }
 
+const TITLE_SIZE = 14;
+const TITLE_LINE = 18;
+const SIDES = 72; // what stands left and right of a title
+let pen = null;
+
+/** A title in lines that `room` pixels hold, broken between words: Plotly lets a long one run off the page. */
+function wrapped(text, room, font) {
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = font;
+  const fits = (line) => pen.measureText(line.replace(/<[^>]*>/g, "")).width <= room;
+  const add = (lines, word) => {
+    const longer = `${lines.at(-1)} ${word}`;
+    return lines.length && fits(longer) ? [...lines.slice(0, -1), longer] : [...lines, word];
+  };
+  return text.split(/<br ?\/?>/).flatMap((line) => line.split(" ").reduce(add, []));
+}
+
 /** Our layout under the figure's own: what it states itself wins, except the template's white. */
 export function themed(figure, element, fixed = false) {
   const { text, quiet, line, font } = ink(element);
@@ -59,16 +76,20 @@ export function themed(figure, element, fixed = false) {
   );
   const rows = layout.showlegend ?? (figure.data ?? []).length > 1 ? legendRows(figure.data ?? [], element.clientWidth) : 0;
   const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
+  const size = title?.font?.size ?? TITLE_SIZE;
+  const lines = title?.text && !fixed ? wrapped(title.text, Math.max(element.clientWidth - SIDES, 120), `${size}px ${font}`) : [];
+  // Of several lines Plotly puts the first one's foot, and not its head, where the title begins: 0.7 em.
+  const above = rows * LEGEND_ROW + Math.max(0, lines.length - 1) * TITLE_LINE;
   return {
     data: translated(ours.data, "data").map((trace) => legible(trace, text)),
     layout: {
       colorway: COLOURWAY,
-      margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + rows * LEGEND_ROW + (rows ? 6 : 0), b: 48 },
-      height: 330 + rows * LEGEND_ROW,
+      margin: { l: 56, r: 16, t: 16 + (title?.text ? 28 : 0) + above + (rows ? 6 : 0), b: 48 },
+      height: 330 + above,
       ...layout,
       ...axes,
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", font: { color: text }, ...layout.legend },
-      title: title && { x: 0, xref: "paper", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 8 }, ...title, font: { size: 14, color: text, ...title.font } },
+      title: title && { x: 0, xref: "paper", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: lines.length > 1 ? 8 + 0.7 * size : 8 }, ...title, ...(lines.length && { text: lines.join(" <br>") }), font: { size, color: text, ...title.font } },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, size: 12, ...layout.font, color: text },

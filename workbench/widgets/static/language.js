@@ -78,7 +78,13 @@ export const clockTime = (milliseconds) =>
 
 /** Whole numbers that are names rather than amounts are not grouped. */
 const NAMING = /height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$/i;
-export const quantity = (value, name) => (Number.isInteger(value) && NAMING.test(name) ? String(value) : number(value));
+const SHARE = /share$/i;
+const SMALLEST_SHARE = 1e-4;
+
+export function quantity(value, name) {
+  if (SHARE.test(name) && value > 0 && value < SMALLEST_SHARE) return t("less than {share}", { share: percent(SMALLEST_SHARE, 2) });
+  return Number.isInteger(value) && NAMING.test(name) ? String(value) : number(value);
+}
 
 /** A number as Python writes it for people: 1,234.5, 76.2 %, 12.5 ⧉. */
 const WRITTEN = /^-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?( \S+| atomic units)?$/;
@@ -88,6 +94,9 @@ function inOurDigits(text) {
   const digits = language === "pt-BR" ? amount.replace(/[,.]/g, (sign) => (sign === "," ? "." : ",")) : amount;
   return digits + (unit === " atomic units" ? ` ${t("atomic units")}` : unit);
 }
+
+/** A text of data: a number as Python writes it, or words that the catalogue may know. */
+export const dataText = (text) => (WRITTEN.test(text) ? inOurDigits(text) : t(text));
 
 function shown(value, name) {
   if (typeof value === "number") return quantity(value, name);

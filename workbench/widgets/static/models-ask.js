@@ -53,5 +53,5 @@ function renew(known, fresh) {
   if (known === fresh) return;
   known.onclick = fresh.onclick;
   for (const name of ["title", "aria-label", "disabled"]) mark(known, name, fresh.getAttribute(name));
-  if (known.innerHTML !== fresh.innerHTML) known.replaceChildren(...fresh.childNodes);
+  known.replaceChildren(...fresh.childNodes);
 }
