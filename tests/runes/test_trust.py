@@ -126,7 +126,9 @@ def test_a_batch_built_on_it_and_every_answer_say_so(near: runes.Index, tmp_path
     assert repr(answer).endswith(mark)
     assert answer.explain().sources.count(mark) == 1
     assert answer._repr_html_().partition("<details")[0].count(mark) == 1  # before any click
-    assert mark in answer.result("b").data["explanation"]["sources"]
+    source = mark.removeprefix("state trusted from ")
+    line = {"template": "state trusted from {source}", "values": {"source": source}}
+    assert line in answer.result("b").data["explanation"]["sources"]
     assert near.height == TAKEN  # the index is left as it was
 
 

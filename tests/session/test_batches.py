@@ -108,7 +108,9 @@ def test_an_answer_of_the_hub_says_that_its_state_was_taken_over(
     mark = "state trusted from sha256:" + "ab" * 32
     assert runes.reconcile(bench.batch("taken_over")).trust == mark
     task = bench.submit("runes-reconcile", "batch:taken_over").result(60)
-    assert mark in task["data"]["explanation"]["sources"]
+    source = mark.removeprefix("state trusted from ")
+    line = {"template": "state trusted from {source}", "values": {"source": source}}
+    assert line in task["data"]["explanation"]["sources"]
     (given,) = [each for each in RECORDS.results() if each.question == "runes-reconcile"][-1:]
     assert (given.of, given.said) == ("hub", "done")
     assert "taken_over" in {each.name for each in RECORDS.inputs()}
