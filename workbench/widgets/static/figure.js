@@ -52,7 +52,7 @@ const SIDES = 72; // what stands left and right of a title
 let pen = null;
 
 /** A title in lines that `room` pixels hold, broken between words: Plotly lets a long one run off the page. */
-function wrapped(text, room, font) {
+function titleLines(text, room, font) {
   pen ??= document.createElement("canvas").getContext("2d");
   pen.font = font;
   const fits = (line) => pen.measureText(line.replace(/<[^>]*>/g, "")).width <= room;
@@ -77,7 +77,7 @@ export function themed(figure, element, fixed = false) {
   const rows = layout.showlegend ?? (figure.data ?? []).length > 1 ? legendRows(figure.data ?? [], element.clientWidth) : 0;
   const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
   const size = title?.font?.size ?? TITLE_SIZE;
-  const lines = title?.text && !fixed ? wrapped(title.text, Math.max(element.clientWidth - SIDES, 120), `${size}px ${font}`) : [];
+  const lines = title?.text && !fixed ? titleLines(title.text, Math.max(element.clientWidth - SIDES, 120), `${size}px ${font}`) : [];
   // Of several lines Plotly puts the first one's foot, and not its head, where the title begins: 0.7 em.
   const above = rows * LEGEND_ROW + Math.max(0, lines.length - 1) * TITLE_LINE;
   return {
