@@ -27,7 +27,7 @@ def done(folder: Path, body: bytes) -> Returned | Raised:
         timeout_s=10,
         seed=1,
     )
-    return perform(order, RunningContext(order, None, None), lambda frame: None)(True)  # type: ignore[arg-type]
+    return perform(order, RunningContext(order, None, None), lambda *table: None)(True)  # type: ignore[arg-type]
 
 
 def cell(folder: Path, source: str) -> Returned | Raised:

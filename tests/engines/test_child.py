@@ -23,7 +23,9 @@ from workbench.engines.frames import (
     Reader,
     Returned,
     Started,
+    Table,
     pack,
+    pack_table,
     speakable,
     to_json,
 )
@@ -51,6 +53,14 @@ def test_frames_come_out_whole_however_they_are_cut() -> None:
     for start in range(0, len(wire), 7):
         found += list(reader.feed(wire[start : start + 7]))
     assert found == messages
+
+
+def test_a_table_is_one_frame_of_the_very_memory_that_holds_it() -> None:
+    held = bytearray(b"x" * 300_000)
+    head, *body = pack_table("prices", [memoryview(held), memoryview(b"y")])
+    held[:] = b"z" * len(held)
+    (frame,) = Reader().feed(b"".join([head, *body]))
+    assert frame == Table("prices", b"z" * 300_000 + b"y")
 
 
 @pytest.mark.parametrize(

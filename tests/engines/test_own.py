@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,18 @@ def test_what_is_a_table_becomes_one(value: Any, columns: dict[str, list[str]]) 
     result = result_of(value)
     assert {name: table.column_names for name, table in result.tables.items()} == columns
     assert all(arrow_stream(name, table) for name, table in result.tables.items())
+
+
+def test_a_table_of_arrow_waits_for_no_pandas() -> None:
+    """Its import takes longer than all else that a small task does."""
+    code = (
+        "import io, sys; from pyarrow import csv; "
+        "from workbench.engines.perform import arrow_stream; "
+        "from workbench.engines.returned import result_of; "
+        "read = result_of(csv.read_csv(io.BytesIO(b'x\\n1'))); "
+        "arrow_stream('value', read.tables['value']); sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_what_is_mixed_is_put_where_it_belongs() -> None:

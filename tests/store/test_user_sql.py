@@ -183,6 +183,16 @@ async def test_the_chunks_are_one_arrow_stream_of_16_000_rows_each(store: Store)
     assert isinstance(got[-1], QueryEnd)
 
 
+async def test_chunks_of_few_bytes_come_together(store: Store) -> None:
+    """Each frame costs its way through the hub and the client: a million numbers have few."""
+    frames = [frame async for frame in store.query("SELECT range AS n FROM range(1_000_000)")]
+    chunks = [frame for frame in frames if isinstance(frame, bytes)]
+    assert len(chunks) < 15
+    assert max(map(len, chunks)) < 2 << 20
+    with pa.ipc.open_stream(b"".join(chunks)) as stream:
+        assert stream.read_all()["n"].to_pylist() == list(range(1_000_000))
+
+
 async def test_wide_rows_come_in_smaller_chunks(store: Store) -> None:
     """A client takes messages of a bounded size: 9,000 rows of 16 kB would have been one."""
     sql = "SELECT repeat('x', 16_000) || i AS long FROM range(9_000) t(i)"

@@ -21,7 +21,9 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from workbench.engines.frames import (
     Started,
     line_event,
     pack,
+    pack_table,
     speakable,
 )
 from workbench.engines.perform import perform
@@ -44,6 +47,7 @@ from workbench.errors import InputError
 
 PR_SET_PDEATHSIG = 1
 READ_BYTES = 1 << 16
+IOV_MAX = 1024
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -59,10 +63,20 @@ class Outlet:
         self._lock = threading.RLock()
 
     def send(self, message: Frame) -> None:
-        frame = memoryview(pack(message))
+        self._write([pack(message)])
+
+    def send_table(self, name: str, body: list[memoryview]) -> None:
+        self._write(pack_table(name, body))
+
+    def _write(self, pieces: Iterable[bytes | memoryview]) -> None:
+        waiting = deque(memoryview(piece).cast("B") for piece in pieces if len(piece))
         with self._lock:
-            while frame:
-                frame = frame[os.write(self._descriptor, frame) :]
+            while waiting:
+                written = os.writev(self._descriptor, list(islice(waiting, IOV_MAX)))
+                while waiting and written >= len(waiting[0]):
+                    written -= len(waiting.popleft())
+                if written:
+                    waiting[0] = waiting[0][written:]
 
 
 class Capture:
@@ -238,7 +252,7 @@ def serve(orders: int, outlet: Outlet) -> None:
             sys.stdout, sys.stderr = streams
             fresh.restore(order)
             asking.begin(order)
-            end = perform(order, RunningContext(order, outlet, asking), outlet.send)
+            end = perform(order, RunningContext(order, outlet, asking), outlet.send_table)
             for stream in streams:
                 stream.finish()
             reusable = not left_behind(threads)

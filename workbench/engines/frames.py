@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +19,7 @@ from workbench.core.gpu import Vendor
 from workbench.core.job import Event, Log, Progress
 
 LENGTH = struct.Struct(">I")
+BINARY, BINARY_MARK = struct.Struct(">BI"), 0xC6  # msgpack's `bin 32`
 FRAME_LIMIT = 2**31  # bytes; one table of a result at most
 LINE_CHARS = 4096
 PROMPT_CHARS = 20_000
@@ -121,6 +122,17 @@ def pack(message: Frame) -> bytes:
     if len(body) > FRAME_LIMIT:
         raise OverflowError(f"{len(body)} bytes; allowed: {FRAME_LIMIT}")
     return LENGTH.pack(len(body)) + body
+
+
+def pack_table(name: str, body: Sequence[memoryview]) -> list[bytes | memoryview]:
+    """A `Table` in pieces, the first its head: a result may be as large as memory, and is not
+    copied. Raises OverflowError for one that no frame can hold."""
+    size = sum(piece.nbytes for piece in body)
+    empty = _encoder.encode(Table(name, b""))
+    head = empty.removesuffix(_encoder.encode(b"")) + BINARY.pack(BINARY_MARK, size)
+    if len(head) + size > FRAME_LIMIT:
+        raise OverflowError(f"{len(head) + size} bytes; allowed: {FRAME_LIMIT}")
+    return [LENGTH.pack(len(head) + size) + head, *body]
 
 
 class Reader:

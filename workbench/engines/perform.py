@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import os
 import time
@@ -18,7 +19,7 @@ from workbench.core.model import Context, MeshModel, Result
 from workbench.core.signature import BATCH
 from workbench.core.wire import convert
 from workbench.engines import batch, cell, own
-from workbench.engines.frames import Frame, Order, Raised, Returned, Table, speakable, to_json
+from workbench.engines.frames import Order, Raised, Returned, speakable, to_json
 from workbench.engines.returned import result_of
 from workbench.errors import InputError, WorkbenchError
 
@@ -30,9 +31,11 @@ DOCUMENT_LIMIT = 512 * 10**6  # bytes of JSON, figures included
 
 End = Callable[[bool], Returned | Raised]
 """The last frame of a task, once it is known whether its process may be used again."""
+SendTable = Callable[[str, list[memoryview]], None]
+"""Takes a table's name and the pieces of its Arrow IPC stream."""
 
 
-def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> End:
+def perform(order: Order, context: Context, send_table: SendTable) -> End:
     """Run the order's function, send the tables of its result, and return its last frame.
 
     Nothing that a model raises gets past here, `SystemExit` and `KeyboardInterrupt` included.
@@ -49,7 +52,7 @@ def perform(order: Order, context: Context, send: Callable[[Frame], None]) -> En
                 limit_mb=DOCUMENT_LIMIT // 10**6,
             )
         for name, table in result.tables.items():
-            send(Table(name, arrow_stream(name, table)))
+            send_table(name, arrow_stream(name, table))
     except BaseException as error:
         raised = _raised(error)
         return lambda reusable: msgspec.structs.replace(raised, reusable=reusable)
@@ -101,8 +104,23 @@ def _json(value: Any) -> bytes:
         ) from None
 
 
-def arrow_stream(name: str, table: Any) -> bytes:
-    """A table as an Arrow IPC stream. Whatever speaks Arrow's C stream is a table."""
+class _Pieces(io.RawIOBase):
+    """Keeps what is written, where it is: no copy is made of a table's buffers."""
+
+    def __init__(self) -> None:
+        self.written: list[memoryview] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.written.append(memoryview(data))
+        return len(data)
+        return len(data)
+
+
+def arrow_stream(name: str, table: Any) -> list[memoryview]:
+    """A table as the pieces of an Arrow IPC stream. Whatever speaks Arrow's C stream is a table."""
     import pyarrow
 
     if not isinstance(table, pyarrow.Table):
@@ -113,11 +131,10 @@ def arrow_stream(name: str, table: Any) -> bytes:
                 kind=type(table).__name__,
             )
         table = pyarrow.table(table)
-    sink = pyarrow.BufferOutputStream()
+    sink = _Pieces()
     with pyarrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    stream: bytes = sink.getvalue().to_pybytes()
-    return stream
+    return sink.written
 
 
 def _raised(error: BaseException) -> Raised:

@@ -28,6 +28,8 @@ import duckdb
 import pyarrow as pa
 
 CHUNK_ROWS = 16_000
+GATHERED_BYTES = 1 << 20
+"""Chunks go out together up to here: each frame costs its way through the hub and the client."""
 CHUNK_BYTES = 8 << 20
 """A chunk has fewer rows where they are wide: what a socket takes as one message is bounded."""
 IOV_MAX = 1024
@@ -44,21 +46,23 @@ class TooWide(Exception):
 
 
 class Sink(io.RawIOBase):
-    """Gathers what Arrow writes and sends it as one frame per chunk."""
+    """Gathers what Arrow writes, `size` bytes by now, and sends it as one frame."""
 
     def __init__(self, out: int) -> None:
         self._out = out
         self._parts: list[Any] = []
+        self.size = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
         self._parts.append(data)  # bytes, or a buffer that this keeps alive: no copy
+        self.size += len(data)
         return len(data)
 
     def send(self) -> None:
-        parts, self._parts = self._parts, []
+        parts, self._parts, self.size = self._parts, [], 0
         if parts:
             send(self._out, b"C", *parts)
 
@@ -223,8 +227,9 @@ def _stream(
             if max_rows is not None and rows + batch.num_rows > max_rows:
                 batch, truncated = batch.slice(0, max_rows - rows), True
             for part in _parts(batch, row_bytes):
+                if sink.size + part.nbytes > GATHERED_BYTES:
+                    sink.send()
                 stream.write_batch(part)
-                sink.send()
             rows += batch.num_rows
             if truncated:
                 break
