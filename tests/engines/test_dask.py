@@ -62,6 +62,23 @@ async def test_events_come_in_order_and_all_before_the_outcome(engine: DaskEngin
     assert done == list(range(1, 21))
 
 
+async def test_news_and_outcome_of_an_embedded_task_wait_for_no_timer_of_dask(
+    tmp_path: Path,
+) -> None:
+    """Dask gathers what its worker says of several tasks; here nobody need wait for it."""
+    engine = DaskEngine(slots=1, scratch=tmp_path)
+    await engine.start()
+    try:
+        _worker_of(engine).batched_stream.interval = 60.0
+        async with asyncio.timeout(30):
+            outcome, events = await outcome_of(engine, job("talk", steps=40))
+        assert isinstance(outcome, Done)
+        done = [event.done for event in events if isinstance(event, Progress)]
+        assert done == list(range(1, 41))
+    finally:
+        await engine.stop()
+
+
 async def test_the_last_word_of_a_task_is_its_own(engine: DaskEngine) -> None:
     """A descriptor and the frames are two pipes: what came first must not fall to the next task."""
     words = [f"word {number}" for number in range(200)]
@@ -441,3 +458,8 @@ def _scheduler_of(engine: DaskEngine) -> Any:
     """The embedded scheduler, to end it as a fault of its own would."""
     assert engine._cluster is not None
     return engine._cluster._servers[-1]
+
+
+def _worker_of(engine: DaskEngine) -> Any:
+    assert engine._cluster is not None
+    return engine._cluster._servers[0]

@@ -23,7 +23,7 @@ from distributed import CancelledError, KilledWorker
 
 from workbench.core.job import Begun, Cancelled, Event, Failed, Job, Lost, Outcome, WorkerReport
 from workbench.engines import house
-from workbench.engines.answering import Questions, Write
+from workbench.engines.answering import Write
 from workbench.engines.cluster import (
     CONNECT_S,
     Cluster,
@@ -32,6 +32,7 @@ from workbench.engines.cluster import (
     open_embedded,
     open_remote,
 )
+from workbench.engines.flight import Flight
 from workbench.engines.frames import News, Order, Question, pack
 from workbench.engines.reports import Reports
 from workbench.engines.supervisor import WINDOW
@@ -54,31 +55,11 @@ T = TypeVar("T")
 _batch = msgspec.msgpack.Decoder(list[News])
 
 
-class Flight:
-    """One job under way, as the hub's side sees it."""
-
-    def __init__(self, job: Job, on_event: Callable[[Event], None]) -> None:
-        self.job, self.on_event = job, on_event
-        self.run = uuid.uuid4().hex
-        self.worker: str | None = None
-        self.life: str | None = None
-        self.seen = 0
-        self.heard_at = time.monotonic()
-        self.news = asyncio.Event()
-        self.verdict: Outcome | None = None
-        self.questions = Questions()
-        self.doomed = asyncio.Event()
-        self.over = asyncio.Event()
-
-    def decide(self, verdict: Outcome) -> None:
-        """Fix how it will have ended, whatever its worker says. The first word counts."""
-        self.verdict = self.verdict or verdict
-        self.questions.stop()
-
-    def doom(self, verdict: Outcome) -> None:
-        """End it now, without waiting for its worker."""
-        self.decide(verdict)
-        self.doomed.set()
+def _on_loop(
+    loop: asyncio.AbstractEventLoop, hear: Callable[[house.Word], None], word: house.Word
+) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody hears any more
+        loop.call_soon_threadsafe(hear, word)
 
 
 class DaskEngine:
@@ -148,7 +129,10 @@ class DaskEngine:
             cluster = await open_remote(self._address, self._connect_s)
         self._cluster, self._reports = cluster, Reports(self._name)
         self.closed.clear()
-        cluster.client.subscribe_topic(self._name, self._heard)
+        if cluster.embedded:
+            house.listen(self._name, partial(_on_loop, asyncio.get_running_loop(), self._hear))
+        else:
+            cluster.client.subscribe_topic(self._name, self._heard)
         await self._look(cluster)
         self._spawn(self._keep_looking(cluster))
 
@@ -171,7 +155,7 @@ class DaskEngine:
                 async with asyncio.timeout(3.5):
                     await cluster.client.run(house.close, self._name, on_error="ignore")
         for flight in flights:
-            flight.doomed.set()
+            flight.landed.set()
             await flight.over.wait()
         for chore in list(self._chores):
             chore.cancel()
@@ -210,7 +194,7 @@ class DaskEngine:
                     await flight.over.wait()
         except (TimeoutError, OSError):
             log.warning("engine.cancel_unconfirmed", extra={"key": key})
-        flight.doomed.set()
+        flight.landed.set()
         await flight.over.wait()
 
     async def _tell_workers(self, key: str) -> bool:
@@ -252,14 +236,16 @@ class DaskEngine:
         )
         # Never cancelled: Dask gathers the results of several jobs in one task, for all of them.
         landing = self._spawn(self._land(flight, future))
-        doomed = asyncio.ensure_future(flight.doomed.wait())
+        landed = asyncio.ensure_future(flight.landed.wait())
         try:
-            await asyncio.wait({landing, doomed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({landing, landed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            doomed.cancel()
+            landed.cancel()
             future.release()
-        landed = landing.done() and not landing.cancelled()
-        return landing.result() if landed else Cancelled()
+        if flight.outcome is not None:
+            return flight.outcome
+        known = landing.done() and not landing.cancelled()
+        return landing.result() if known else Cancelled()
 
     async def _land(self, flight: Flight, future: Any) -> Outcome:
         """The outcome of a submitted job, once all its events were heard."""
@@ -310,9 +296,12 @@ class DaskEngine:
         bodies = [await asyncio.to_thread(Path(path).read_bytes) for path in job.inputs.values()]
         return dict(zip(job.inputs, await client.scatter(bodies, hash=False), strict=True))
 
-    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
-        """One batch of events, straight from Dask."""
-        message = event[1]
+    def _heard(self, event: tuple[float, house.Word]) -> None:
+        """One batch of events that came through Dask."""
+        word = event[1]
+        self._hear({**word, "events": _batch.decode(word["events"])})
+
+    def _hear(self, message: house.Word) -> None:
         flight = self._flights.get(message["key"])
         if flight is None or flight.run != message["run"]:
             return
@@ -325,7 +314,10 @@ class DaskEngine:
             # Dask ran it again by itself, but the node alone decides about another attempt.
             flight.doom(Lost("the Dask worker that ran the task went away"))
         elif message["batch"]:
-            self._deliver(flight, message["batch"], _batch.decode(message["events"]))
+            self._deliver(flight, message["batch"], message["events"])
+        elif "outcome" in message:
+            flight.outcome = message["outcome"]
+            flight.landed.set()
 
     def _deliver(self, flight: Flight, number: int, events: list[News]) -> None:
         for event in events:
@@ -336,7 +328,7 @@ class DaskEngine:
         flight.seen = number
         flight.news.set()
         if number % (WINDOW // 2) == 0:
-            self._spawn(self._grant(flight))
+            self._to_supervisor(flight, partial(house.grant, self._name, flight.job.key, number))
 
     def _pass_on(self, flight: Flight, event: Event) -> None:
         try:
@@ -344,23 +336,22 @@ class DaskEngine:
         except Exception:
             log.exception("engine.on_event_failed", extra={"key": flight.job.key})
 
-    async def _grant(self, flight: Flight) -> None:
-        if self._cluster is not None and flight.worker is not None:
-            await self._cluster.client.run(
-                partial(house.grant, self._name, flight.job.key, flight.seen),
-                workers=[flight.worker],
-                on_error="ignore",
-            )
-
     async def _answer(self, flight: Flight, question: Question) -> None:
         reply = pack(await flight.questions.reply(question, flight.job.seed, self.write))
-        if self._cluster is not None and flight.worker is not None:
-            with suppress(OSError):  # who asked gives up by itself
-                await self._cluster.client.run(
-                    partial(house.answer, self._name, flight.job.key, reply),
-                    workers=[flight.worker],
-                    on_error="ignore",
-                )
+        self._to_supervisor(flight, partial(house.answer, self._name, flight.job.key, reply))
+
+    def _to_supervisor(self, flight: Flight, word: Callable[[], None]) -> None:
+        """Have `word` called where a job runs. It may be over: nobody waits for this then."""
+        if self._cluster is None or flight.worker is None:
+            return
+        if self._cluster.embedded:
+            word()
+        else:
+            self._spawn(self._send(self._cluster.client, flight.worker, word))
+
+    async def _send(self, client: Any, worker: str, word: Callable[[], None]) -> None:
+        with suppress(OSError):  # who asked gives up by itself
+            await client.run(word, workers=[worker], on_error="ignore")
 
     async def _keep_looking(self, cluster: Cluster) -> None:
         while not self.closed.is_set():
