@@ -71,12 +71,34 @@ async def test_news_and_outcome_of_an_embedded_task_wait_for_no_timer_of_dask(
     try:
         _worker_of(engine).batched_stream.interval = 60.0
         async with asyncio.timeout(30):
-            outcome, events = await outcome_of(engine, job("talk", steps=40))
-        assert isinstance(outcome, Done)
-        done = [event.done for event in events if isinstance(event, Progress)]
-        assert done == list(range(1, 41))
+            for _ in range(3):
+                outcome, events = await outcome_of(engine, job("talk", steps=40))
+                assert isinstance(outcome, Done)
+                done = [event.done for event in events if isinstance(event, Progress)]
+                assert done == list(range(1, 41))
     finally:
         await engine.stop()
+
+
+async def test_jobs_that_wait_for_a_slot_never_begin_once_they_are_cancelled_or_the_engine_stops(
+    tmp_path: Path,
+) -> None:
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    engine = DaskEngine(slots=1, scratch=tmp_path)
+    await engine.start()
+    threads = _worker_of(engine).executors["default"]
+    running = Flown(engine, job("hang"))
+    await running.pids()
+    waiting = [Flown(engine, job("echo")) for _ in range(3)]
+    cancelled = Flown(engine, job("echo"))
+    await asyncio.sleep(0)
+    await engine.cancel(cancelled.key)
+    assert await cancelled.task == Cancelled()
+    await engine.stop()
+    for each in (running, *waiting):
+        assert await each.task == Lost("the engine was stopped")
+    await asyncio.to_thread(threads.shutdown)  # whatever they had still to begin, they have begun
+    assert {each.pid for each in psutil.Process().children(recursive=True)} <= before
 
 
 async def test_the_last_word_of_a_task_is_its_own(engine: DaskEngine) -> None:

@@ -96,6 +96,11 @@ class Cluster:
         return bool(self._servers)
 
     @property
+    def worker(self) -> Any:
+        """The one in this process; None for a cluster elsewhere."""
+        return self._servers[0] if self._servers else None
+
+    @property
     def ended(self) -> bool:
         """Whether it is gone for good. A client elsewhere tries again before it gives up."""
         return self.client.status == "closed" or any(

@@ -24,10 +24,7 @@ class Flight:
         self.news = asyncio.Event()
         self.verdict: Outcome | None = None
         self.questions = Questions()
-        self.outcome: Outcome | None = None
-        """Straight from its supervisor, which is in this process."""
-        self.landed = asyncio.Event()
-        """There is nothing to wait for any more, whatever Dask may still say."""
+        self.doomed = asyncio.Event()
         self.over = asyncio.Event()
 
     def decide(self, verdict: Outcome) -> None:
@@ -38,4 +35,4 @@ class Flight:
     def doom(self, verdict: Outcome) -> None:
         """End it now, without waiting for its worker."""
         self.decide(verdict)
-        self.landed.set()
+        self.doomed.set()

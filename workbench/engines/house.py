@@ -1,7 +1,8 @@
 """The engine's part inside a Dask worker: the task that Dask sees, and what stands around it.
 
 The functions here are the engine's whole vocabulary on a worker: `supervise` is submitted
-as a task; `cancel`, `grant`, `answer` and `close` are run on the workers beside it.
+as a task, `supervise_here` given to the threads of a worker in the hub's own process; `cancel`,
+`grant`, `answer` and `close` are run on the workers beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dask.system import CPU_COUNT
 from distributed import get_worker
 from distributed.core import Status
 
-from workbench.core.job import Outcome
+from workbench.core.job import Cancelled, Outcome
 from workbench.engines.frames import News, Order
 from workbench.engines.nursery import Nursery
 from workbench.engines.supervisor import Supervision
@@ -105,13 +106,6 @@ Word = dict[str, Any]
 
 _houses: dict[str, House] = {}
 _door = threading.Lock()
-_near: dict[str, Callable[[Word], None]] = {}
-
-
-def listen(name: str, hear: Callable[[Word], None]) -> None:
-    """The engine `name` is in this very process: `hear` gets its jobs' words from their threads,
-    `outcome` in the last of each, instead of through Dask's scheduler and its timers."""
-    _near[name] = hear
 
 
 def house_of(name: str, worker: Any) -> House:
@@ -168,7 +162,6 @@ async def close(name: str, limit_s: float = 3.0) -> None:
         house = _houses.pop(name, None)
     if house is not None:
         await asyncio.to_thread(house.close, limit_s)
-    _near.pop(name, None)
 
 
 def supervise(packed: bytes, files: dict[str, bytes] | None = None) -> tuple[int, Outcome]:
@@ -179,7 +172,38 @@ def supervise(packed: bytes, files: dict[str, bytes] | None = None) -> tuple[int
     worker = get_worker()
     order = msgspec.msgpack.decode(packed, type=Order)
     key = worker.get_current_task()
-    house, near = house_of(order.house, worker), _near.get(order.house)
+
+    def say(word: Word) -> None:
+        worker.log_event(order.house, {**word, "events": msgspec.msgpack.encode(word["events"])})
+
+    def wanted() -> bool:
+        """False once Dask has let go of the task, or the worker of its scheduler."""
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state == "executing" and worker.status in WORKING
+
+    return _supervised(order, worker, files or {}, say, wanted)
+
+
+def supervise_here(
+    order: Order, worker: Any, say: Callable[[Word], None], decided: Callable[[], bool]
+) -> Outcome:
+    """The same for an engine in this very process, on one of its worker's threads. `say` hears
+    every word before the outcome; what is `decided` before its turn is not begun."""
+
+    def wanted() -> bool:
+        return not decided() and worker.status in WORKING
+
+    return _supervised(order, worker, {}, say, wanted)[1] if wanted() else Cancelled()
+
+
+def _supervised(
+    order: Order,
+    worker: Any,
+    files: dict[str, bytes],
+    say: Callable[[Word], None],
+    wanted: Callable[[], bool],
+) -> tuple[int, Outcome]:
+    house = house_of(order.house, worker)
     speaker = {
         "key": order.key,
         "run": order.run,
@@ -189,27 +213,16 @@ def supervise(packed: bytes, files: dict[str, bytes] | None = None) -> tuple[int
 
     def post(number: int, events: list[News]) -> None:
         """Batch 0 says that a worker took the task, or still has it."""
-        if near is not None:
-            near({**speaker, "batch": number, "events": events})
-            return
-        packed_events = msgspec.msgpack.encode(events)
-        worker.log_event(order.house, {**speaker, "batch": number, "events": packed_events})
-
-    def wanted() -> bool:
-        """False once Dask has let go of the task, or the worker of its scheduler."""
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state == "executing" and worker.status in WORKING
+        say({**speaker, "batch": number, "events": events})
 
     with job_folder(order.scratch or worker.local_directory) as folder:
         order = msgspec.structs.replace(
-            order, scratch=str(folder), inputs=settle(order.inputs, files or {}, folder)
+            order, scratch=str(folder), inputs=settle(order.inputs, files, folder)
         )
         supervision = Supervision(order, house.nursery, post, wanted)
         post(0, [])
         with house.running(order.key, supervision):
             outcome = supervision.run()
-    if near is not None:
-        near({**speaker, "batch": 0, "events": [], "outcome": outcome})
     return supervision.sent, outcome
 
 
