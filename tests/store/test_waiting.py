@@ -48,18 +48,27 @@ async def test_one_caller_alone_never_waits(line: Line) -> None:
 
 
 async def test_where_several_wrote_as_many_again_are_waited_for(line: Line) -> None:
-    for name in "abc":
+    for name in "abcd":
         line.put(name)
-    assert line.taken() == ["a", "b", "c"]
-    line.put("d")
-    line.put("e")
+    assert line.taken() == ["a", "b", "c", "d"]
+    for name in "efg":
+        line.put(name)
     assert line.due_s == pytest.approx(REST_S)
-    line.put("f")
-    assert line.taken() == ["d", "e", "f"]
+    line.put("h")
+    assert line.taken() == ["e", "f", "g", "h"]
+
+
+async def test_after_a_few_that_fell_together_by_chance_nobody_waits(line: Line) -> None:
+    for few in ("ab", "cde"):
+        for name in few:
+            line.put(name)
+        assert line.taken() == list(few)
+        line.put("alone")
+        assert line.taken() == ["alone"]
 
 
 async def test_they_are_not_waited_for_long(line: Line) -> None:
-    for name in "abc":
+    for name in "abcd":
         line.put(name)
     line.taken()
     line.put("d")
@@ -85,7 +94,7 @@ async def test_what_nobody_waits_for_goes_alone_in_the_end(line: Line) -> None:
 
 
 async def test_a_call_keeps_its_place_and_waits_for_nobody(line: Line) -> None:
-    for name in "ab":
+    for name in "abcd":
         line.put(name)
     line.taken()
     line.put("before", lazy=True)

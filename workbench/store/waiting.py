@@ -24,6 +24,9 @@ GROUP_ROWS = 20_000
 BACKLOG_ROWS = 500_000
 REST_S = 0.02
 """How long after a commit of several appends the next one waits for as many again."""
+SEVERAL = 4
+"""Fewer fall together by chance, and more often than they spare a commit: with 2, each line of a
+task that logs every 5 ms waited 12 ms for others, instead of 6."""
 LAZY_S = 0.05
 """How long an append that nobody waits for may wait for one that somebody does."""
 
@@ -115,11 +118,11 @@ class Waiting:
         return getattr(self._items[0], "lazy_until", None) or -math.inf
 
     def rest(self, group: list[Append]) -> None:
-        """A group was written. Of one item alone nothing tells that more will come."""
+        """A group was written. Of a few items nothing tells that more will come soon."""
         wanted = sum(map(_wanted, group))
         with self._wake:
             self._enough = wanted
-            self._rest_until = self._now() + REST_S if wanted > 1 else -math.inf
+            self._rest_until = self._now() + REST_S if wanted >= SEVERAL else -math.inf
 
     def _take(self) -> list[Append] | Call:
         group: list[Append] = []
