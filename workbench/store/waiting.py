@@ -25,8 +25,8 @@ BACKLOG_ROWS = 500_000
 REST_S = 0.02
 """How long after a commit of several appends the next one waits for as many again."""
 SEVERAL = 4
-"""Fewer fall together by chance, and more often than they spare a commit: with 2, each line of a
-task that logs every 5 ms waited 12 ms for others, instead of 6."""
+"""Fewer fall together by chance: with 2, each line of a task that logs every 5 ms waited for
+others from then on, most of them for longer than a commit takes."""
 LAZY_S = 0.05
 """How long an append that nobody waits for may wait for one that somebody does."""
 
