@@ -261,3 +261,15 @@ def test_a_batch_without_runes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         rune_classifier(bench(tmp_path, Made(1).document()))
     assert str(refused.value) == "the batch holds no runes; allowed: at least 1"
+
+
+def test_a_dump_that_tells_of_no_events_makes_no_rune_dormant(tmp_path: Path) -> None:
+    made = Made(1)
+    made.etch("quiet", latest=1, amount=5, cap=5_000_000)
+    document = made.document()
+    document["tables"] = {"etchings": document["tables"]["etchings"]}
+    quiet = rune_classifier(bench(tmp_path, document)).data
+    dump = {**document, "covers": ["etchings", "entries", "balances"]}
+    unknown = rune_classifier(bench(tmp_path, dump)).data
+    assert quiet["runes"][0]["category"] == "dormant"
+    assert unknown["runes"][0]["category"] != "dormant"

@@ -174,3 +174,31 @@ def test_a_dimension_that_is_not_offered_is_refused_by_name() -> None:
     with pytest.raises(InputError) as refused:
         neuro_embed.validate({"embeddingDimension": 100})
     assert str(refused.value) == "parameters.embeddingDimension is 100; allowed: 64, 128, 256, 512"
+
+
+def test_a_batch_without_blocks_is_placed_over_its_range(made: Path, tmp_path: Path) -> None:
+    document = json.loads(made.read_text())
+    whole = neuro_embed(Bench(made)).data
+    document["tables"].pop("blocks", None)
+    path = tmp_path / "bare.json"
+    path.write_text(json.dumps(document))
+    bare = neuro_embed(Bench(path)).data
+    assert len(bare["runes"]) == 40 and bare["features"] == whole["features"]
+
+
+def test_what_a_source_does_not_speak_of_is_no_feature(made: Path, tmp_path: Path) -> None:
+    document = json.loads(made.read_text())
+    document["tables"] = {"etchings": document["tables"]["etchings"]}
+    document["covers"] = ["etchings", "entries", "balances"]
+    path = tmp_path / "dump.json"
+    path.write_text(json.dumps(document))
+    dropped = {one["feature"]: one["why"] for one in neuro_embed(Bench(path)).data["dropped"]}
+    counted = ("mints", "edicts", "transfers", "burns", "outputs", "active_blocks")
+    assert {dropped[name] for name in counted} == {"the batch does not hold it"}
+
+
+def test_an_empty_batch_is_refused_in_a_sentence(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    path.write_text(json.dumps({**json.loads(made.read_text()), "tables": {}}))
+    with pytest.raises(InputError, match="the batch holds 0 runes; allowed: at least 3"):
+        neuro_embed(Bench(path))

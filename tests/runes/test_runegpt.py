@@ -223,3 +223,30 @@ def test_a_parameter_out_of_range_is_refused_by_name(given: dict[str, Any], sent
     with pytest.raises(InputError) as refused:
         runegpt_v2.validate(given)
     assert str(refused.value).startswith(sentence)
+
+
+def told(tmp_path: Path, daily: Path, covers: list[str], language: str = "en_US") -> dict[str, Any]:
+    """The answer to a batch of a source that speaks of some tables only, and of no blocks."""
+    document = json.loads(daily.read_text())
+    document["covers"] = covers
+    document["tables"] = {name: rows for name, rows in document["tables"].items() if name in covers}
+    path = tmp_path / f"{language}.json"
+    path.write_text(json.dumps(document))
+    return runegpt_v2(Bench(path), language=language).data
+
+
+def test_of_what_a_source_does_not_speak_of_nothing_is_counted(tmp_path: Path, daily: Path) -> None:
+    data = told(tmp_path, daily, ["etchings", "entries", "balances"])
+    assert data["report"].startswith("The batch reaches from height 850,000 to 851,344, and speaks")
+    assert "holds" not in data["report"]
+    assert not {"blocks", "etchings", "mints", "transfers"} & data["figures"].keys()
+
+
+@pytest.mark.parametrize("language", ["en_US", "pt_BR", "es_ES"])
+def test_events_of_a_source_without_etchings_are_told_without_them(
+    tmp_path: Path, daily: Path, language: str
+) -> None:
+    data = told(tmp_path, daily, ["events", "mints", "inputs"], language)
+    assert data["sentences"][0]["figures"] == ["first_height", "last_height", "runes"]
+    assert data["sentences"][1]["figures"] == ["mints", "transfers"]
+    assert check_numbers(sentences(data), data["figures"], data["language"]) == []

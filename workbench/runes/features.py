@@ -18,6 +18,8 @@ from workbench.runes.batch import Batch
 FAMILIES = ("terms", "mints", "transfers", "holders", "history")
 """In the order in which `analysisDepth` adds them."""
 
+Frames = dict[str, pd.DataFrame]
+
 MISSING_SHARE = 0.5
 """A feature that is unknown for more than this share of the runes is dropped."""
 
@@ -57,7 +59,7 @@ def extract(batch: Batch, *, depth: int, include_historical: bool = True) -> Fea
         if family == "history" and not include_historical:
             dropped.append(_dropped("history", "historical features were switched off"))
             continue
-        columns.update(EXTRACTORS[family](frames, runes))
+        columns.update(EXTRACTORS[family](batch, frames, runes))
     table = pd.DataFrame(columns, index=runes).astype("float64")
     for name in list(table):
         why = _useless(table[name])
@@ -98,9 +100,10 @@ def amount(frame: pd.DataFrame, name: str) -> pd.Series:
     return (high * 2.0**64 + low).astype("float64")
 
 
-def _count(frame: pd.DataFrame, runes: pd.Index) -> pd.Series:
-    """Rows per rune. A rune without a row has none: that is known, so it is 0."""
-    return frame.groupby("rune_id").size().reindex(runes, fill_value=0)
+def _count(frame: pd.DataFrame, runes: pd.Index, *, told: bool) -> pd.Series:
+    """Rows per rune. A rune without a row has none: that is known, so it is 0, but where the
+    source does not speak of such rows at all."""
+    return frame.groupby("rune_id").size().reindex(runes, fill_value=0 if told else np.nan)
 
 
 def _concentration(frame: pd.DataFrame, by: str, weight: pd.Series) -> pd.Series:
@@ -110,7 +113,7 @@ def _concentration(frame: pd.DataFrame, by: str, weight: pd.Series) -> pd.Series
     return (sums / totals).pow(2).groupby(level=0).sum()
 
 
-def _terms(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Series]:
+def _terms(batch: Batch, frames: Frames, runes: pd.Index) -> dict[str, pd.Series]:
     etchings = frames["etchings"].drop_duplicates("rune_id").set_index("rune_id")
     cap = amount(etchings, "cap")
     per_mint = amount(etchings, "amount")
@@ -131,13 +134,13 @@ def _terms(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Ser
     return {name: column.astype("float64").reindex(runes) for name, column in values.items()}
 
 
-def _mints(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Series]:
+def _mints(batch: Batch, frames: Frames, runes: pd.Index) -> dict[str, pd.Series]:
     mints = frames["mints"]
     known = mints[mints["receiver"].notna()]
     ones = pd.Series(1.0, index=known.index)
     by_receiver = known.groupby("rune_id")["receiver"]
     etchings = frames["etchings"].drop_duplicates("rune_id").set_index("rune_id")
-    count = _count(mints, runes)
+    count = _count(mints, runes, told=batch.holds("mints"))
     cap = amount(etchings, "cap").reindex(runes)
     repeated = known.duplicated(["rune_id", "height", "receiver"], keep=False)
     return {
@@ -153,17 +156,17 @@ def _mints(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Ser
     }
 
 
-def _transfers(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Series]:
+def _transfers(batch: Batch, frames: Frames, runes: pd.Index) -> dict[str, pd.Series]:
     edicts, allocations, events = frames["edicts"], frames["allocations"], frames["events"]
     moved = events[events["kind"] == "transferred"]
     burned = events[events["kind"] == "burned"]
     size = edicts.assign(size=np.log10(1.0 + amount(edicts, "amount")))
     return {
-        "edicts": _count(edicts, runes),
+        "edicts": _count(edicts, runes, told=batch.holds("edicts")),
         "edict_size_log10": size.groupby("rune_id")["size"].median().reindex(runes),
-        "transfers": _count(moved, runes),
-        "burns": _count(burned, runes),
-        "outputs": _count(allocations, runes),
+        "transfers": _count(moved, runes, told=batch.holds("events")),
+        "burns": _count(burned, runes, told=batch.holds("events")),
+        "outputs": _count(allocations, runes, told=batch.holds("allocations")),
         "receivers_per_output": (
             allocations.groupby("rune_id")["script"].nunique()
             / allocations.groupby("rune_id").size()
@@ -171,7 +174,7 @@ def _transfers(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd
     }
 
 
-def _holders(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Series]:
+def _holders(batch: Batch, frames: Frames, runes: pd.Index) -> dict[str, pd.Series]:
     balances = frames.get("balances", pd.DataFrame())
     if balances.empty:
         unknown = pd.Series(np.nan, index=runes)
@@ -190,10 +193,9 @@ def _holders(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.S
     }
 
 
-def _history(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.Series]:
-    events = frames["events"]
-    first, last = frames["blocks"]["height"].min(), frames["blocks"]["height"].max()
-    span = max(int(last) - int(first), 1)
+def _history(batch: Batch, frames: Frames, runes: pd.Index) -> dict[str, pd.Series]:
+    events, first = frames["events"], batch.first_height
+    span = max(batch.last_height - first, 1)
     heights = events.groupby("rune_id")["height"]
     where = (events["height"].astype("float64") - float(first)) / span
     return {
@@ -205,7 +207,7 @@ def _history(frames: dict[str, pd.DataFrame], runes: pd.Index) -> dict[str, pd.S
     }
 
 
-EXTRACTORS: dict[str, Callable[[dict[str, pd.DataFrame], pd.Index], dict[str, pd.Series]]] = {
+EXTRACTORS: dict[str, Callable[[Batch, Frames, pd.Index], dict[str, pd.Series]]] = {
     "terms": _terms,
     "mints": _mints,
     "transfers": _transfers,

@@ -11,6 +11,16 @@ from workbench.runes.features import amount, extract
 CHAINED = 3
 """So many mints of one receiver in one block count as chained."""
 
+COUNTED = {
+    "mints": "mints",
+    "mint_progress": "mints",
+    "transfers": "events",
+    "activity": "events",
+    "largest_split": "allocations",
+}
+"""What is 0 where nothing happened, and the table that says so: unknown where the source does not
+speak of it."""
+
 
 def facts_of(batch: Batch) -> pd.DataFrame:
     """A row a rune (index: rune id), a column a fact of classify_rules.Fact; unknown is NaN.
@@ -25,6 +35,9 @@ def facts_of(batch: Batch) -> pd.DataFrame:
     _mints(found, frames["mints"])
     _movement(found, frames)
     _holders(found, frames["balances"])
+    for name, table in COUNTED.items():
+        if not batch.holds(table):
+            found[name] = np.nan
     return found.astype("float64")
 
 

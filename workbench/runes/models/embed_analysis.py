@@ -48,8 +48,13 @@ def embed(
     batch = load_batch(context.inputs["batch"], rune_limit=context.rune_limit)
     context.log("the batch holds {runes} runes", runes=len(batch.rune_ids()))
     found = extract(batch, depth=len(FAMILIES))
+    _enough(len(found.table))
     numbers, letters = behaviour(found), spelling(found.names)
-    _enough(found, bool(numbers.size or letters.nnz))
+    if not (numbers.size or letters.nnz):
+        raise InputError(
+            "neither a feature nor a name tells these runes apart; allowed: a batch with etchings,"
+            " mints or edicts"
+        )
     steps.finish("features extracted")
 
     device = device or Lent(context)
@@ -73,17 +78,12 @@ def embed(
     )
 
 
-def _enough(found: Features, anything: bool) -> None:
-    if len(found.table) < FEWEST_RUNES:
+def _enough(count: int) -> None:
+    if count < FEWEST_RUNES:
         raise InputError(
             "the batch holds {count} runes; allowed: at least {fewest}, fewer have no neighbours",
-            count=len(found.table),
+            count=count,
             fewest=FEWEST_RUNES,
-        )
-    if not anything:
-        raise InputError(
-            "neither a feature nor a name tells these runes apart; allowed: a batch with etchings,"
-            " mints or edicts"
         )
 
 

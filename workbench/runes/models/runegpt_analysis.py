@@ -15,7 +15,7 @@ from workbench.runes.batch import load_batch
 from workbench.runes.models import runegpt_figures as drawn
 from workbench.runes.models.forecast import Forecast, forecast
 from workbench.runes.models.report_numbers import Language, Value
-from workbench.runes.models.runegpt_facts import facts_of
+from workbench.runes.models.runegpt_facts import EVENTS, facts_of
 from workbench.runes.models.runegpt_series import SERIES, Activity, Missing, activity
 from workbench.runes.models.runegpt_words import TERMS
 from workbench.runes.models.runegpt_writer import (
@@ -26,7 +26,15 @@ from workbench.runes.models.runegpt_writer import (
 )
 from workbench.runes.models.steps import DIGITS, Steps, rounded
 
-SHOWN = ("extent", "events", "top_rune", "receivers", "fees", "cenotaphs", "change")
+SHOWN = (
+    ("extent", "range"),
+    ("events", "moves", "transfers"),
+    "top_rune",
+    "receivers",
+    "fees",
+    "cenotaphs",
+    "change",
+)
 AHEAD = ("forecast", "interval")
 QUANTILES = {"bull": 0.8, "bear": 0.2}
 
@@ -129,7 +137,7 @@ def _plan(
     confidence: float,
     scenario: str | None,
     language: Language,
-) -> tuple[dict[str, str], list[str]]:
+) -> tuple[dict[str, str], list[str | tuple[str, ...]]]:
     """Adds the forecast's figures; gives the words and the sentences that are to be said."""
     if not isinstance(history, Activity) or "events" not in ahead:
         return {}, [*SHOWN, "no_forecast"]
@@ -146,6 +154,7 @@ def _plan(
     if one.skill is not None:
         figures["skill_pct"] = round(100 * one.skill, 2)
     words = {"method": terms[one.method], "step": terms[history.step]}
+    said: list[str | tuple[str, ...]]
     said = [*SHOWN, *AHEAD, "no_skill" if one.skill is None else "skill"]
     if scenario is not None:
         words["scenario"] = terms[scenario]
@@ -271,7 +280,7 @@ def _drawn(
     frames: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Value],
 ) -> list[dict[str, Any]]:
-    pictures = [drawn.kinds({name: figures[name] for name in ("etchings", "mints", "transfers")})]
+    pictures = [drawn.kinds({name: figures[name] for name in EVENTS if name in figures})]
     if isinstance(history, Activity) and "events" in frames:
         pictures.insert(0, drawn.forecast(history.counts["events"], frames["events"]))
     return pictures

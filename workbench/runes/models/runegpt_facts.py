@@ -5,21 +5,31 @@ from __future__ import annotations
 from workbench.runes.batch import Batch
 from workbench.runes.models.report_numbers import Value
 
+EVENTS = {
+    "etchings": ("etched", "etchings"),
+    "mints": ("minted", "mints"),
+    "transfers": ("transferred", "events"),
+}
+"""Figure: its kind of event, and the table beside it. A source that speaks of neither says nothing
+of their number: a list of transfers may leave out the etchings."""
+
 
 def facts_of(batch: Batch) -> dict[str, Value]:
     """Figures by their ids: counts are whole, shares in percent with two decimals, fees in
     satoshi. What the batch does not hold is absent."""
     frames = {name: batch.tables[name].to_pandas() for name in ("mints", "events", "runestones")}
-    events = frames["events"]["kind"].value_counts()
+    blocks = batch.tables["blocks"].num_rows
     figures: dict[str, Value] = {
-        "blocks": batch.tables["blocks"].num_rows,
+        **({"blocks": blocks} if blocks else {}),  # a range has some: none are not known
         "first_height": batch.first_height,
         "last_height": batch.last_height,
         "runes": len(batch.rune_ids()),
-        "etchings": int(events.get("etched", 0)),
-        "mints": int(events.get("minted", 0)),
-        "transfers": int(events.get("transferred", 0)),
     }
+    events = frames["events"]["kind"].value_counts()
+    for name, (kind, own) in EVENTS.items():
+        count = int(events.get(kind, 0))
+        if count or (batch.holds("events") and batch.holds(own)):
+            figures[name] = count
     figures |= _of_mints(batch)
     stones = frames["runestones"]
     if len(stones):

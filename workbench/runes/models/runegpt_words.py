@@ -10,8 +10,13 @@ SENTENCES: dict[str, dict[str, str]] = {
     "en_US": {
         "extent": "The batch covers {blocks} {blocks:block|blocks}, from height {first_height} to "
         "{last_height}, and speaks of {runes} {runes:rune|runes}.",
+        "range": "The batch reaches from height {first_height} to {last_height}, and speaks of "
+        "{runes} {runes:rune|runes}.",
         "events": "It holds {etchings} {etchings:etching|etchings}, {mints} {mints:mint|mints} and "
         "{transfers} {transfers:transfer|transfers}.",
+        "moves": "It holds {mints} {mints:mint|mints} and {transfers} "
+        "{transfers:transfer|transfers}.",
+        "transfers": "It holds {transfers} {transfers:transfer|transfers}.",
         "top_rune": "The most minted rune is {top_rune} with {top_rune_pct} % of all mints.",
         "receivers": "The mints went to {receivers} {receivers:receiver|different receivers}; the "
         "busiest one took {top_receiver_pct} % of them.",
@@ -34,8 +39,13 @@ SENTENCES: dict[str, dict[str, str]] = {
     "pt_BR": {
         "extent": "O lote cobre {blocks} {blocks:bloco|blocos}, da altura {first_height} à "
         "{last_height}, e trata de {runes} {runes:runa|runas}.",
+        "range": "O lote vai da altura {first_height} à {last_height}, e trata de {runes} "
+        "{runes:runa|runas}.",
         "events": "Nele há {etchings} {etchings:gravação|gravações}, {mints} "
         "{mints:cunhagem|cunhagens} e {transfers} {transfers:transferência|transferências}.",
+        "moves": "Nele há {mints} {mints:cunhagem|cunhagens} e {transfers} "
+        "{transfers:transferência|transferências}.",
+        "transfers": "Nele há {transfers} {transfers:transferência|transferências}.",
         "top_rune": "A runa mais cunhada é {top_rune}, com {top_rune_pct} % de todas as cunhagens.",
         "receivers": "As cunhagens foram para {receivers} {receivers:destinatário|destinatários "
         "diferentes}; o mais ativo ficou com {top_receiver_pct} % delas.",
@@ -59,8 +69,13 @@ SENTENCES: dict[str, dict[str, str]] = {
     "es_ES": {
         "extent": "El lote abarca {blocks} {blocks:bloque|bloques}, de la altura {first_height} a "
         "la {last_height}, y habla de {runes} {runes:runa|runas}.",
+        "range": "El lote va de la altura {first_height} a la {last_height}, y habla de {runes} "
+        "{runes:runa|runas}.",
         "events": "Contiene {etchings} {etchings:grabado|grabados}, {mints} "
         "{mints:acuñación|acuñaciones} y {transfers} {transfers:transferencia|transferencias}.",
+        "moves": "Contiene {mints} {mints:acuñación|acuñaciones} y {transfers} "
+        "{transfers:transferencia|transferencias}.",
+        "transfers": "Contiene {transfers} {transfers:transferencia|transferencias}.",
         "top_rune": "La runa más acuñada es {top_rune}, con el {top_rune_pct} % de las "
         "acuñaciones.",
         "receivers": "Las acuñaciones fueron a {receivers} {receivers:receptor|receptores "

@@ -8,7 +8,7 @@ stand in its place. With nothing of its own left, templates write.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,15 +63,20 @@ class Report:
 
 
 def from_templates(
-    figures: Mapping[str, Value], words: Mapping[str, str], language: Language, said: list[str]
+    figures: Mapping[str, Value],
+    words: Mapping[str, str],
+    language: Language,
+    said: Sequence[str | tuple[str, ...]],
 ) -> Report:
-    """The sentences named in `said` whose figures are all known."""
+    """The sentences named in `said` whose figures are all known; of several the first such."""
     known = figures.keys() | words.keys()
     sentences = []
-    for name in said:
-        template = SENTENCES[language][name]
-        if {match[1] for match in PLACE.finditer(template)} <= known:
-            sentences.append(_filled(template, figures, words, language))
+    for names in said:
+        for name in (names,) if isinstance(names, str) else names:
+            template = SENTENCES[language][name]
+            if {match[1] for match in PLACE.finditer(template)} <= known:
+                sentences.append(_filled(template, figures, words, language))
+                break
     return Report(sentences, "templates")
 
 
