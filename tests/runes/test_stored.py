@@ -94,3 +94,42 @@ def test_an_optional_column_of_a_later_version_is_null(tmp_path: Path) -> None:
     path = folder / "balances.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["address"]), path)
     assert runes.holders(runes.open_batch(folder), rune=ASH).facts["holders"] == 1
+
+
+@pytest.mark.parametrize("opens", [runes.open_batch, runes.load_batch])
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("balances", "amount_low"), ("entries", "holders"), ("mints", "height")],
+)
+def test_whole_numbers_kept_as_floats_are_refused_by_the_column(
+    tmp_path: Path, opens: Any, name: str, column: str
+) -> None:
+    kept = laid(
+        balances=[{"rune_id": ASH, "script": "00", "amount": 2**53 + 1}],
+        entries=[{"rune_id": ASH, "holders": 1}],
+        mints=[{"rune_id": ASH, "height": 901, "tx_index": 1}],
+    )
+    folder = stored(tmp_path / "kept", kept)
+    path = folder / f"{name}.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index(column)
+    floats = table[column].cast(pa.float64(), safe=False)
+    pq.write_table(table.set_column(place, column, floats), path)
+    with pytest.raises(InputError) as raised:
+        opens(folder)
+    kind = "uint64" if name == "balances" else "int64"
+    assert str(raised.value) == (
+        f"{name}.parquet.{column} is a column of double; "
+        f"allowed: a column of {kind}: a float is not exact, beyond 2^53 digits are gone"
+    )
+
+
+def test_floats_without_a_value_have_lost_no_digit(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "kept", laid(entries=[{"rune_id": ASH, "supply": 7}]))
+    path = folder / "entries.parquet"
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("holders")
+    empty = pa.nulls(1, pa.float64())
+    pq.write_table(table.set_column(place, "holders", empty), path)
+    assert runes.load_batch(folder).frame("entries")["supply"].tolist() == [7]
+    assert runes.open_batch(folder).rows() == {"entries": 1}

@@ -201,7 +201,7 @@ def _read_parquet(name: str, path: Path) -> pa.Table:
         table = ds.dataset(path, format="parquet").to_table(
             batch_size=_ROWS, memory_pool=_pool(), fragment_scan_options=options
         )
-        return shaped(name, table)
+        return shaped(name, table, path.name)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             "{path} cannot be read: {reason}", path=str(path), reason=str(error)
@@ -216,9 +216,10 @@ def _pool() -> pa.MemoryPool:
     return pa.default_memory_pool()
 
 
-def shaped(name: str, table: pa.Table) -> pa.Table:
+def shaped(name: str, table: pa.Table, place: str = "") -> pa.Table:
     """The table's columns in the schema's order and types, nulls still unchecked. An optional
-    column may be absent, as it is in what an earlier version wrote: then it is null."""
+    column may be absent, as it is in what an earlier version wrote: then it is null. `place` is
+    the file that it stands in."""
     wanted = ARROW[name]
     for field in wanted:
         if field.nullable and field.name not in table.column_names:
@@ -226,12 +227,30 @@ def shaped(name: str, table: pa.Table) -> pa.Table:
     if sorted(table.column_names) != sorted(wanted.names):
         columns = ", ".join(wanted.names)
         raise InputError.field(f"tables.{name}", table.column_names, f"the columns {columns}")
+    floats = [
+        fault
+        for field in wanted
+        for fault in _float_faults(field, table[field.name], place or f"tables.{name}")
+    ]
+    if floats:
+        raise InputError.of(floats)
     loose = pa.schema([field.with_nullable(True) for field in wanted])
     try:
         return table.select(wanted.names).cast(loose)
     except pa.ArrowException as error:
         allowed = "the column types of runes-batch/1"
         raise InputError.field(f"tables.{name}", str(error), allowed) from None
+
+
+def _float_faults(field: pa.Field, values: Any, place: str) -> Iterator[Fault]:
+    """Floats in a column of whole numbers or flags: what they were before, they do not say. A
+    column without any value has lost none."""
+    stored = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not pa.types.is_floating(stored) or pa.types.is_floating(field.type):
+        return
+    if values.null_count < len(values):
+        allowed = f"a column of {field.type}: a float is not exact, beyond 2^53 digits are gone"
+        yield Fault(f"{place}.{field.name}", f"a column of {stored}", allowed)
 
 
 def write_folder(

@@ -111,7 +111,7 @@ def _pieces(name: str, path: Path) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
             for rows in file.iter_batches(CHUNK):
-                yield packing.shaped(name, pa.Table.from_batches([rows]))
+                yield packing.shaped(name, pa.Table.from_batches([rows]), path.name)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             "{path} cannot be read: {reason}", path=str(path), reason=str(error)
