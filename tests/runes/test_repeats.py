@@ -69,7 +69,9 @@ def test_a_transaction_mints_once_in_whatever_order_mints_stand() -> None:
     assert len(said("mints", placeless, late, placeless)) == 1
 
 
-@pytest.mark.parametrize("name", ["balances", "mints", "etchings", "blocks"])
+@pytest.mark.parametrize(
+    "name", ["balances", "mints", "etchings", "blocks", "inputs", "allocations"]
+)
 def test_a_batch_and_an_arrow_table_with_a_row_twice_are_refused(name: str) -> None:
     document = json.loads(SMALL.read_text())
     rows = document["tables"][name]
@@ -96,3 +98,25 @@ def test_an_amount_that_is_none_is_named_once() -> None:
     with pytest.raises(InputError) as caught:
         holders(odd, rune="1:1")
     assert str(caught.value).count("allowed") == 1
+
+
+def test_an_output_receives_a_rune_once_where_it_was_honoured_and_may_be_asked_for_twice() -> None:
+    rows = [
+        {"rune_id": rune, "txid": one, "output": output}
+        for rune in ("9:1", "9:2")
+        for one in (A, B)
+        for output in range(3)
+    ]
+    whole = table("allocations", *rows, rows[4])
+    assert list(repeat_faults("allocations", whole.slice(0, 12), "state")) == []
+    assert list(repeat_faults("allocations", whole, "runestone")) == []
+    [fault] = repeat_faults("allocations", whole, "state")
+    assert str(fault).startswith("tables.allocations[12] is rune_id 9:1, ")
+
+
+def test_inputs_that_name_no_output_may_be_alike() -> None:
+    bare = {"rune_id": "9:1", "txid": A, "height": 9}
+    known = {**bare, "outpoint": f"{B}:0"}
+    whole = table("inputs", known, {**known, "outpoint": f"{B}:1"}, bare, bare, known)
+    assert list(repeat_faults("inputs", whole.slice(0, 4), "state")) == []
+    assert len(list(repeat_faults("inputs", whole, "state"))) == 1

@@ -265,7 +265,8 @@ def _from_parts(body: bytes, tables: Iterable[tuple[str, pa.Table]]) -> Batch:
 
 
 def _checked(header: Any, tables: Mapping[str, pa.Table], body: bytes) -> Batch:
-    faults.refuse(faults.meaning_faults(tables, header.first_height, header.last_height))
+    first, last, level = header.first_height, header.last_height, header.completeness
+    faults.refuse(faults.meaning_faults(tables, first, last, level))
     name = header.id or f"b{header.first_height}_{hashlib.sha256(body).hexdigest()[:8]}"
     return Batch(
         id=name,

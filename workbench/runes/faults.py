@@ -246,11 +246,13 @@ def _fits(text: str, column: Column) -> bool:
     return "pattern" not in rule or bool(rule_pattern(column.kind).search(text))
 
 
-def meaning_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
+def meaning_faults(
+    tables: Mapping[str, pa.Table], first: int, last: int, level: str
+) -> Iterator[Fault]:
     """What no type can say: heights in the range, rune ids that can exist, nothing twice."""
     yield from range_faults(tables, first, last)
     for name, table in tables.items():
-        yield from repeat_faults(name, table)
+        yield from repeat_faults(name, table, level)
 
 
 def range_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:

@@ -209,7 +209,7 @@ def _batch(
     tables = {name: merged(name, table) for name, table in tables.items()}
     whole = {name: tables.get(name, ARROW[name].empty_table()) for name in TABLES}
     first, last = _range(whole, height, gathering.height, onto)
-    faults.refuse(faults.meaning_faults(whole, first, last))
+    faults.refuse(faults.meaning_faults(whole, first, last, "state"))
     digests = sorted({*_parts(onto), *parts})
     digest = digests[0] if len(digests) == 1 else _digest(digests)
     covers = {*gathering.covers, *((onto.covers or ()) if onto else ())}

@@ -23,17 +23,29 @@ ONE_EACH: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """By what a table has one row: by the first columns, and by the next where one of them is null. A
 transaction mints once; a holder without an output, a script or an address may be several."""
+ONE_EACH_STATE: dict[str, tuple[tuple[str, ...], ...]] = {
+    "allocations": (("rune_id", "txid", "output"),),
+    "inputs": (("rune_id", "outpoint"),),
+}
+"""The same of what was honoured: a message may ask for an output several times. An output is spent
+once; inputs of a source that names none may be alike."""
 MOST = 100
 _PLACE = ("height", "tx_index")
 _OUTPUT = ("rune_id", "outpoint")
+_PLACED = ("rune_id", "txid", "output")
 _ODD = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)))
 """Numbers without a pattern, so that marks of different rows hardly ever are the same."""
 
 
-def repeat_faults(name: str, table: pa.Table) -> Iterator[Fault]:
+def one_each(name: str, level: str | None) -> tuple[tuple[str, ...], ...]:
+    """By what a table has one row in a batch of a level; None where that is not known."""
+    return ONE_EACH.get(name, ONE_EACH_STATE.get(name, ()) if level == "state" else ())
+
+
+def repeat_faults(name: str, table: pa.Table, level: str | None = None) -> Iterator[Fault]:
     """The faults of a table of a batch in which a thing has several rows."""
     rest, rows = table, np.arange(table.num_rows)
-    for keys in ONE_EACH.get(name, ()):
+    for keys in one_each(name, level):
         known = _said(rest, keys)
         for row, first in islice(_repeats(rest, rows, known, keys), MOST):
             values = ((key, table[key][row].as_py()) for key in keys)
@@ -63,7 +75,9 @@ def _repeats(
         places |= some["tx_index"].to_numpy().astype(np.uint64)
         if (places[1:] > places[:-1]).all() or _distinct(places):
             return
-    elif (keys == _OUTPUT and _differ(some)) or _grouped(some, keys) == some.num_rows:
+    elif (keys in (_OUTPUT, _PLACED) and _differ(some, *keys[1:])) or (
+        _grouped(some, keys) == some.num_rows
+    ):
         return
     firsts: dict[tuple[Any, ...], int] = {}
     columns = [some[key].to_pylist() for key in keys]
@@ -78,11 +92,11 @@ def _grouped(table: pa.Table, keys: tuple[str, ...]) -> int:
     return rows
 
 
-def _differ(table: pa.Table) -> bool:
+def _differ(table: pa.Table, text: str, number: str | None = None) -> bool:
     """Whether the rows surely differ: their marks of 64 bits do, which are much faster to compare
     than texts. Rows of one mark may still differ."""
     marks = []
-    for outpoints in filter(len, table["outpoint"].chunks):
+    for outpoints in filter(len, table[text].chunks):
         if not (pc.min(pc.binary_length(outpoints)).as_py() or 0) >= 8:
             return False
         _, ends, body = outpoints.buffers()
@@ -92,7 +106,10 @@ def _differ(table: pa.Table) -> bool:
         words = (np.ascontiguousarray(texts[at]).view(np.uint64).ravel() for at in starts)
         marks.append(sum(word * odd for word, odd in zip(words, _ODD, strict=True)))
     runes = table["rune_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return _distinct(np.concatenate(marks) ^ (runes.astype(np.uint64) << np.uint64(40)))
+    whole = np.concatenate(marks) ^ (runes.astype(np.uint64) << np.uint64(40))
+    if number is not None:
+        whole += table[number].to_numpy().astype(np.uint64) * _ODD[0]
+    return _distinct(whole)
 
 
 def _distinct(values: Any) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.runes.kinds import HASH, HEIGHT, INSTANT
-from workbench.runes.repeats import ONE_EACH
+from workbench.runes.repeats import ONE_EACH, one_each
 from workbench.runes.tables import COMPLETENESS, NETWORKS, SCHEMA_NAME, TABLES, Column
 
 SCHEMA_FILE = Path(__file__).with_name("runes-batch-1.schema.json")
@@ -166,8 +166,9 @@ def schema_document() -> dict[str, Any]:
 
 def unique_words(name: str) -> str:
     """A sentence on what no two rows of a table share, after a space; empty where they may."""
-    by = "; where one is null, by ".join(", ".join(keys) for keys in ONE_EACH.get(name, ()))
-    return f" Unique by {by}." if by else ""
+    by = "; where one is null, by ".join(", ".join(keys) for keys in one_each(name, "state"))
+    level = "" if name in ONE_EACH else ", at the state level"
+    return f" Unique by {by}{level}." if by else ""
 
 
 def main() -> None:

@@ -398,7 +398,10 @@ def test_every_example_of_the_shapes_at_hand_is_told_apart(shared: Path) -> None
 
 
 def test_the_fast_reader_of_opi_gives_what_the_adapter_gives() -> None:
-    rows = [made.opi(kind, 2**100 + kind, kind or None) for kind in (3, 0, 1, 2, 4, 3, 0)]
+    rows = [
+        made.opi(kind, 2**100 + kind, place or None)
+        for place, kind in enumerate((0, 3, 1, 2, 4, 3, 0))
+    ]
     body = made.opi_csv(*rows)
     columns = dict(enumerate(made.OPI_COLUMNS))
     parsed = [{columns[place]: value or None for place, value in enumerate(each)} for each in rows]
@@ -423,3 +426,23 @@ def test_the_fast_reader_of_opi_gives_what_the_adapter_gives() -> None:
 def test_a_fault_in_a_file_of_opi_is_told_by_its_line(old: str, new: str, sentence: str) -> None:
     body = made.opi_csv(made.opi(3, MOST)).decode().replace(old, new, 1)
     assert refusal(body.encode()).startswith(sentence)
+
+
+def test_an_output_of_an_export_that_stands_twice_is_refused() -> None:
+    row = made.opi(3, 7)
+    with pytest.raises(InputError, match=r"allocations\[1\] is .* output 0 again, as in row 0"):
+        runes.read(made.opi_csv(row, row))
+    with pytest.raises(InputError, match=r"inputs\[1\] is .* again, as in row 0"):
+        runes.read(made.opi_csv(made.opi(0, 7), made.opi(0, 7)))
+    received = made.hiro_activity("receive")
+    pages = [
+        {"limit": 2, "offset": 0, "total": 3, "results": [made.hiro_activity("mint"), received]},
+        {"limit": 2, "offset": 1, "total": 3, "results": [received]},
+    ]
+    with pytest.raises(InputError, match="again, as in row 0"):
+        runes.read([made.HIRO_ETCHING, *pages])
+
+
+def test_inputs_of_an_export_that_names_no_outputs_may_be_alike() -> None:
+    row = made.opi(0, 7, None)
+    assert runes.read(made.opi_csv(row, row)).rows()["inputs"] == 2
