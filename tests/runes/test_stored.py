@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,54 @@ def test_floats_without_a_value_have_lost_no_digit(tmp_path: Path) -> None:
     pq.write_table(table.set_column(place, "holders", empty), path)
     assert runes.load_batch(folder).frame("entries")["supply"].tolist() == [7]
     assert runes.open_batch(folder).rows() == {"entries": 1}
+
+
+def test_an_output_that_receives_a_rune_twice_is_refused(tmp_path: Path) -> None:
+    row = {"rune_id": ASH, "height": 901, "tx_index": 1, "output": 0, "amount": 5}
+    folder = stored(tmp_path / "kept", laid(allocations=[row, {**row, "output": 1}, row]))
+    with pytest.raises(InputError, match="output 0 twice"):
+        runes.open_batch(folder)
+
+
+@pytest.mark.parametrize("opens", [runes.open_batch, runes.load_batch])
+def test_a_folder_that_lost_a_table_or_some_of_its_rows_is_refused(
+    tmp_path: Path, opens: Any
+) -> None:
+    folder = stored(tmp_path / "kept", balances({"script": "00"}, {"script": "51"}))
+    path = folder / "balances.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(InputError, match=r"balances is a table of 1 rows; allowed: 2 rows, as b"):
+        opens(folder)
+    path.unlink()
+    with pytest.raises(InputError, match=r"balances is missing; allowed: 2 rows, as batch.json"):
+        opens(folder)
+    header = folder / "batch.json"
+    older = json.loads(header.read_text())
+    del older["rows"]
+    header.write_text(json.dumps(older))
+    assert opens(folder).network == "mainnet"
+
+
+def test_rows_of_a_header_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "kept", balances({"script": "00"}))
+    header = folder / "batch.json"
+    header.write_text(json.dumps({**json.loads(header.read_text()), "rows": ["balances"]}))
+    with pytest.raises(InputError, match=r"batch.json: rows is \['balances'\]; allowed: an object"):
+        runes.open_batch(folder)
+
+
+@pytest.mark.parametrize("given", ["nowhere", "batch.json", None, 5])
+def test_what_is_no_folder_is_refused_in_a_sentence(tmp_path: Path, given: Any) -> None:
+    (tmp_path / "batch.json").write_text("{}")
+    place = str(tmp_path / given) if isinstance(given, str) else given
+    with pytest.raises(InputError, match="allowed: a folder of Parquet files"):
+        runes.open_batch(place)
+
+
+def test_a_file_that_went_after_the_folder_was_opened_is_named(tmp_path: Path) -> None:
+    kept = runes.open_batch(stored(tmp_path / "kept", balances({"script": "00"})))
+    (tmp_path / "kept" / "balances.parquet").unlink()
+    with pytest.raises(InputError, match=r"balances\.parquet is not there any more"):
+        runes.holders(kept, rune=ASH)
+    with pytest.raises(InputError, match="not there any more"):
+        kept.rows()

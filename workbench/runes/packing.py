@@ -26,6 +26,8 @@ MAX_DOCUMENT_BYTES = 1 << 30
 """A batch's JSON may not be larger unpacked: a gzip bomb stops there."""
 
 HEADER_FILE = "batch.json"
+STATED = "rows"
+"""What the header of a folder calls its tables' numbers of rows."""
 _ROWS = 1 << 20
 """How many rows of a Parquet file come in one piece."""
 FORMS = ("parquet", "csv")
@@ -163,7 +165,38 @@ def read_folder(folder: Path) -> tuple[bytes, Iterator[tuple[str, pa.Table]]]:
     Each is read while the one before is looked at.
     """
     found = folder_files(folder)
-    return read_file(folder / HEADER_FILE), _read_tables(found)
+    header, stated = folder_header(folder)
+    return header, _read_tables(found, stated)
+
+
+def folder_header(folder: Path) -> tuple[bytes, dict[str, int]]:
+    """The header of a folder, and how many rows it says that each table has: without a word of
+    that, a file that was lost would be an empty table. Older folders say nothing."""
+    body = read_file(folder / HEADER_FILE)
+    document = parsed(body)
+    if not isinstance(document, dict) or STATED not in document:
+        return body, {}
+    stated = document.pop(STATED)
+    try:
+        return json_bytes(document), msgspec.convert(stated, dict[str, int])
+    except msgspec.ValidationError:
+        allowed = "an object with the number of rows of each table"
+        raise InputError.field(f"{HEADER_FILE}: {STATED}", stated, allowed) from None
+
+
+def check_rows(stated: Mapping[str, int], rows: Mapping[str, int]) -> None:
+    """Raises InputError where a table that the header names is not there, or has other rows."""
+    odd = [
+        Fault(
+            f"tables.{name}",
+            f"a table of {rows[name]:,} rows" if name in rows else "missing",
+            f"{count:,} rows, as {HEADER_FILE} says; whoever changes a table mends {STATED} there",
+        )
+        for name, count in stated.items()
+        if count != rows.get(name, 0)
+    ]
+    if odd:
+        raise InputError.of(odd)
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
@@ -180,9 +213,14 @@ def folder_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_tables(found: Mapping[str, Path]) -> Iterator[tuple[str, pa.Table]]:
+def _read_tables(
+    found: Mapping[str, Path], stated: Mapping[str, int]
+) -> Iterator[tuple[str, pa.Table]]:
+    check_rows({name: count for name, count in stated.items() if name not in found}, {})
     with ThreadPoolExecutor(1) as pool:
-        yield from zip(found, pool.map(_read_table, found, found.values()), strict=True)
+        for name, table in zip(found, pool.map(_read_table, found, found.values()), strict=True):
+            check_rows({name: stated.get(name, table.num_rows)}, {name: table.num_rows})
+            yield name, table
 
 
 def _read_table(name: str, path: Path) -> pa.Table:
@@ -273,4 +311,5 @@ def write_folder(
             write_file(folder / f"{name}.csv", csv_bytes(name, table))
         elif table.num_rows:
             pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
-    write_file(folder / HEADER_FILE, json_bytes(header))
+    rows = {name: table.num_rows for name, table in tables.items() if table.num_rows}
+    write_file(folder / HEADER_FILE, json_bytes({**header, STATED: rows}))

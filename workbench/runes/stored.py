@@ -14,8 +14,8 @@ from workbench.runes import faults, packing
 from workbench.runes.batch import checked_header
 from workbench.runes.evidence import SQL_TYPES, Evidence
 from workbench.runes.records import RECORDS
-from workbench.runes.repeats import ONE_EACH
-from workbench.runes.rows import Source
+from workbench.runes.repeats import one_each
+from workbench.runes.rows import Header, Source
 from workbench.runes.tables import ARROW, TABLES, empty_table
 from workbench.store.scratch import Scratch
 
@@ -65,7 +65,7 @@ class StoredBatch:
 
     def rows(self) -> dict[str, int]:
         """How many rows each table holds."""
-        return {name: pq.read_metadata(path).num_rows for name, path in self.files.items()}
+        return _rows(self.files)
 
 
 def open_batch(folder: str | Path, *, check: bool = True) -> StoredBatch:
@@ -75,16 +75,19 @@ def open_batch(folder: str | Path, *, check: bool = True) -> StoredBatch:
 
     Raises one InputError that lists each fault (at most 100) with its path.
     """
+    if not isinstance(folder, str | Path) or not Path(folder).is_dir():
+        raise InputError.field("folder", folder, "a folder of Parquet files, as save_batch writes")
     place = Path(folder)
     files = packing.folder_files(place)
     odd = [path.name for path in files.values() if path.suffix != ".parquet"]
     if odd:
         raise InputError.field("files", odd, "Parquet files: load_batch reads CSV")
     RECORDS.opened(sorted(place.iterdir()))
-    body = packing.read_file(place / packing.HEADER_FILE)
+    body, stated = packing.folder_header(place)
     header = checked_header(body)
+    packing.check_rows(stated, _rows(files))
     if check:
-        faults.refuse(_faults(files, header.first_height, header.last_height))
+        faults.refuse(_faults(files, header))
     return StoredBatch(
         id=header.id or place.name,
         files=files,
@@ -96,15 +99,29 @@ def open_batch(folder: str | Path, *, check: bool = True) -> StoredBatch:
     )
 
 
-def _faults(files: dict[str, Path], first: int, last: int) -> Iterator[Fault]:
+def _rows(files: dict[str, Path]) -> dict[str, int]:
+    rows = {}
+    for name, path in files.items():
+        try:
+            rows[name] = pq.read_metadata(path).num_rows
+        except FileNotFoundError:
+            raise InputError("{path} is not there any more", path=str(path)) from None
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                "{path} cannot be read: {reason}", path=str(path), reason=str(error)
+            ) from None
+    return rows
+
+
+def _faults(files: dict[str, Path], header: Header) -> Iterator[Fault]:
     for name, path in files.items():
         for piece in _pieces(name, path):
             yield from faults.table_faults({name: piece})
             whole = {each: piece if each == name else empty_table(each) for each in TABLES}
-            yield from faults.range_faults(whole, first, last)
+            yield from faults.range_faults(whole, header.first_height, header.last_height)
     scratch = _scratch(files)
     for name in files:
-        yield from _repeats(scratch, name)
+        yield from _repeats(scratch, name, header.completeness)
 
 
 def _pieces(name: str, path: Path) -> Iterator[pa.Table]:
@@ -118,10 +135,10 @@ def _pieces(name: str, path: Path) -> Iterator[pa.Table]:
         ) from None
 
 
-def _repeats(scratch: Scratch, name: str) -> Iterator[Fault]:
+def _repeats(scratch: Scratch, name: str, level: str) -> Iterator[Fault]:
     """What stands twice in a table that has one row for each: told by its keys."""
     above = "true"
-    for keys in ONE_EACH.get(name, ()):
+    for keys in one_each(name, level):
         known = " AND ".join(f"{key} IS NOT NULL" for key in keys)
         if keys[1:] == ("script", "address"):  # of a holder either is enough
             known = "(script IS NOT NULL OR address IS NOT NULL)"
