@@ -145,6 +145,8 @@ def load_batch(
         batch = _from_bytes(packing.json_bytes(source))
     elif isinstance(source, bytes):
         batch = _from_bytes(packing.unpacked(io.BytesIO(source)))
+    elif not isinstance(source, str | Path) or source == "":
+        raise InputError.field("source", source, "a file, a folder, bytes or a document")
     elif Path(source).is_dir():
         RECORDS.opened(sorted(Path(source).iterdir()))
         batch = _from_parts(*packing.read_folder(Path(source)))

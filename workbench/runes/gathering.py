@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from workbench.core.rune import SPACER
 from workbench.errors import Fault, InputError, shown
+from workbench.runes.allowing import RULES, STEP, allowed_at
 from workbench.runes.documents import Document, unwrapped
 from workbench.runes.kinds import MAX_HEIGHT, RUNE_ID, rule_pattern
 from workbench.runes.rows import ROWS, arrow_table
-from workbench.runes.sources import PRODUCERS, shape_of
+from workbench.runes.sources import PRODUCERS, nearly, shape_of
 from workbench.runes.sources.shapes import (
     About,
     Divided,
@@ -37,15 +38,13 @@ _NO_SHAPE = (
     "{place} is no document of {producers} that can be read: its fields are {fields}; say whose "
     "it is with producer=, or give a runes-batch/1"
 )
+_NEARLY = (
+    "{place} looks like {says} of {producer}, but has no {names}: export it with that field, or "
+    "say whose it is with producer="
+)
 _AMOUNTS = {
     name: [column.name for column in columns if column.kind.is_amount]
     for name, columns in TABLES.items()
-}
-_RULES = {
-    column.kind.json["pattern"]: column.kind.rule
-    for columns in TABLES.values()
-    for column in columns
-    if "pattern" in column.kind.json
 }
 
 
@@ -86,7 +85,8 @@ class Gathering:
             try:
                 checked = msgspec.convert(one.value, shape.model)
             except (msgspec.ValidationError, RecursionError) as error:
-                raise InputError.of([_fault(f"{one.place}: ", one.value, str(error))]) from None
+                fault = _fault(f"{one.place}: ", one.value, str(error), shape.model)
+                raise InputError.of([fault]) from None
             self.covers.update(shape.covers)
             about = self._about(one.place, around)
             try:
@@ -135,6 +135,15 @@ class Gathering:
         value = document.value
         found = self._shape_of(value) if isinstance(value, dict) else None
         if found is None:
+            near = nearly(value, self.producer) if isinstance(value, dict) else None
+            if near is not None:
+                raise InputError(
+                    _NEARLY,
+                    place=document.place,
+                    producer=near[0].producer,
+                    says=near[0].says,
+                    names=", ".join(near[1]),
+                )
             raise InputError(
                 _NO_SHAPE,
                 place=document.place,
@@ -194,7 +203,7 @@ class Gathering:
         try:
             self._rows[name].append(msgspec.convert(values, ROWS[name]))
         except msgspec.ValidationError as error:
-            fault = _fault("", values, str(error))
+            fault = _fault("", values, str(error), ROWS[name])
             rule = next((each.kind.rule for each in TABLES[name] if each.name == fault.field), None)
             field = f"{name}.{fault.field}"
             raise InputError.of([Fault(field, fault.value, rule or fault.allowed)]) from None
@@ -243,10 +252,9 @@ def _placed(place: str, error: InputError) -> InputError:
 
 _SAID = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key` in )?`(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>.*)`")
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
-def _fault(place: str, value: Any, said: str) -> Fault:
+def _fault(place: str, value: Any, said: str, model: Any) -> Fault:
     """What the typed reader says, as a fault with its path and the value that stands there."""
     found = _SAID.match(said)
     reason, path = (found["reason"], found["path"] or "$") if found else (said, "$")
@@ -255,13 +263,14 @@ def _fault(place: str, value: Any, said: str) -> Fault:
     if missing:
         whole = f"{place}{field}{'.' if field else ''}{missing['name']}"
         return Fault(whole, "missing", "a value, it is required")
-    allowed = next((rule for pattern, rule in _RULES.items() if repr(pattern) in reason), reason)
+    rules = (rule for pattern, rule in RULES.items() if repr(pattern) in reason)
+    allowed = next(rules, None) or allowed_at(model, path) or reason
     return Fault(f"{place}{field or 'the document'}", shown(_value_at(value, path)), allowed)
 
 
 def _value_at(value: Any, path: str) -> Any:
     """The value at a path such as `$.entry.terms`; the last one that can be reached."""
-    for name, place in _STEP.findall(path):
+    for name, place in STEP.findall(path):
         if name and isinstance(value, dict) and name in value:
             value = value[name]
         elif place.isdigit() and isinstance(value, list | tuple) and int(place) < len(value):

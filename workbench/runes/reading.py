@@ -67,6 +67,8 @@ def read(
     and the answer holds both. `progress` is told bytes done and in all. Raises InputError
     for a faulty document, naming its place, field and value; nothing is half read.
     """
+    if source == "":
+        raise InputError.field("source", source, "a file, a folder, bytes or documents")
     check_producer(producer)
     _check(network, rune, height, onto)
     gathering = Gathering(producer or _producer_of(onto), rune)

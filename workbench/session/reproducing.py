@@ -87,6 +87,8 @@ def reproduce(
     as it ran. A cell may take `timeout_s`. Raises InputError for what is no notebook or where
     there is nothing to compare with, TaskError where a cell fails.
     """
+    if not isinstance(notebook, str | Path):
+        raise InputError.field("notebook", notebook, "the path of an .ipynb file")
     path = Path(notebook)
     saved = read_notebook(path)
     record = beside(path) if snapshot is None else Path(snapshot)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import workbench
 from tests.runes.sources import documents as made
 from workbench import runes
 from workbench.errors import InputError
@@ -235,9 +236,9 @@ def test_parsed_documents_are_taken_as_files_are() -> None:
         ({"premine": 2**128}, f"entry.premine is {2**128}; allowed: decimal string from 0"),
         ({"premine": 1.5}, "entry.premine is Decimal('1.5'); allowed: decimal string from 0"),
         ({"etching": "xyz"}, "entry.etching is 'xyz'; allowed: 64 lower-case hexadecimal digits"),
-        ({"divisibility": 39}, "entry.divisibility is 39; allowed: Expected `int` <= 38"),
+        ({"divisibility": 39}, "entry.divisibility is 39; allowed: integer from 0 to 38"),
         ({"spaced_rune": "DOG••"}, "entry.spaced_rune is 'DOG••'; allowed: "),
-        ({"turbo": None}, "entry.turbo is None; allowed: Expected `bool`, got `null`"),
+        ({"turbo": None}, "entry.turbo is None; allowed: true or false"),
         ({"symbol": "ab"}, "etchings.symbol is 'ab'; allowed: one Unicode character"),
     ],
     ids=lambda value: (
@@ -446,3 +447,44 @@ def test_an_output_of_an_export_that_stands_twice_is_refused() -> None:
 def test_inputs_of_an_export_that_names_no_outputs_may_be_alike() -> None:
     row = made.opi(0, 7, None)
     assert runes.read(made.opi_csv(row, row)).rows()["inputs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        (0, "9", "event_type is '9'; allowed: 0, 1, 2, 3, 4"),
+        (7, "x", "block_height is 'x'; allowed: integer from 0 to 4294967295"),
+        (7, str(2**70), f"block_height is '{2**70}'; allowed: integer from 0 to 4294967295"),
+        (2, "1" * 80, f"outpoint is '{'1' * 80}'; allowed: TXID:OUTPUT or an empty text or null"),
+    ],
+)
+def test_a_fault_says_in_words_what_is_allowed(place: int, value: str, sentence: str) -> None:
+    row = list(made.opi(3, 7))
+    row[place] = value
+    assert refusal(made.opi_csv(tuple(row))) == f"bytes line 2: {sentence}"
+
+
+def test_a_number_beyond_its_bounds_is_told_the_bounds() -> None:
+    etching = {**made.HIRO_ETCHING, "divisibility": 39}
+    assert refusal(etching).endswith("divisibility is 39; allowed: integer from 0 to 38")
+
+
+def test_a_column_that_a_table_lacks_is_named() -> None:
+    body = made.opi_csv(made.opi(3, 7)).replace(b"block_height", b"height")
+    assert refusal(body) == (
+        "bytes line 2 looks like runes_events of opi, but has no block_height: export it with "
+        "that field, or say whose it is with producer="
+    )
+
+
+@pytest.mark.parametrize("reads", [runes.read, runes.load_batch])
+def test_an_empty_path_is_not_the_folder_that_one_stands_in(reads: Any) -> None:
+    with pytest.raises(InputError, match="source is ''; allowed: a file, a folder, bytes or"):
+        reads("")
+
+
+def test_what_is_no_source_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="source is None; allowed: a file, a folder"):
+        runes.load_batch(None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="notebook is 5; allowed: the path of an"):
+        workbench.reproduce(5)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.runes.sources import bestinslot, hiro, opi, ord, others, xverse
-from workbench.runes.sources.shapes import Shape
+from workbench.runes.sources.shapes import Shape, WithKeys
 
 SHAPES: tuple[Shape, ...] = (
     *ord.SHAPES,
@@ -34,6 +34,18 @@ def shape_of(document: Mapping[str, Any], producer: str | None) -> Shape | None:
             producers=", ".join(f"{shape.producer} ({shape.says})" for shape in fitting),
         )
     return fitting[0] if fitting else None
+
+
+def nearly(document: Mapping[str, Any], producer: str | None) -> tuple[Shape, list[str]] | None:
+    """The shape of `producer` that the document would have but for one or two of several keys, and
+    those; None where there is none."""
+    found = []
+    for shape in SHAPES:
+        if isinstance(shape.tells, WithKeys) and producer in (None, shape.producer):
+            absent = sorted(shape.tells.wanted - document.keys())
+            if 0 < len(absent) < len(shape.tells.wanted) / 2:
+                found.append((len(absent) / len(shape.tells.wanted), shape, absent))
+    return min(found, key=lambda each: each[0])[1:] if found else None
 
 
 def check_producer(producer: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from workbench.runes.kinds import HEIGHT
 from workbench.runes.sources.shapes import (
     About,
     Address,
@@ -28,6 +29,7 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    bounded,
     etching,
     fact_of,
     maybe_atomic,
@@ -133,7 +135,7 @@ def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
 
 def _event(document: Event, about: About) -> Iterator[Row | Fact]:
     """0 input, 1 new allocation (a premine), 2 mint, 3 output, 4 burn."""
-    height = int(atomic("block_height", document.block_height))
+    height = bounded("block_height", document.block_height, HEIGHT)
     row = {"height": height, "txid": document.txid, "rune_id": document.rune_id}
     row["amount"] = atomic("amount", document.amount)
     outpoint, kind = document.outpoint or None, int(document.event_type)

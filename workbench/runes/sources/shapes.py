@@ -109,10 +109,19 @@ class Shape:
     holders: str | None = None
 
 
-def with_keys(*names: str) -> Callable[[Mapping[str, Any]], bool]:
+@dataclass(frozen=True)
+class WithKeys:
     """Tells documents that have all of these keys."""
-    wanted = set(names)
-    return lambda document: wanted <= document.keys()
+
+    wanted: frozenset[str]
+
+    def __call__(self, document: Mapping[str, Any]) -> bool:
+        return self.wanted <= document.keys()
+
+
+def with_keys(*names: str) -> WithKeys:
+    """Tells documents that have all of these keys."""
+    return WithKeys(frozenset(names))
 
 
 def only_keys(*names: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -227,7 +236,10 @@ def unsigned(field: str, value: Any) -> int | None:
 
 def bounded(field: str, value: Any, kind: Kind) -> int:
     """A number that may come as text, within what the kind allows."""
-    number = unsigned(field, value)
+    try:
+        number = unsigned(field, value)
+    except InputError:
+        number = None
     if number is None or number > kind.json["maximum"]:
         raise InputError.field(field, value, kind.rule)
     return number
