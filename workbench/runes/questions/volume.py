@@ -55,7 +55,7 @@ WITH legs AS NOT MATERIALIZED (
   FROM {{events}} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
     AND coalesce(amount_high > 0 OR amount_low > 0, true)
 ), changed AS MATERIALIZED (
-  SELECT rune_id, place, sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
+  SELECT rune_id, place, who, sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
     (sum(low) + {_BIAS}) & {_MASK} AS low
   FROM legs GROUP BY rune_id, place, who
 ), flows AS (
@@ -81,7 +81,7 @@ WITH legs AS NOT MATERIALIZED (
 ), active AS (
   SELECT rune_id, period, count(*) AS scripts
   FROM (
-    SELECT DISTINCT rune_id, <period> AS period, who FROM (SELECT *, {_HEIGHT} FROM legs) <join>
+    SELECT DISTINCT rune_id, <period> AS period, who FROM (SELECT *, {_HEIGHT} FROM changed) <join>
     WHERE who IS NOT NULL
   ) GROUP BY rune_id, period
 ), sides AS (
