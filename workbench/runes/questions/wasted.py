@@ -29,7 +29,8 @@ WITH honoured AS (
     credited, mints IS NOT NULL AND credited IS NULL AS is_unknown
   FROM {runestones} AS message
   LEFT JOIN (SELECT height, tx_index, bool_or(credited) AS credited FROM {mints}
-    GROUP BY height, tx_index) AS mint USING (height, tx_index)
+    WHERE $rune IS NULL OR rune_id = $rune GROUP BY height, tx_index) AS mint
+    USING (height, tx_index)
   LEFT JOIN honoured USING (height, tx_index)
   WHERE $rune IS NULL OR mints = $rune
 )
