@@ -235,6 +235,10 @@ class InputError(WorkbenchError):
         )
 
 
+class Missing(InputError):
+    """What was asked for is not there: another side, or a later time, may have it."""
+
+
 class SettingsError(WorkbenchError):
     """A setting is wrong: change it and start again."""
 

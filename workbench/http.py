@@ -275,7 +275,10 @@ class Http:
             if response.status_code in REDIRECTS or not (response.is_success or is_json):
                 raise refusal(response.url.host, response.status_code)
             check_encoding(response.url.host, response.headers.get("content-encoding"))
-            return await _whole(response, limit_bytes)
+            answer = await _whole(response, limit_bytes)
+            if not response.is_success and not answer.lstrip().startswith(b"{"):
+                raise refusal(response.url.host, response.status_code)  # a proxy's page
+            return answer
 
     @contextlib.asynccontextmanager
     async def ask(

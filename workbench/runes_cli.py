@@ -34,9 +34,6 @@ AWAY = (
 
 def fetch(given: Namespace, settings: Settings) -> int:
     """Get one block with the outputs that it spends; say where it lies."""
-    import stamina.instrumentation
-
-    stamina.instrumentation.set_on_retry_hooks([])  # a sentence at the end says more than each try
     try:
         stored = asyncio.run(_fetch(given, settings))
     except ProtocolError:

@@ -123,9 +123,12 @@ class Branch:
     """A chain of small blocks that can grow, lose its last ones, and be asked for.
 
     `gone` many requests are cut off without an answer first; `looked` is called at each one.
+    `instead` answers everything in its place; `late` names heights and hashes that are not there.
     """
 
     looked: Callable[[], None] = staticmethod(lambda: None)
+    instead: Callable[[Asked], None] | None = None
+    late: frozenset[int | str] = frozenset()
 
     def __init__(self, *raws: bytes) -> None:
         self.raws = list(raws)
@@ -141,13 +144,20 @@ class Branch:
 
     def hash_at(self, height: int) -> str | None:
         place = height - self.first
+        if height in self.late:
+            return None
         return parse_block(self.raws[place]).hash if 0 <= place < len(self.raws) else None
 
     def raw(self, block_hash: str) -> bytes | None:
+        if block_hash in self.late:
+            return None
         return next((raw for raw in self.raws if parse_block(raw).hash == block_hash), None)
 
     def is_cut(self, asked: Asked) -> bool:
         self.looked()
+        if self.instead is not None:
+            self.instead(asked)
+            return True
         if self.gone:
             self.gone -= 1
             asked.close_connection = True
@@ -174,7 +184,8 @@ class BranchNode(Branch):
                 found = raw and raw.hex()
             case _:
                 found = None
-        fault = {"code": -8, "message": "not found"} if found is None else None
+        code = -8 if call["method"] == "getblockhash" else -5
+        fault = {"code": code, "message": "not found"} if found is None else None
         body = json.dumps({"result": found, "error": fault, "id": 0}).encode()
         asked.reply(body, 200 if fault is None else 500, Content_Type="application/json")
 
@@ -183,6 +194,8 @@ class BranchEsplora(Branch):
     """An Esplora server over a branch."""
 
     def __call__(self, asked: Asked) -> None:
+        if self.is_cut(asked):
+            return
         match asked.path.split("/")[1:]:
             case ["blocks", "tip", "height"]:
                 found: bytes | None = str(self.tip).encode()

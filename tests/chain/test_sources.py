@@ -111,6 +111,20 @@ async def test_a_busy_server_is_asked_again(http: Http, tmp_path: Path) -> None:
     assert len(server.seen) == 2
 
 
+async def test_a_further_try_is_no_line_of_a_notebook(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What has no handler, as in a notebook, is shown from warnings up."""
+    caplog.set_level("DEBUG")
+    double = EsploraDouble(small_block(), MADE)
+    double.busy = 1
+    with serving(double) as server:
+        await source("esplora", http, server).block_hash(HEIGHT)
+    tries = [each for each in caplog.records if "retry" in each.getMessage()]
+    assert [(each.name, each.levelname) for each in tries] == [("workbench.chain", "INFO")]
+    assert "answers 429" in tries[0].getMessage()
+
+
 def another_block(chain: Chain) -> None:
     chain.raw = small_block(paid=1)
 

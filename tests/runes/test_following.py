@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +14,7 @@ import zmq.asyncio
 
 from tests.chain.doubles import Branch, BranchEsplora, BranchNode
 from tests.core.blocks import block
-from tests.http_server import Server, serving
+from tests.http_server import Asked, Server, serving
 from workbench import runes
 from workbench.chain import Esplora, NodeRpc, NodeZmq
 from workbench.core.bitcoin import parse_block
@@ -146,6 +147,83 @@ async def test_a_dropped_link_is_said_and_survived(http: Http) -> None:
     assert [type(step) for step in found] == [Away, Taken, Taken]
     assert found[0].wait_s == 1.0
     assert "the link to" in found[0].reason
+
+
+def fault_of_rpc(code: int, message: str, status: int) -> Callable[[Asked], None]:
+    body = json.dumps({"result": None, "error": {"code": code, "message": message}, "id": 0})
+    return lambda asked: asked.reply(body.encode(), status, Content_Type="application/json")
+
+
+@pytest.mark.parametrize("status", [500, 503, 200])
+async def test_a_node_that_is_starting_is_waited_for(status: int, http: Http) -> None:
+    double = BranchNode(*grown(1))
+    double.instead = fault_of_rpc(-28, "Verifying blocks...", status)
+    with serving(double) as server:
+        node = source("node", http, server)
+        async with aclosing(runes.follow(node, runes.Index("regtest"), start=FIRST)) as follower:
+            (away,) = await steps(follower, 1)
+            assert isinstance(away, Away)
+            assert away.reason == "the node is still starting: Verifying blocks..."
+            double.instead = None
+            assert said(await steps(follower, 1)) == [("Taken", FIRST)]
+
+
+@pytest.mark.parametrize("which", ["height", "hash"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_block_that_was_announced_and_is_not_there_is_looked_for_again(
+    kind: str, which: str, http: Http
+) -> None:
+    """A reorganisation, or one of several servers behind an address that is a block behind."""
+    double = KINDS[kind][0](*grown(2))
+    double.late = frozenset({FIRST + 1, parse_block(double.raws[1]).hash})
+    if which == "hash":
+        double.late -= {FIRST + 1}
+    with serving(double) as server:
+        follower = runes.follow(source(kind, http, server), runes.Index("regtest"), start=FIRST)
+        async with aclosing(follower):
+            found = await steps(follower, 2)
+            double.late = frozenset()
+            found += await steps(follower, 1)
+    assert [type(step) for step in found] == [Taken, Away, Taken]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        lambda asked: asked.reply(b""),
+        lambda asked: asked.reply(b"<html>maintenance</html>", Content_Type="text/html"),
+        lambda asked: asked.reply(b"Bad Gateway", 404),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_page_in_the_place_of_a_source_that_answered_is_away(
+    kind: str, page: Callable[[Asked], None], http: Http
+) -> None:
+    double = KINDS[kind][0](*grown(2))
+    with serving(double) as server:
+        follower = runes.follow(source(kind, http, server), runes.Index("regtest"), start=FIRST)
+        async with aclosing(follower):
+            await steps(follower, 1)
+            double.instead = page
+            assert [type(step) for step in await steps(follower, 1)] == [Away]
+
+
+async def test_a_broken_answer_of_a_server_in_trouble_is_away(http: Http) -> None:
+    double = BranchNode(*grown(1))
+    double.instead = lambda asked: asked.reply(b"oops", 500, Content_Type="application/json")
+    with serving(double) as server:
+        node = source("node", http, server)
+        async with aclosing(runes.follow(node, runes.Index("regtest"), start=FIRST)) as follower:
+            (away,) = await steps(follower, 1)
+    assert isinstance(away, Away)
+    assert "answers 500" in away.reason
+
+
+async def test_an_address_of_nothing_is_refused_at_once(http: Http) -> None:
+    with serving(lambda asked: asked.reply(b"no such page", 404)) as server:
+        follower = runes.follow(source("esplora", http, server), runes.Index(), start=FIRST)
+        with pytest.raises(InputError, match="answers 404 for this URL"):
+            await steps(follower, 1)
 
 
 async def test_following_goes_on_from_a_snapshot(http: Http) -> None:

@@ -6,21 +6,26 @@ Source of the paths: the API page of Blockstream's Esplora.
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import re
 from collections.abc import Callable
 
 import msgspec
-import stamina
 
 from workbench.core.bitcoin import Block
 from workbench.core.spent import SpentOutput
 from workbench.errors import LinkError, ProtocolError, shown
 from workbench.http import Http
 
+log = logging.getLogger("workbench.chain")
+
 PAGE = 25  # transactions that the server gives in one answer
 AT_ONCE = 4
 _HASH = re.compile(rb"[0-9a-f]{64}")
 _HEIGHT = re.compile(rb"[0-9]{1,9}")
+_WAITS_S = (0.1, 0.2, 0.4)
+"""Before each further try, and up to a second more: callers of one server do not come in step."""
 _MAX_BLOCK_BYTES = 4_100_000
 
 
@@ -108,12 +113,12 @@ class Esplora:
 
     async def _bytes(self, path: str, limit_bytes: int) -> bytes:
         """One answer; tried again after a failed link, for public servers turn callers away."""
-        async for attempt in stamina.retry_context(on=_passing, attempts=4, timeout=60.0):
-            with attempt:
+        for wait_s in _WAITS_S:
+            try:
                 return await self._http.get_bytes(self._url + path, limit_bytes=limit_bytes)
-        raise AssertionError("stamina raises the last error itself")
-
-
-def _passing(error: Exception) -> bool:
-    """Whether trying again may help."""
-    return isinstance(error, LinkError) and not isinstance(error, ProtocolError)
+            except ProtocolError:
+                raise
+            except LinkError as error:
+                log.info("esplora.retry path=%s reason=%s", path, error)
+                await asyncio.sleep(wait_s + random.random())  # noqa: S311 - nobody need guess it
+        return await self._http.get_bytes(self._url + path, limit_bytes=limit_bytes)

@@ -13,12 +13,15 @@ import msgspec
 
 from workbench.core.bitcoin import COIN, Block
 from workbench.core.spent import SpentOutput
-from workbench.errors import InputError, ProtocolError
+from workbench.errors import InputError, LinkError, Missing, ProtocolError, WorkbenchError
 from workbench.http import Http
 
 T = TypeVar("T")
 _MAX_BLOCK_BYTES = 4_100_000
 _MAX_VERBOSE_BYTES = 256 * 1024 * 1024
+_WARMING_UP = -28
+_NOT_THERE = frozenset({("getblockhash", -8), ("getblock", -5)})
+"""What a node says of a height or a block that its chain does not have."""
 
 
 class _Fault(msgspec.Struct):
@@ -105,15 +108,23 @@ class NodeRpc:
                 reason=str(error),
             ) from None
         if answer.error:
-            raise InputError(
-                "the node refuses {method}: {reason} (code {code})",
-                method=method,
-                reason=answer.error.message,
-                code=answer.error.code,
-            )
+            raise _refusal(method, answer.error)
         if answer.result is None:
             raise ProtocolError("the node's answer to {method} is empty", method=method)
         return answer.result
+
+
+def _refusal(method: str, fault: _Fault) -> WorkbenchError:
+    """What the node's own error is for the caller: one to wait out, or to look elsewhere for."""
+    if fault.code == _WARMING_UP:
+        return LinkError("the node is still starting: {reason}", reason=fault.message)
+    kind = Missing if (method, fault.code) in _NOT_THERE else InputError
+    return kind(
+        "the node refuses {method}: {reason} (code {code})",
+        method=method,
+        reason=fault.message,
+        code=fault.code,
+    )
 
 
 def _spent(prevout: _Prevout) -> SpentOutput:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from workbench.core.public_address import is_public
-from workbench.errors import InputError, LinkError, shown
+from workbench.errors import InputError, LinkError, Missing, shown
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_NOT_THERE = frozenset({404, 410})
 _LATER = frozenset({408, 425, 429})  # with all of 500 and more: worth another try
 
 
@@ -63,7 +64,8 @@ def refusal(host: str, status: int) -> LinkError | InputError:
     """A status that brings nothing: a LinkError where trying again may help."""
     if status >= 500 or status in _LATER:
         return LinkError("{host} answers {status}: try again later", host=host, status=status)
-    return InputError(
+    kind = Missing if status in _NOT_THERE else InputError
+    return kind(
         "{host} answers {status} for this URL; allowed: one that answers 200",
         host=host,
         status=status,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from workbench.core.bitcoin import Block
 from workbench.core.rune import first_rune_height
 from workbench.core.spent import SpentOutput
-from workbench.errors import InputError, LinkError, ProtocolError
+from workbench.errors import InputError, LinkError, Missing, ProtocolError
 from workbench.runes.fetch import checked_block
 from workbench.runes.index import Index
 
@@ -23,7 +23,10 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 
 
 class Source(Protocol):
-    """Where blocks come from: `chain.NodeRpc` or `chain.Esplora`."""
+    """Where blocks come from: `chain.NodeRpc` or `chain.Esplora`.
+
+    Raises errors.Missing for a block that its chain does not have, or does not have yet.
+    """
 
     async def tip(self) -> int: ...
 
@@ -79,12 +82,15 @@ async def follow(
 
     An index without a block begins at `start`, else at the network's first block of runes.
     What a block spends is only asked for where an etching would be in doubt without it.
-    `bell` cuts the waiting of `poll_s` short. A link that fails gives Away and is tried
-    again; a reorganisation gives TakenBack for each block and then the new ones. To go on
+    `bell` cuts the waiting of `poll_s` short. A link that fails, a node that is starting, and
+    a block that the source names and does not give yet, are Away and tried again; so is an
+    answer out of shape of a source that answered well before, for a proxy may stand in its
+    place. A reorganisation gives TakenBack for each block and then the new ones. To go on
     after a stop, restore the index's snapshot and follow again.
 
     Raises InputError for a block that does not prove itself, a source that refuses, and a
-    reorganisation deeper than the index's window; the index then stands at its last block.
+    reorganisation deeper than the index's window, ProtocolError for what is no such source;
+    the index then stands at its last block.
     """
     if index.height is not None and index.block_hash is None:
         raise InputError("the index does not know its last block's hash: build it by apply_block()")
@@ -98,8 +104,8 @@ async def follow(
             async for step in follower.catch_up():
                 wait_s = FIRST_WAIT_S
                 yield step
-        except LinkError as error:
-            if isinstance(error, ProtocolError):
+        except (LinkError, Missing) as error:
+            if isinstance(error, ProtocolError | Missing) and not follower.answered:
                 raise
             yield Away(str(error), wait_s)
             await asyncio.sleep(wait_s)
@@ -118,11 +124,17 @@ class _Follower:
         self._source = source
         self._index = index
         self._start = start
+        self.answered = False
 
     async def catch_up(self) -> AsyncIterator[Taken | TakenBack]:
-        """What it takes to stand at the tip that the source has now."""
+        """What it takes to stand at the tip that the source has now.
+
+        Between the tip and its block a chain may turn, and of several servers behind one
+        address one may be late: a block that is not there is looked for again.
+        """
         while True:
             tip = await self._source.tip()
+            self.answered = True
             async for back in self._go_back(tip):
                 yield back
             following = self._start if self._index.height is None else self._index.height + 1
@@ -152,13 +164,8 @@ class _Follower:
 
     async def _take(self, height: int) -> Taken | None:
         """Apply the block at `height`; None where the chain is no longer the one looked at."""
-        try:
-            block_hash = await self._source.block_hash(height)
-            raw = await self._source.raw_block(block_hash)
-        except InputError:
-            if await self._source.tip() < height:
-                return None
-            raise
+        block_hash = await self._source.block_hash(height)
+        raw = await self._source.raw_block(block_hash)
         network = self._index.network
         block = await asyncio.to_thread(checked_block, raw, block_hash, height, network)
         below = self._index.block_hash
