@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import workbench
 from workbench import runes
 from workbench.errors import HIDDEN, InputError, TaskError
 from workbench.runes.records import CHANGED, RECORDS, Given, Input, Records, table_digest
-from workbench.session.comparing import differences, outputs
+from workbench.session.comparing import Difference, differences, outputs
+from workbench.session.reproducing import Reproduction
 from workbench.session.snapshots import Record, beside, read_record
 
 SMALL = Path(__file__).parents[2] / "data" / "samples" / "small.json"
@@ -114,6 +116,35 @@ def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:
     assert said == "broken.ipynb fails in its code cell 2: ValueError: token=*** is wrong"
 
 
+def test_a_missing_input_is_named_as_what_changed(ran: Path, tmp_path: Path) -> None:
+    """The file as Jupyter saves it: each cell's source is a list of lines."""
+    folder = tmp_path / "moved"
+    shutil.copytree(ran.parent, folder)
+    path = folder / "tiny.ipynb"
+    document = json.loads(path.read_text())
+    for each in document["cells"]:
+        each["source"] = "".join(each["source"]).splitlines(keepends=True)
+    path.write_text(json.dumps(document))
+    (folder / "small.json").unlink()
+    with pytest.raises(TaskError) as caught:
+        workbench.reproduce(path)
+    said = str(caught.value)
+    assert "tiny.ipynb fails in its code cell 2: InputError: small.json is not there" in said
+    assert said.endswith("; changed or gone since its snapshot: small.json")
+
+
+def test_one_thing_is_no_things(ran: Path) -> None:
+    record = read_record(beside(ran))
+    one = Reproduction(ran, (), record, record, (Difference("versions", "numpy", "1", "2"),))
+    assert str(one.sentence) == (
+        "tiny.ipynb gives the same 1 result again, to the last digit, though 1 thing that it "
+        "rests on differs"
+    )
+    changed = replace(one, differences=(Difference("results", "supply", "1", "2"),))
+    assert str(changed.sentence) == "tiny.ipynb does not give the same again: 1 thing differs"
+    assert "again: 1 result, to" in str(replace(one, differences=()).sentence)
+
+
 def test_without_anything_to_compare_with_nothing_is_run(tmp_path: Path) -> None:
     path = write(tmp_path / "new.ipynb", cell("open('ran', 'w')"))
     with pytest.raises(InputError, match=r"has no new\.snapshot\.json beside it and no outputs"):
@@ -149,7 +180,7 @@ def test_a_snapshot_says_what_was_read_and_answered(tmp_path: Path) -> None:
     (given,) = record.results
     assert (given.said, given.rows) == (str(answer.sentence), answer.table.num_rows)
     assert record.inputs[0].sha256 is not None
-    assert "small.json" in taken._repr_html_() and "1 results" in repr(taken)
+    assert "small.json" in taken._repr_html_() and "1 input, 1 result;" in repr(taken)
     path.write_text("other")
     (changed,) = workbench.snapshot().record.inputs
     assert (changed.sha256, changed.note) == (None, CHANGED)

@@ -14,8 +14,9 @@ from workbench.core import markup
 from workbench.core.sentence import Sentence
 from workbench.errors import HIDDEN, InputError, LinkError, TaskError, without_secrets
 from workbench.session.comparing import Difference, differences, outputs
+from workbench.session.inputs import no_longer_same
 from workbench.session.snapshots import Record, beside, read_record
-from workbench.session.surroundings import read_notebook
+from workbench.session.surroundings import read_notebook, tags
 
 TIMEOUT_S = 600.0
 KERNEL = "python3"
@@ -48,15 +49,21 @@ class Reproduction:
         }
         if not self.differences:
             return Sentence(
-                "{notebook} gives the same again: {results} results, to the last digit", values
+                "{notebook} gives the same again: {results} {results:result|results}, to the last "
+                "digit",
+                values,
             )
         if self.same:
             return Sentence(
-                "{notebook} gives the same {results} results again, to the last digit, though "
-                "{count} things that they rest on differ",
+                "{notebook} gives the same {results} {results:result|results} again, to the last "
+                "digit, though {count} {count:thing|things} that {results:it rests|they rest} on "
+                "{count:differs|differ}",
                 values,
             )
-        return Sentence("{notebook} does not give the same again: {count} things differ", values)
+        return Sentence(
+            "{notebook} does not give the same again: {count} {count:thing differs|things differ}",
+            values,
+        )
 
     def __repr__(self) -> str:
         rows = [
@@ -130,7 +137,7 @@ def _run(
         around = (first, _LAST)
         opening, closing = map(nbformat.v4.new_code_cell, around)
         node.cells = [opening, *node.cells, closing]
-        done = _executed(node, parameters, path, timeout_s)
+        done = _executed(node, parameters, path, timeout_s, before)
         done.cells = [cell for cell in done.cells if cell.source not in around]
         done.metadata.pop("papermill", None)  # the notebook as it was handed over, once more
         return done, read_record(target)
@@ -141,7 +148,13 @@ def _parameters(before: Record) -> dict[str, Any]:
     return {name: each for name, each in before.parameters.items() if name not in secret}
 
 
-def _executed(node: Any, parameters: Mapping[str, Any], path: Path, timeout_s: float) -> Any:
+def _executed(
+    node: Any,
+    parameters: Mapping[str, Any],
+    path: Path,
+    timeout_s: float,
+    before: Record | None,
+) -> Any:
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -158,13 +171,7 @@ def _executed(node: Any, parameters: Mapping[str, Any], path: Path, timeout_s: f
             resources={"metadata": {"path": str(path.absolute().parent)}},
         )
     except papermill.PapermillExecutionError as error:
-        raise TaskError(
-            "{notebook} fails in its code cell {cell}: {kind}: {reason}",
-            notebook=path.name,
-            cell=_place(node, error.source),
-            kind=error.ename,
-            reason=without_secrets(str(error.evalue))[:500],
-        ) from None
+        raise _failed(node, path, before, error) from None
     except (CellTimeoutError, TimeoutError):
         raise LinkError(
             "a cell of {notebook} took more than {timeout_s} s: give it a larger timeout_s",
@@ -184,10 +191,36 @@ def _executed(node: Any, parameters: Mapping[str, Any], path: Path, timeout_s: f
         ) from None
 
 
-def _place(node: Any, source: str) -> int:
-    """Which of the notebook's own cells of code it is, from 1 on."""
-    own = [cell.source for cell in node.cells if cell.cell_type == "code"][1:]
-    return own.index(source) + 1 if source in own else 0
+def _failed(node: Any, path: Path, before: Record | None, error: Any) -> TaskError:
+    """For a cell that failed, with what of its inputs may be why."""
+    values = {
+        "notebook": path.name,
+        "cell": _place(node, error.source, error.cell_index),
+        "kind": error.ename,
+        "reason": without_secrets(str(error.evalue))[:500],
+    }
+    inputs = [] if before is None else no_longer_same(before, path.absolute().parent, node)
+    if not inputs:
+        return TaskError("{notebook} fails in its code cell {cell}: {kind}: {reason}", **values)
+    return TaskError(
+        "{notebook} fails in its code cell {cell}: {kind}: {reason}; changed or gone since its "
+        "snapshot: {inputs}",
+        inputs=", ".join(inputs),
+        **values,
+    )
+
+
+def _place(node: Any, source: str, index: int) -> int:
+    """Which of the notebook's own cells of code it is, from 1 on. A cell of injected parameters
+    may lie before it, so that of equal cells it is the last up to `index`."""
+    found = place = 0
+    for at, cell in enumerate(node.cells[1:], start=1):
+        if cell.cell_type != "code" or "injected-parameters" in tags(cell):
+            continue
+        place += 1
+        if "".join(cell.source) == source and at <= index:
+            found = place
+    return found
 
 
 def _keep(node: Any, output: Path) -> None:

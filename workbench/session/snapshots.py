@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from workbench.core import markup
+from workbench.core.sentence import filled
 from workbench.errors import InputError
 from workbench.runes.records import RECORDS, Given, Input, plain
 from workbench.session import surroundings
@@ -53,7 +54,11 @@ class Snapshot:
 
     def __repr__(self) -> str:
         inputs, results = len(self.record.inputs), len(self.record.results)
-        return f"Snapshot({inputs} inputs, {results} results; {self._where})"
+        said = filled(
+            "{inputs} {inputs:input|inputs}, {results} {results:result|results}",
+            {"inputs": inputs, "results": results},
+        )
+        return f"Snapshot({said}; {self._where})"
 
     def _repr_html_(self) -> str:
         read = [(each.name, each.sha256 or each.note) for each in self.record.inputs]
