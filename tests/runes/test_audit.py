@@ -156,11 +156,35 @@ def test_places_in_blocks_need_not_be_told(tmp_path: Path) -> None:
 
 def test_a_producer_of_states_alone_is_held_against_a_state() -> None:
     state = index_batch(computed(LAST))
-    found = audit(state, index_batch(computed(LAST - 1)), rune())
+    document = batch_document(state)
+    of_rune(document["tables"]["entries"])["burned"] = "0"
+    found = audit(state, runes.load_batch(document), rune())
+    assert [each.field for each in found.findings] == ["burned"]
     assert not found.agrees
     assert found.moved == ()
     assert any("no events" in line for line in found.missing)
     assert "What could not be compared" in page(found)
+
+
+def test_states_of_different_blocks_are_not_held_against_each_other() -> None:
+    """The one would be blamed for what happened between them."""
+    said = f"ours is of block {LAST} and the one of .* of block {LAST - 1}. Bring ours to block"
+    with pytest.raises(InputError, match=said):
+        audit(index_batch(computed(LAST)), index_batch(computed(LAST - 1)), rune())
+
+
+def test_events_are_compared_in_the_blocks_that_both_cover() -> None:
+    def shorter(document: dict[str, Any]) -> None:
+        tables = document["tables"]
+        document["last_height"] = LAST - 1
+        del tables["balances"], tables["entries"]
+        for name, rows in tables.items():
+            tables[name] = [row for row in rows if row["height"] < LAST]
+
+    document = copy.deepcopy(batch_document(ours()))
+    shorter(document)
+    found = audit(ours(), runes.load_batch(document), rune())
+    assert (found.findings, found.moved, found.agrees) == ((), (), True)
 
 
 class Page(HTMLParser):

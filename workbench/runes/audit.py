@@ -34,6 +34,9 @@ _SPENDERS = """
 SELECT outpoint, any_value(txid) AS txid FROM {inputs}
 WHERE rune_id = $rune AND outpoint IS NOT NULL GROUP BY outpoint
 """
+_OF_ONE_BLOCK = frozenset(("balances", "entries"))
+_OF_THE_WHOLE = frozenset(("completeness", "last_height"))
+"""How far a side reaches: what it says of the rune is not wrong by that."""
 _EVER = {"first": 0, "last": 2**32 - 1}
 _KINDS = {"mints": "minted", "burned": "burned", "supply": "minted"}
 """Which events a figure of an entry sums up."""
@@ -133,14 +136,21 @@ class Audit:
 def audit(ours: Asked, theirs: Asked, rune: str) -> Audit:
     """Hold what a producer says of `rune` (its id or name) against our own state of it.
 
-    Raises InputError for an unknown rune, and where the two have nothing in common.
+    Raises InputError for an unknown rune, where the two have nothing in common, and for states
+    of different blocks, which would differ by whatever happened between them.
     """
     mine, other = evidence_of(ours), evidence_of(theirs)
+    _of_one_block(mine, other)
     found = mine.rune(rune)
     compared = compare_sources(mine, other, rune=found.id)
     missing = list(compared.explanation.missing)
     moved, why = _moved(mine, other, found.id)
-    rows = [row for row in compared.table.to_pylist() if row["table"] != "events" or why]
+    rows = [
+        row
+        for row in compared.table.to_pylist()
+        if (row["table"] != "events" or why)
+        and not (row["table"] == "batch" and row["field"] in _OF_THE_WHOLE)
+    ]
     return Audit(
         rune=found,
         ours=mine,
@@ -153,6 +163,24 @@ def audit(ours: Asked, theirs: Asked, rune: str) -> Audit:
         own=_reconciled(mine, found.id),
         missing=(*missing, *([why] if why else [])),
     )
+
+
+def _of_one_block(mine: Evidence, other: Evidence) -> None:
+    """Raises InputError for states of different blocks. Events alone are compared in the blocks
+    that both cover, so that they need no common end."""
+    states = mine.is_state and other.is_state
+    heights = (mine.last_height, other.last_height)
+    if None in heights or heights[0] == heights[1] or not states:
+        return
+    if _OF_ONE_BLOCK & set(mine.tables) & set(other.tables):
+        raise InputError(
+            "a state is of one block: ours is of block {ours} and the one of {producer} of block "
+            "{theirs}. Bring ours to block {theirs} (Index.apply_block() up to it, Index.rewind() "
+            "back to it), or read the producer's as of block {ours}",
+            ours=heights[0],
+            theirs=heights[1],
+            producer=other.producer,
+        )
 
 
 def _reconciled(evidence: Evidence, rune: str) -> Answer | None:
@@ -223,6 +251,8 @@ def _moved(mine: Evidence, other: Evidence, rune: str) -> tuple[list[Moved], str
         )
     bounds = [(side.first_height or 0, side.last_height or 0) for side in (mine, other)]
     span = {"first": max(one[0] for one in bounds), "last": min(one[1] for one in bounds)}
+    if span["first"] > span["last"]:
+        return [], "the two have no block in common: no transactions could be compared"
     ours, theirs = (_sums(side, rune, span) for side in (mine, other))
     kinds = {kind for _, kind in ours} & {kind for _, kind in theirs}
     found = []
