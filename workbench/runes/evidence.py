@@ -63,6 +63,8 @@ class Evidence:
     producer: str
     tables: Mapping[str, str]
     query: Query = field(repr=False)
+    network_stated: bool = True
+    """Bare tables name no network: mainnet's is assumed."""
     trust: str | None = None
     """Where the state was not computed but taken over: whose it is."""
     covers: frozenset[str] | None = None
@@ -184,7 +186,7 @@ class Evidence:
         name = f"{which}: {self.name}" if which else self.name
         values = {
             "name": name,
-            "network": self.network,
+            "network": self.network if self.network_stated else told("network not stated"),
             "level": f"{self.completeness} level",
             "producer": self.producer,
         }
@@ -243,6 +245,7 @@ def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Eviden
     return Evidence(
         name=batch.id if batch else "this set of tables",
         network=batch.network if batch else "mainnet",
+        network_stated=batch is not None,
         completeness=batch.completeness if batch else _level(present),
         first_height=batch.first_height if batch else first,
         last_height=batch.last_height if batch else last,

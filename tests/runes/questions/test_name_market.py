@@ -50,6 +50,16 @@ def test_one_length_unlocks_in_17_500_blocks() -> None:
     assert answer.table["letters"].to_pylist() == list(range(1, 27))
 
 
+def test_tables_that_name_no_network_are_said_to_be_taken_for_mainnets() -> None:
+    batch = named(("3:1", "ABCDEFGHIJKLM"), network="regtest", span=(0, 200))
+    line = "the network of these tables: mainnet's heights are assumed; a batch says it"
+    bare = name_market(dict(batch.tables), height=200)
+    assert line in bare.explain().missing
+    assert "mainnet, " not in " ".join(bare.explain().sources)
+    assert bare.facts["minimum"] != name_market(batch).facts["minimum"]
+    assert line not in name_market(batch).explain().missing
+
+
 def test_the_last_names_are_the_single_letters() -> None:
     """One letter needs 17,500 blocks for 26 names: the first, Z, opens 673 blocks in."""
     answer = name_market(named(("840000:1", "ABCDEFGHIJKLM")), height=END - 17_500, blocks=17_499)

@@ -279,6 +279,10 @@ def _explanation(
     batch: Evidence, now: int, taken: dict[int, int] | None, early: pa.Table
 ) -> Explanation:
     missing: list[str] = []
+    if not batch.network_stated:
+        missing.append(
+            "the network of these tables: mainnet's heights are assumed; a batch says it"
+        )
     start, last = batch.first_height, batch.last_height
     if taken is None:
         missing.append("which etchings were honoured: the names taken are not known")
