@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from workbench.core.sentence import filled
+
 SHOWN_CHARS = 120
 
 
@@ -179,7 +181,7 @@ class WorkbenchError(Exception):
         super().__init__(template)
 
     def __str__(self) -> str:
-        return self.template.format(**self.values)
+        return filled(self.template, self.values)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows, in each of its modes: the lines that led here, without the values

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from workbench.core.sentence import filled
 from workbench.errors import InputError, LinkError, ProtocolError, SettingsError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def source(url: str, http: Http) -> Source:
 
 def _report(done: float, total: float, template: str = "", /, **values: object) -> None:
     """Progress on the standard error; on a terminal in one line."""
-    line = f"{100 * done / total:3.0f} %  {template.format(**values)}"
+    line = f"{100 * done / total:3.0f} %  {filled(template, values)}"
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="\n" if done >= total else "", file=sys.stderr, flush=True)
     else:
@@ -108,6 +109,6 @@ def decode(given: Namespace) -> int:
     if given.save:  # before anything is printed: a closed pipe must not cost the file
         print(f"the batch is at {save_batch(reading.batch, Path(given.save))}", file=sys.stderr)
     for note in reading.notes:
-        print(note.template.format(**note.values), file=sys.stderr)
+        print(filled(note.template, note.values), file=sys.stderr)
     print(json.dumps(summary(reading), indent=1, ensure_ascii=False))
     return 0

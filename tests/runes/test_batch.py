@@ -263,6 +263,8 @@ def test_the_rune_limit_counts_runes_over_all_tables() -> None:
     good = document(edicts=[edict()], balances=[balance(rune_id="840000:4")])
     assert load_batch(good, rune_limit=2).rune_ids() == {"840000:3", "840000:4"}
     assert str(refusal(good, rune_limit=1)) == "the batch holds 2 runes; allowed: up to 1"
+    one = "the batch holds {count} {count:rune|runes}; allowed: up to {limit}"
+    assert str(InputError(one, count=1, limit=0)) == "the batch holds 1 rune; allowed: up to 0"
 
 
 @pytest.mark.parametrize(

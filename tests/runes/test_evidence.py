@@ -74,7 +74,7 @@ def test_it_says_whose_data_it_is() -> None:
     assert taken_over.sources()[1:] == (source.trust,)
     lone = evidence_of(laid(entries=[{"rune_id": ASH}]))
     assert lone.sources() == (
-        "this set of tables: mainnet, blocks not stated, state level; not stated",
+        "this set of tables: network not stated, blocks not stated, state level; not stated",
     )
     told = evidence_of(laid(etchings=[DOG], runestones=[{"height": 7}], blocks=[{"height": 3}]))
     assert (told.first_height, told.last_height) == (3, 7)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from workbench.core.sentence import filled
 from workbench.errors import WorkbenchError
 from workbench.widgets.tables import SHOWN_ROWS, nested, table_view
 
@@ -74,7 +75,7 @@ def _shortened(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _note(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "text": template.format(**values),
+        "text": filled(template, values),
         "template": template,
         "values": nested(dict(values)),
     }

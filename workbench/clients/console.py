@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from workbench.clients.faults import sentence
+from workbench.core.sentence import filled
 
 log = logging.getLogger("workbench.clients")
 
@@ -42,7 +43,7 @@ class Console:
             self._lines = deque(self._lines, maxlen=most)
 
     def write(self, at: int, level: str, template: str, values: dict[str, Any]) -> ConsoleLine:
-        line = ConsoleLine(at, level, template.format(**values), template, values)
+        line = ConsoleLine(at, level, filled(template, values), template, values)
         self._lines.append(line)
         self._hand(line)
         return line

@@ -28,6 +28,7 @@ from workbench.core.mesh_record import (
     ResultMessage,
     TaskRecord,
 )
+from workbench.core.sentence import filled
 from workbench.core.wire import encode
 from workbench.errors import InputError, LinkError
 
@@ -395,6 +396,6 @@ def _told(document: dict[str, Any], code: str, template: str) -> dict[str, Any]:
 
 
 def _warning(template: str, **values: Any) -> Event:
-    content = template.format(**values)
+    content = filled(template, values)
     told = {"content": content, "level": "warning", "template": template, "values": values}
     return Event("log", told)

@@ -156,7 +156,9 @@ def load_batch(
     count = len(batch.rune_ids()) if rune_limit is not None else 0
     if rune_limit is not None and count > rune_limit:
         raise InputError(
-            "the batch holds {count} runes; allowed: up to {limit}", count=count, limit=rune_limit
+            "the batch holds {count} {count:rune|runes}; allowed: up to {limit}",
+            count=count,
+            limit=rune_limit,
         )
     return batch
 

@@ -16,6 +16,7 @@ from workbench.core import markup
 from workbench.core.alert_nouns import Alert
 from workbench.core.ledger_nouns import LedgerView
 from workbench.core.metrics_wire import POINTS
+from workbench.core.sentence import filled
 from workbench.errors import InputError
 from workbench.session.metric_history import MetricHistory, unit_of, utc
 
@@ -232,4 +233,4 @@ def _unknown(value: float | None, template: str) -> str:
 def _said(sentence: Mapping[str, Any] | None) -> str:
     if not sentence:
         return ""
-    return str(sentence["template"]).format(**(sentence.get("values") or {}))
+    return filled(str(sentence["template"]), sentence.get("values") or {})

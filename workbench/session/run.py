@@ -14,6 +14,7 @@ from workbench.clients.mesh import MeshClient
 from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.mesh_record import TaskRecord
+from workbench.core.sentence import filled
 from workbench.errors import InputError, LinkError, StoreError, TaskError
 from workbench.runtime import Runtime
 from workbench.session import drawing, snapshots
@@ -223,7 +224,7 @@ class Run:
             template, values = sentence(
                 {"template": record.template, "values": record.values, "error": record.error}
             )
-            return [markup.note(f"{record.code}: {template.format(**values)}")]
+            return [markup.note(f"{record.code}: {filled(template, values)}")]
         if not record.pending:
             return []
         drawn = [markup.bar(record.progress, record.status_text or record.state)]

@@ -23,7 +23,8 @@ from workbench.runes.models.classify_trends import activity, trend
 from workbench.runes.models.steps import Steps
 
 STRANGERS = (
-    "{count} of the {total} runes are not etched in this batch: what their terms allow is not known"
+    "{count} of {total} {total:rune|runes} {count:is|are} not etched in this batch: what "
+    "{count:its|their} terms allow is not known"
 )
 UNITS = 3
 

@@ -41,8 +41,8 @@ DRIVERS = 3
 TYPICAL = 3
 
 STRANGERS = (
-    "{count} of the {total} runes are not etched in this batch: of those only what happened "
-    "in it is known"
+    "{count} of {total} {total:rune|runes} {count:is|are} not etched in this batch: of "
+    "{count:that|those} only what happened in it is known"
 )
 
 
@@ -125,7 +125,8 @@ def _notes(found: Features) -> list[dict[str, Any]]:
 def _enough(found: Features) -> None:
     if len(found.table) < FEWEST_RUNES:
         raise InputError(
-            "the batch holds {count} runes; allowed: at least {fewest}, fewer cannot be grouped",
+            "the batch holds {count} {count:rune|runes}; allowed: at least {fewest}, fewer cannot "
+            "be grouped",
             count=len(found.table),
             fewest=FEWEST_RUNES,
         )

@@ -81,7 +81,8 @@ def embed(
 def _enough(count: int) -> None:
     if count < FEWEST_RUNES:
         raise InputError(
-            "the batch holds {count} runes; allowed: at least {fewest}, fewer have no neighbours",
+            "the batch holds {count} {count:rune|runes}; allowed: at least {fewest}, fewer have no "
+            "neighbours",
             count=count,
             fewest=FEWEST_RUNES,
         )

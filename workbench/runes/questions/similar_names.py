@@ -224,9 +224,15 @@ def _sentence(facts: dict[str, Any], about: str | None) -> Sentence:
             "it; {later} came later",
             {**values, "rune": about},
         )
+    if not facts["pairs"]:
+        return Sentence(
+            "no name here looks like {guarded:that|one} of the {guarded} {guarded:rune|runes} most "
+            "held",
+            values,
+        )
     return Sentence(
         "{imitated} of the {guarded} {guarded:rune|runes} most held {imitated:has|have} names "
-        "that look like theirs: {pairs}, of which {later} came later",
+        "that look like {imitated:its own|theirs}: {pairs}, of which {later} came later",
         values,
     )
 
