@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from workbench.core.sentence import filled
-
 SHOWN_CHARS = 120
+_COUNTED = re.compile(r"\{(\w+):([^|{}]*)\|([^{}]*)\}")
 
 
 HIDDEN = "***"
@@ -169,6 +168,11 @@ def _safe(value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) else value
 
 
+def counted(template: str, values: Mapping[str, Any], single: Container[str] = ("1",)) -> str:
+    """A template with the words for its counts chosen: `{name:one|many}`, of one thing or more."""
+    return _COUNTED.sub(lambda at: at[2] if str(values[at[1]]) in single else at[3], template)
+
+
 class WorkbenchError(Exception):
     """The base. `template` is the English sentence with {names}; `values` fill it, the texts
     among them without secrets: what a server, a database or a system said is told on."""
@@ -181,7 +185,7 @@ class WorkbenchError(Exception):
         super().__init__(template)
 
     def __str__(self) -> str:
-        return filled(self.template, self.values)
+        return counted(self.template, self.values).format(**self.values)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows, in each of its modes: the lines that led here, without the values

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_COUNTED = re.compile(r"\{(\w+):([^|{}]*)\|([^{}]*)\}")
+from workbench.errors import counted
 
 
 class Sentence(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,8 +38,7 @@ def told(template: str, **values: Any) -> Told:
 
 def filled(template: str, values: Mapping[str, Any], single: Container[str] = ("1",)) -> str:
     """A template as a sentence of a language that says the counts `single` of one thing."""
-    counted = _COUNTED.sub(lambda at: at[2] if str(values[at[1]]) in single else at[3], template)
-    return counted.format(**values)
+    return counted(template, values, single).format(**values)
 
 
 _NUMBERS = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
