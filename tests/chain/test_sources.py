@@ -120,7 +120,7 @@ async def test_a_further_try_is_no_line_of_a_notebook(
     double.busy = 1
     with serving(double) as server:
         await source("esplora", http, server).block_hash(HEIGHT)
-    tries = [each for each in caplog.records if "retry" in each.getMessage()]
+    tries = [each for each in caplog.records if "retrying" in each.getMessage().lower()]
     assert [(each.name, each.levelname) for each in tries] == [("workbench.chain", "INFO")]
     assert "answers 429" in tries[0].getMessage()
 

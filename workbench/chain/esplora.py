@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import re
 from collections.abc import Callable
 
 import msgspec
+from tenacity import (
+    AsyncRetrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from workbench.core.bitcoin import Block
 from workbench.core.spent import SpentOutput
@@ -24,8 +30,7 @@ PAGE = 25  # transactions that the server gives in one answer
 AT_ONCE = 4
 _HASH = re.compile(rb"[0-9a-f]{64}")
 _HEIGHT = re.compile(rb"[0-9]{1,9}")
-_WAITS_S = (0.1, 0.2, 0.4)
-"""Before each further try, and up to a second more: callers of one server do not come in step."""
+TRIES = 4
 _MAX_BLOCK_BYTES = 4_100_000
 
 
@@ -113,12 +118,15 @@ class Esplora:
 
     async def _bytes(self, path: str, limit_bytes: int) -> bytes:
         """One answer; tried again after a failed link, for public servers turn callers away."""
-        for wait_s in _WAITS_S:
-            try:
-                return await self._http.get_bytes(self._url + path, limit_bytes=limit_bytes)
-            except ProtocolError:
-                raise
-            except LinkError as error:
-                log.info("esplora.retry path=%s reason=%s", path, error)
-                await asyncio.sleep(wait_s + random.random())  # noqa: S311 - nobody need guess it
-        return await self._http.get_bytes(self._url + path, limit_bytes=limit_bytes)
+        tries = AsyncRetrying(
+            retry=retry_if_exception(_is_failed_link),
+            stop=stop_after_attempt(TRIES),
+            wait=wait_exponential_jitter(multiplier=0.1),
+            before_sleep=before_sleep_log(log, logging.INFO),
+            reraise=True,
+        )
+        return await tries(self._http.get_bytes, self._url + path, limit_bytes=limit_bytes)
+
+
+def _is_failed_link(error: BaseException) -> bool:
+    return isinstance(error, LinkError) and not isinstance(error, ProtocolError)
