@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Protocol, TypeAlias
 
@@ -17,6 +17,20 @@ from workbench.runes.batch import Batch
 from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
 from workbench.runes.tables import ARROW, TABLES
+
+UNPLACED = 2**31
+"""No block has so many transactions."""
+_TOLD_PLACES = ("mints", "allocations", "events", "inputs")
+_NUMBERS = """(
+  SELECT height, txid, coalesce(max(tx_index),
+    {unplaced} + row_number() OVER (PARTITION BY height ORDER BY txid)) AS number
+  FROM ({said}) GROUP BY height, txid
+)"""
+_FILLED = """(
+  SELECT told.* REPLACE (numbers.number AS tx_index)
+  FROM {table} AS told JOIN {numbers} AS numbers
+    ON told.height = numbers.height AND told.txid = numbers.txid
+)"""
 
 Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
@@ -67,6 +81,8 @@ class Evidence:
     """Bare tables name no network: mainnet's is assumed."""
     trust: str | None = None
     """Where the state was not computed but taken over: whose it is."""
+    unplaced: bool = False
+    """Some `tx_index` are none: see `numbered`."""
     covers: frozenset[str] | None = None
     """The tables that it speaks of, with rows or without; None: all that its level has."""
 
@@ -79,6 +95,30 @@ class Evidence:
         """The only row of such a SELECT."""
         row: dict[str, Any] = self.rows(sql, **params).to_pylist()[0]
         return row
+
+    def numbered(self) -> Evidence:
+        """The same with a `tx_index` in every row, for questions that tell transactions apart.
+
+        Where the source does not say one, the transaction's rank by txid among those of its
+        block stands for it, from `UNPLACED` on: it says which transaction, not what came first.
+        """
+        known = [name for name in _TOLD_PLACES if name in self.tables]
+        lacking = [
+            name
+            for name in known
+            if self.rows(f"SELECT 1 FROM {{{name}}} WHERE tx_index IS NULL LIMIT 1").num_rows  # noqa: S608
+        ]
+        if not lacking:
+            return self
+        said = " UNION ALL ".join(
+            f"SELECT height, txid, tx_index FROM {self.tables[name]}"  # noqa: S608
+            for name in known
+        )
+        numbers = _NUMBERS.format(said=said, unplaced=UNPLACED)
+        filled = {
+            name: _FILLED.format(table=self.tables[name], numbers=numbers) for name in lacking
+        }
+        return replace(self, tables={**self.tables, **filled}, unplaced=True)
 
     def needs(self, question: str, *tables: str, state: bool = True) -> None:
         """Raises InputError unless it speaks of these tables, with rows or without, and is at the

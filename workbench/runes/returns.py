@@ -7,11 +7,17 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.runes.amounts import summed
-from workbench.runes.evidence import Evidence
+from workbench.runes.evidence import UNPLACED, Evidence
 
 NEEDED = ("inputs", "allocations")
 
 _PLACE = "height::UBIGINT * 4294967296 + tx_index::UBIGINT AS place"
+_SAID = {
+    f"{name}_tx": f"CASE WHEN {name}_place % 4294967296 < {UNPLACED}"
+    f" THEN ({name}_place % 4294967296)::BIGINT END"
+    for name in ("sent", "back")
+}
+"""A number that only stands for the place in the block is not shown as one."""
 
 _CYCLES = """
 WITH came AS (
@@ -50,8 +56,8 @@ WITH came AS (
   GROUP BY place, rune_id, who
 )
 SELECT paired.rune_id, a.script AS a, b.script AS b,
-  (sent_place >> 32)::BIGINT AS sent_height, (sent_place % 4294967296)::BIGINT AS sent_tx, sent,
-  (back_place >> 32)::BIGINT AS back_height, (back_place % 4294967296)::BIGINT AS back_tx, returned,
+  (sent_place >> 32)::BIGINT AS sent_height, {sent_tx} AS sent_tx, sent,
+  (back_place >> 32)::BIGINT AS back_height, {back_tx} AS back_tx, returned,
   back_height - sent_height AS blocks
 FROM paired
 JOIN scripts AS b ON b.place = sent_place AND b.rune_id = paired.rune_id AND b.who = receiver
@@ -110,7 +116,7 @@ SELECT count(*) AS unfollowed FROM (
 def cycles(batch: Evidence, rune: str | None, within: int) -> pa.Table:
     """Each time runes went from the only sender A of a transaction to B, and from the only sender
     B back to A within so many blocks."""
-    return batch.rows(_CYCLES.format(place=_PLACE), rune=rune, within=within)
+    return batch.rows(_CYCLES.format(place=_PLACE, **_SAID), rune=rune, within=within)
 
 
 def unfollowed(batch: Evidence, rune: str | None) -> int:

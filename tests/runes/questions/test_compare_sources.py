@@ -70,7 +70,7 @@ def test_events_of_a_source_that_names_no_place_in_the_block_are_the_same_as_the
     sides = [batch(events, 900, 999) for _ in range(2)]
     answer = compare_sources(*sides)
     assert rows(answer) == []
-    assert answer.facts["compared"] == 1
+    assert answer.facts["compared"] == 2  # transactions
 
 
 def test_runes_that_only_one_knows_are_one_difference_each() -> None:

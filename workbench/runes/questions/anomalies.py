@@ -70,6 +70,7 @@ def anomalies(
     """Blocks or runes whose counts lie far from the median, runes that went from A to B and back,
     and what was only moved to oneself."""
     batch.needs("anomalies", "events")
+    batch = batch.numbered()
     wanted = _wanted(batch, rune, over)
     scored = batch.rows(_SCORED, rune=wanted, over=over)
     beyond = scored.filter(pc.greater(pc.abs(scored["z"]), threshold))
@@ -193,6 +194,8 @@ def _explanation(
         missing.append(told("a z of {measures}: all values are the same", measures=", ".join(flat)))
     if facts["cycles"] is None:
         missing.append("inputs or allocations: what came back to its sender is not known")
+    elif batch.unplaced:
+        missing.append("the order of transactions within a block: the source does not say it")
     missing += said_counts(
         (
             "the sender of {count} {count:transfer|transfers}: several, or none known",

@@ -53,6 +53,10 @@ FROM {balances} WHERE ($rune IS NULL OR rune_id = $rune) AND (amount_high > 0 OR
 GROUP BY ALL
 """
 
+_PLACES = """
+SELECT count(*) = count(tx_index) AS known FROM {events} WHERE $rune IS NULL OR rune_id = $rune
+"""
+
 _OUTPUTS = """
 SELECT count(*) = count(output) AS known FROM {events}
 WHERE kind = 'transferred' AND ($rune IS NULL OR rune_id = $rune)
@@ -72,27 +76,27 @@ GROUP BY rune_id
 
 _EVENTS = """
 WITH said AS NOT MATERIALIZED (
-  SELECT rune_id, height, tx_index, kind, <output> AS output, amount_high, amount_low
+  SELECT rune_id, height, <place> AS place, kind, <output> AS output, amount_high, amount_low
   FROM {events}
   WHERE ($rune IS NULL OR rune_id = $rune) AND height BETWEEN $first AND $last
 ), grouped AS MATERIALIZED (
-  SELECT rune_id, height, tx_index, kind, output, count(*) AS rows,
+  SELECT rune_id, height, place, kind, output, count(*) AS rows,
     max(amount_high) AS high, max(amount_low) AS low
-  FROM said GROUP BY rune_id, height, tx_index, kind, output
+  FROM said GROUP BY rune_id, height, place, kind, output
 ), told AS (
   SELECT * EXCLUDE (rows, high, low), amount(high, low) AS one, <text> AS amount
   FROM grouped WHERE rows = 1
   UNION ALL
-  SELECT rune_id, height, tx_index, kind, output, NULL,
+  SELECT rune_id, height, place, kind, output, NULL,
     CASE WHEN count(*) = count(amount_low) THEN array_to_string(list_transform(
       list_sort(list(amount(amount_high, amount_low))), lambda one: <text>), ', ') END
   FROM said SEMI JOIN (SELECT * FROM grouped WHERE rows > 1) AS several
     ON said.rune_id = several.rune_id AND said.height = several.height
-      AND said.kind = several.kind AND said.tx_index IS NOT DISTINCT FROM several.tx_index
+      AND said.kind = several.kind AND said.place = several.place
       AND said.output IS NOT DISTINCT FROM several.output
-  GROUP BY rune_id, height, tx_index, kind, output
+  GROUP BY rune_id, height, place, kind, output
 )
-SELECT rune_id, height || ':' || coalesce(tx_index::VARCHAR, '?') || ' ' || kind
+SELECT rune_id, height || ':' || place || ' ' || kind
   || CASE WHEN output IS NULL THEN '' ELSE ' to output ' || output END AS key, amount
 FROM told
 """.replace("<text>", as_text("one"))
@@ -198,7 +202,9 @@ def _sql(
         known = all(side.one(_OUTPUTS, rune=rune)["known"] for side in sides)
         if not known:
             missing.append("the outputs of some transfers: they are compared by transaction")
-        return (_EVENTS.replace("<output>", _OUTPUT if known else "NULL::BIGINT"),) * 2
+        placed = all(side.one(_PLACES, rune=rune)["known"] for side in sides)
+        text = _EVENTS.replace("<output>", _OUTPUT if known else "NULL::BIGINT")
+        return (text.replace("<place>", "tx_index" if placed else "txid"),) * 2
     known_by = [side.one(_KNOWN, rune=rune) for side in sides]
     whose = next((name for name in _HOLDERS if all(one[name] for one in known_by)), None)
     if whose is None:

@@ -28,7 +28,7 @@ _PERIODS = {
 _SAME = "sides.rune_id = {0}.rune_id AND sides.period IS NOT DISTINCT FROM {0}.period"
 _SIDES = ("gross", "issued", "burned")
 _BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
-_PLACE = f"height * {2**32} + coalesce(tx_index, {2**32 - 1}) AS place"
+_PLACE = f"height * {2**32} + tx_index AS place"
 _HEIGHT = "place >> 32 AS height"
 
 
@@ -145,7 +145,7 @@ def volume(
     known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
     period, join = _PERIODS[per]
     sql = _FLOWS.replace("<period>", period).replace("<join>", join)
-    found = batch.rows(sql, rune=only).to_pylist()
+    found = batch.numbered().rows(sql, rune=only).to_pylist()
     rows = [_row(row, known.get(row["rune_id"], {}), per) for row in found]
     if per == "batch":
         rows.sort(key=lambda row: (-(row["turnover"] or 0), -row["transactions"], row["rune_id"]))
