@@ -7,6 +7,8 @@ import { ResultPane } from "./result.js";
 import { runMetricRows } from "./run-metrics.js";
 import { elapsed, isOver, quiet, remaining, stateBadge, stateWord } from "./states.js";
 
+const UNHEARD_MS = 10_000; // so long a press of Stop is taken to be on its way
+
 const noTask = () => ({
   title: t("No task yet"),
   text: t("Choose a model and a batch on the left, then submit: progress, log and result appear here, and stay when this page is closed."),
@@ -173,6 +175,8 @@ export class TaskPanel {
       this.sure = this.task.state;
       this.#actions();
       this.act("cancel", this.task);
+      clearTimeout(this.unheard);
+      this.unheard = setTimeout(() => this.#forget(), UNHEARD_MS);
     };
     const stop = button(t("Stop the work"), sure);
     stop.classList.add("wb-danger");
@@ -185,6 +189,12 @@ export class TaskPanel {
     };
     fill(this.cancel, kinds[kind]);
     this.cancel.onkeydown = (event) => event.key === "Escape" && kind === "asked" && (event.stopPropagation(), ask(false)());
+  }
+
+  /** A word that came to nothing, since a link was lost, can be said again. */
+  #forget() {
+    this.sure = null;
+    if (this.task) this.#actions();
   }
 
   #fault(task) {
