@@ -404,6 +404,7 @@ def test_a_dataframe_is_attached_by_its_name_and_seen_before_it_is_sent(draw: Dr
     )
     expect(page.locator(".wb-chiprow")).to_have_count(0)
     box.press_sequentially("@m")
+    expect(offers.get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
     page.evaluate(said_of)
     chip = page.locator(".wb-chiprow")

@@ -38,7 +38,7 @@ async def test_with_every_mechanism_every_promise_is_kept(tmp_path: Path) -> Non
         ({"rows_in": Unread}, "killed: one was told that nobody knows it"),
         ({"dedupe": always_new}, "twice: two attempts ran at once"),
         ({"fence": any_attempt}, "late: attempt 2 says what no single run said"),
-        ({"attempts": math.inf}, "doomed: more than 3 attempts were lost"),
+        ({"attempts": math.inf}, "doomed: more than 3 attempts were made"),
     ],
     ids=["replay", "journal", "reconcile", "dedupe", "fence", "attempts"],
 )
