@@ -13,7 +13,7 @@ export class Mention {
     this.chips = h("div.wb-chips", { hidden: true });
     box.addEventListener("input", () => this.offer());
     box.addEventListener("click", () => this.offer());
-    box.addEventListener("blur", () => setTimeout(() => this.shut(), 120));
+    box.addEventListener("blur", () => setTimeout(() => this.box.matches(":focus") || this.shut(), 120));
   }
 
   get names() {
