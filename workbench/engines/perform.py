@@ -116,7 +116,6 @@ class _Pieces(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         self.written.append(memoryview(data))
         return len(data)
-        return len(data)
 
 
 def arrow_stream(name: str, table: Any) -> list[memoryview]:

@@ -53,13 +53,10 @@ FROM {balances} WHERE ($rune IS NULL OR rune_id = $rune) AND (amount_high > 0 OR
 GROUP BY ALL
 """
 
-_PLACES = """
-SELECT count(*) = count(tx_index) AS known FROM {events} WHERE $rune IS NULL OR rune_id = $rune
-"""
-
-_OUTPUTS = """
-SELECT count(*) = count(output) AS known FROM {events}
-WHERE kind = 'transferred' AND ($rune IS NULL OR rune_id = $rune)
+_TOLD = """
+SELECT count(*) = count(tx_index) AS places,
+  count(*) FILTER (kind = 'transferred') = count(output) FILTER (kind = 'transferred') AS outputs
+FROM {events} WHERE $rune IS NULL OR rune_id = $rune
 """
 
 _ETCHINGS = """
@@ -199,10 +196,10 @@ def _sql(
     if table == "entries":
         return (_ENTRIES,) * 2
     if table == "events":
-        known = all(side.one(_OUTPUTS, rune=rune)["known"] for side in sides)
+        told_by = [side.one(_TOLD, rune=rune) for side in sides]
+        known, placed = (all(one[what] for one in told_by) for what in ("outputs", "places"))
         if not known:
             missing.append("the outputs of some transfers: they are compared by transaction")
-        placed = all(side.one(_PLACES, rune=rune)["known"] for side in sides)
         text = _EVENTS.replace("<output>", _OUTPUT if known else "NULL::BIGINT")
         return (text.replace("<place>", "tx_index" if placed else "txid"),) * 2
     known_by = [side.one(_KNOWN, rune=rune) for side in sides]
