@@ -65,7 +65,6 @@ def drawing(lend_page: Callable[..., Page]) -> Draw:
         traits = {**json.loads(FILE.read_text())["traits"], **(changed or {})}
         bare = BarePage(lend_page(**options), page_files(ModelsWidget(), {"traits": traits}, theme))
         bare.open(f"?lang={lang}")
-        bare.page.set_default_timeout(10_000)
         return Drawn(bare, traits)
 
     return open_page

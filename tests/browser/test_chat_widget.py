@@ -74,7 +74,6 @@ def draw(lend_page: Callable[..., Page]) -> Draw:
         shown = {"traits": state["traits"], **widget.snapshot()}
         bare = BarePage(on or lend_page(**options), page_files(widget, shown, theme))
         bare.open(f"?lang={lang}" if lang else "")
-        bare.page.set_default_timeout(6_000)
         return Drawn(bare, widget)
 
     return open_page
@@ -669,9 +668,9 @@ def test_a_kernel_that_is_gone_and_a_hub_that_is_gone_are_said(draw: Draw) -> No
     drawn.trait("connection", {"state": "connected", "url": ""})
     expect(page.get_by_text("The hub is not running.")).to_be_hidden()
     page.evaluate("() => { model.mute = true; }")
-    expect(page.get_by_text("The kernel does not answer.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("The kernel does not answer.")).to_be_visible()
     page.evaluate("() => { model.mute = false; }")
-    expect(page.get_by_text("The kernel does not answer.")).to_be_hidden(timeout=10_000)
+    expect(page.get_by_text("The kernel does not answer.")).to_be_hidden()
 
 
 def test_a_lost_delta_is_noticed_and_asked_for_again(draw: Draw) -> None:

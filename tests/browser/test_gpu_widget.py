@@ -93,7 +93,6 @@ def draw(lend_page: Callable[..., Page]) -> Draw:
         shown = {"traits": traits, **widget.snapshot()}
         bare = BarePage(lend_page(**options), page_files(widget, shown, theme, figures=True))
         bare.open(f"?lang={lang}")
-        bare.page.set_default_timeout(10_000)
         return Drawn(bare, widget, traits)
 
     return open_page
@@ -180,6 +179,7 @@ def test_the_chart_spans_the_window_however_little_of_it_is_known(draw: Draw) ->
 
 def test_alerts_come_notify_and_go(draw: Draw) -> None:
     drawn = draw()
+    drawn.option(intervalMs=60_000)  # no value grows old while a slow machine looks
     page, alerts = drawn.page, drawn.traits["alerts"]
     page.evaluate("""() => { globalThis.noted = [];
       globalThis.Notification = class { constructor(title) { noted.push(title); }
@@ -268,10 +268,10 @@ def test_old_numbers_are_dimmed_and_dated_and_never_look_live(draw: Draw) -> Non
     drawn.trait("stale", None)
     expect(badge).to_have_text("live")
     page.evaluate("model.mute = true")
-    expect(badge).to_contain_text("kernel silent", timeout=15_000)
+    expect(badge).to_contain_text("kernel silent")
     expect(page.get_by_text("The kernel does not answer.")).to_be_visible()
     page.evaluate("model.mute = false")
-    expect(page.get_by_text("The kernel does not answer.")).to_be_hidden(timeout=10_000)
+    expect(page.get_by_text("The kernel does not answer.")).to_be_hidden()
 
 
 def test_a_hidden_tab_says_so_sends_no_pulse_and_comes_back(draw: Draw) -> None:

@@ -113,7 +113,7 @@ def test_a_killed_hub_is_said_and_started_again_from_the_page(
     page = visitor.page
     site.kill_hub()
     gone = page.locator(".wb-absent")
-    expect(gone).to_contain_text("The hub is not running.", timeout=10_000)
+    expect(gone).to_contain_text("The hub is not running.")
     gone.get_by_role("button", name="Start the hub").click()
     visitor.connected()
     expect(gone).to_be_hidden()
@@ -172,7 +172,7 @@ def test_a_killed_kernel_is_noticed_within_10_s(site: Served, visitor: Visitor) 
     newest.kill()
     if parent is not None:
         newest.wait(5)
-    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_visible(timeout=10_000)
+    expect(visitor.page.locator(".wb-mesh .wb-gone")).to_be_visible()
     again = visitor.page.locator(".wb-mesh").get_by_role("button", name="Reload the page")
     expect(again).to_be_visible()
 

@@ -242,7 +242,7 @@ def test_the_page_says_within_10_s_that_the_kernel_is_gone_and_takes_it_back(dra
     page = draw().page
     expect(page.locator(".wb-gone")).to_be_hidden()
     page.evaluate("() => { model.mute = true; }")
-    expect(page.get_by_text("The kernel does not answer.")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("The kernel does not answer.")).to_be_visible()
     expect(page.get_by_role("button", name="Reload the page")).to_be_visible()
     expect(page.locator(".wb-main")).to_have_class(re.compile("wb-stale"))
     page.evaluate("() => { model.mute = false; }")
