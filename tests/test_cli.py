@@ -113,10 +113,13 @@ def test_fetching_without_a_network_says_what_helps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["foo", "ftp://host/x", "http://", "http://host:port"])
-def test_a_source_that_is_no_address_is_refused_with_what_is(tmp_path: Path, source: str) -> None:
-    done = run("runes", "fetch", "--height", "1", "--source", source, "--data", str(tmp_path))
-    assert done.returncode == 2
-    assert "workbench: --source is no address; allowed: http(s)://host/path" in done.stderr
+def test_a_source_that_is_no_address_is_refused_with_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    line = ["runes", "fetch", "--height", "1", "--source", source, "--data", str(tmp_path)]
+    assert cli.main(line) == 2
+    said = capsys.readouterr().err
+    assert "workbench: --source is no address; allowed: http(s)://host/path" in said
 
 
 @pytest.mark.faults

@@ -49,28 +49,37 @@ class HubWithFiles(FakeHub):
             super().unknown(asked)
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Iterator[HubWithFiles]:
-    with faking(HubWithFiles(tmp_path)) as hub:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubWithFiles]:
+    with faking(HubWithFiles(tmp_path_factory.mktemp("source"))) as hub:
         yield hub
         for file in hub.files.values():
             file.end.set()
 
 
-@pytest.fixture
-def settings(source: HubWithFiles, tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def settings(source: HubWithFiles, cache: Path) -> dict[str, str]:
     return {
-        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_CACHE": str(cache),
         "HF_ENDPOINT": source.url,
         "WORKBENCH_PRIVATE_ADDRESSES": "1",
         "WORKBENCH_LLM_DISCOVER": "0",
     }
 
 
-@pytest.fixture
-def bench(tmp_path: Path, settings: dict[str, str]) -> Iterator[Workbench]:
-    data = tmp_path / "data"
-    data.mkdir()
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def bench(data: Path, settings: dict[str, str]) -> Iterator[Workbench]:
+    """One hub for what leaves nothing behind it."""
     with HubProcess(data, **settings), connect(data, start=False) as bench:
         yield bench
 
@@ -83,7 +92,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_model_is_found_downloaded_and_answers(
-    bench: Workbench, source: HubWithFiles, tmp_path: Path
+    bench: Workbench, source: HubWithFiles, cache: Path
 ) -> None:
     found = bench.library.find("org/tiny").result()
     assert found.choices == ["Q8_0", "F16"]
@@ -97,7 +106,7 @@ def test_a_model_is_found_downloaded_and_answers(
         bench.library.download("org/tiny:Q2_K").result()
     done = bench.library.download("org/tiny", "Q8_0").result().wait()
     assert done.state == "done"
-    cached = {"cache_dir": tmp_path / "cache", "revision": "main"}
+    cached = {"cache_dir": cache, "revision": "main"}
     until(lambda: bool(try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached)))
     seen = try_to_load_from_cache("org/tiny", "tiny-Q8_0.gguf", **cached)
     assert Path(str(seen)).read_bytes() == source.files["tiny-Q8_0.gguf"].body
@@ -128,8 +137,8 @@ def test_a_file_at_an_address_is_judged_by_its_beginning(
     assert card["chatTemplate"]
 
 
-def test_safetensors_are_seen_and_deleted(bench: Workbench, tmp_path: Path) -> None:
-    place = tmp_path / "data" / "models" / "org" / "weights"
+def test_safetensors_are_seen_and_deleted(bench: Workbench, data: Path) -> None:
+    place = data / "models" / "org" / "weights"
     place.mkdir(parents=True)
     (place / "model.safetensors").write_bytes(b"x" * 100)
     (place / "config.json").write_bytes(b"{}")

@@ -20,23 +20,25 @@ from workbench.session import Workbench, connect
 WHOLE = sum(LAYERS.values())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ollama() -> Iterator[FakeOllama]:
     with faking(FakeOllama()) as fake:
         yield fake
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def studio() -> Iterator[FakeLMStudio]:
     with faking(FakeLMStudio()) as fake:
         yield fake
 
 
-@pytest.fixture
-def settings(ollama: FakeOllama, studio: FakeLMStudio, tmp_path: Path) -> Iterator[dict[str, str]]:
-    with faking(HubWithFiles(tmp_path)) as hub:
+@pytest.fixture(scope="module")
+def settings(
+    ollama: FakeOllama, studio: FakeLMStudio, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    with faking(HubWithFiles(tmp_path_factory.mktemp("source"))) as hub:
         yield {
-            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_HUB_CACHE": str(tmp_path_factory.mktemp("cache")),
             "HF_ENDPOINT": hub.url,
             "WORKBENCH_PRIVATE_ADDRESSES": "1",
             "WORKBENCH_LLM_DISCOVER": "0",
@@ -44,14 +46,14 @@ def settings(ollama: FakeOllama, studio: FakeLMStudio, tmp_path: Path) -> Iterat
         }
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bench(data: Path, settings: dict[str, str]) -> Iterator[Workbench]:
+    """One hub for what kills none."""
     with HubProcess(data, **settings), connect(data, start=False) as bench:
         yield bench
 
@@ -89,6 +91,7 @@ def test_a_choice_of_a_repository_goes_to_either_program(
 
 
 def test_who_cannot_fetch_is_refused_with_those_that_can(bench: Workbench) -> None:
+    before = bench.library.downloads().result()
     for into in ("embedded", "openai", "nobody"):
         with pytest.raises(InputError, match=f"into is '{into}'; allowed: lmstudio, ollama"):
             bench.library.download("qwen3:4b", into=into).result()
@@ -98,45 +101,49 @@ def test_who_cannot_fetch_is_refused_with_those_that_can(bench: Workbench) -> No
         bench.library.download("qwen3:4b", into="ollama", path="a.gguf").result()
     with pytest.raises(InputError, match="choice is 'Q3_K_S'; allowed: one of Q8_0, F16"):
         bench.library.download("org/tiny", "Q3_K_S", into="ollama").result()
-    assert bench.library.downloads().result() == []
+    assert bench.library.downloads().result() == before
 
 
 def test_a_pull_outlives_a_hub_that_is_killed_in_its_midst(
-    data: Path, settings: dict[str, str], ollama: FakeOllama
+    tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    ollama.step_bytes = 20_000
-    hub = HubProcess(data, **settings)
-    hub.start()
-    with connect(data, start=False) as bench:
-        download = bench.library.download("qwen3:4b", into="ollama").result()
-        until(lambda: download.now.done_bytes > 100_000)
-        hub.kill()
-    assert ollama.left.wait(10)
-    assert not ollama.pulled
-    ollama.step_bytes = 1_000_000
-    with HubProcess(data, **settings), connect(data, start=False) as bench:
-        (again,) = bench.library.downloads().result()
-        assert again.download_id == download.download_id
-        done = bench.library.ended(again.download_id).result()
-        assert (done.state, done.done_bytes) == ("done", WHOLE)
-    assert len(ollama.values(PULL)) == 2
+    with faking(FakeOllama()) as ollama:
+        alone = {**settings, "WORKBENCH_LLM_SERVERS": f"ollama={ollama.url}"}
+        ollama.step_bytes = 20_000
+        hub = HubProcess(tmp_path, **alone)
+        hub.start()
+        with connect(tmp_path, start=False) as bench:
+            download = bench.library.download("qwen3:4b", into="ollama").result()
+            until(lambda: download.now.done_bytes > 100_000)
+            hub.kill()
+        assert ollama.left.wait(10)
+        assert not ollama.pulled
+        ollama.step_bytes = 1_000_000
+        with HubProcess(tmp_path, **alone), connect(tmp_path, start=False) as bench:
+            (again,) = bench.library.downloads().result()
+            assert again.download_id == download.download_id
+            done = bench.library.ended(again.download_id).result()
+            assert (done.state, done.done_bytes) == ("done", WHOLE)
+        assert len(ollama.values(PULL)) == 2
 
 
 def test_a_download_of_lm_studio_is_followed_again_and_stopped_only_there(
-    data: Path, settings: dict[str, str], studio: FakeLMStudio
+    tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    studio.step_bytes = 1000
-    hub = HubProcess(data, **settings)
-    hub.start()
-    with connect(data, start=False) as bench:
-        download = bench.library.download("ibm/granite-4-micro", into="lmstudio").result()
-        until(lambda: download.now.done_bytes > 0)
-        with pytest.raises(InputError, match="lmstudio cannot be told to stop a download"):
-            download.cancel(keep=False)
-        hub.kill()
-    studio.step_bytes = 4_000_000
-    with HubProcess(data, **settings), connect(data, start=False) as bench:
-        assert bench.library.ended(download.download_id).result().state == "done"
+    with faking(FakeLMStudio()) as studio:
+        alone = {**settings, "WORKBENCH_LLM_SERVERS": f"lmstudio={studio.url}"}
+        studio.step_bytes = 1000
+        hub = HubProcess(tmp_path, **alone)
+        hub.start()
+        with connect(tmp_path, start=False) as bench:
+            download = bench.library.download("ibm/granite-4-micro", into="lmstudio").result()
+            until(lambda: download.now.done_bytes > 0)
+            with pytest.raises(InputError, match="lmstudio cannot be told to stop a download"):
+                download.cancel(keep=False)
+            hub.kill()
+        studio.step_bytes = 4_000_000
+        with HubProcess(tmp_path, **alone), connect(tmp_path, start=False) as bench:
+            assert bench.library.ended(download.download_id).result().state == "done"
 
 
 def test_the_file_of_a_url_is_kept_where_one_says(bench: Workbench, data: Path) -> None:

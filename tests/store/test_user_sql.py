@@ -50,18 +50,15 @@ async def test_a_side_file_that_is_not_named_is_not_attached(filled: Store) -> N
     assert attached == {"memory", "workbench"}
 
 
-@pytest.mark.parametrize(
-    ("sql", "params", "answer"),
-    [
+async def test_parameters_are_bound(store: Store) -> None:
+    for sql, params, answer in (
         ("SELECT ? + 1 AS v", [41], 42),
         ("SELECT $a || $b AS v", {"a": "x", "b": "y"}, "xy"),
         ("SELECT $d::DATE + 1 AS v", {"d": date(2026, 2, 28)}, date(2026, 3, 1)),
         ("SELECT $big::UHUGEINT AS v", {"big": 2**127 + 1}, str(2**127 + 1)),
-    ],
-)
-async def test_parameters_are_bound(store: Store, sql: str, params: object, answer: object) -> None:
-    (row,) = await rows(store, sql, params)
-    assert row["v"].date() == answer if hasattr(row["v"], "hour") else row["v"] == answer
+    ):
+        (row,) = await rows(store, sql, params)
+        assert row["v"].date() == answer if hasattr(row["v"], "hour") else row["v"] == answer
 
 
 async def test_128_bit_integers_nested_or_not_come_as_exact_text(store: Store) -> None:
@@ -70,53 +67,51 @@ async def test_128_bit_integers_nested_or_not_come_as_exact_text(store: Store) -
     assert row == {"a": str(top), "b": [str(top)], "c": 1}
 
 
-@pytest.mark.parametrize(
-    ("sql", "what"),
-    [
-        ("INSERT INTO audit VALUES ('x', NULL, NULL)", "INSERT"),
-        ("WITH x AS (INSERT INTO audit VALUES ('x', '', now()) RETURNING *) FROM x", "INSERT"),
-        ("WITH x AS (COPY tasks TO '{folder}/out.csv') FROM x", "COPY"),
-        ("WITH x AS (COPY tasks TO '{folder}/batches/b1_aa.duckdb') FROM x", "COPY"),
-        ("EXPLAIN ANALYZE COPY tasks TO '{folder}/out.csv'", "EXPLAIN"),
-        ("COPY tasks TO '{folder}/out.csv'", "COPY"),
-        ("CREATE TABLE memory.main.mine AS SELECT 1", "CREATE"),
-        ("ATTACH '{folder}/batches/b1_aa.duckdb' AS mine", "ATTACH"),
-        ("DETACH b1_aa", "DETACH"),
-        ("SET memory_limit = '100GB'", "SET"),
-        ("PREPARE p AS COPY tasks TO '{folder}/out.csv'", "PREPARE"),
-        ("LOAD httpfs", "LOAD"),
-        ("CALL pragma_version()", "CALL"),
-        ("SELECT 1; DROP TABLE tasks", "2 statements"),
-        ("", "0 statements"),
-    ],
-)
-async def test_anything_but_one_select_is_refused(filled: Store, sql: str, what: str) -> None:
+ANYTHING_ELSE = [
+    ("INSERT INTO audit VALUES ('x', NULL, NULL)", "INSERT"),
+    ("WITH x AS (INSERT INTO audit VALUES ('x', '', now()) RETURNING *) FROM x", "INSERT"),
+    ("WITH x AS (COPY tasks TO '{folder}/out.csv') FROM x", "COPY"),
+    ("WITH x AS (COPY tasks TO '{folder}/batches/b1_aa.duckdb') FROM x", "COPY"),
+    ("EXPLAIN ANALYZE COPY tasks TO '{folder}/out.csv'", "EXPLAIN"),
+    ("COPY tasks TO '{folder}/out.csv'", "COPY"),
+    ("CREATE TABLE memory.main.mine AS SELECT 1", "CREATE"),
+    ("ATTACH '{folder}/batches/b1_aa.duckdb' AS mine", "ATTACH"),
+    ("DETACH b1_aa", "DETACH"),
+    ("SET memory_limit = '100GB'", "SET"),
+    ("PREPARE p AS COPY tasks TO '{folder}/out.csv'", "PREPARE"),
+    ("LOAD httpfs", "LOAD"),
+    ("CALL pragma_version()", "CALL"),
+    ("SELECT 1; DROP TABLE tasks", "2 statements"),
+    ("", "0 statements"),
+]
+
+
+async def test_anything_but_one_select_is_refused(filled: Store) -> None:
+    """On one store: each has a process of its own that queries."""
     side = filled.folder / "batches" / "b1_aa.duckdb"
     before = hashlib.sha256(side.read_bytes()).hexdigest()
-    with pytest.raises(InputError) as refused:
-        await ask(filled, sql.replace("{folder}", str(filled.folder)))
-    assert str(refused.value) == (
-        f"the query is {what}, which is refused: send one SELECT; queries only read"
-    )
-    assert not (filled.folder / "out.csv").exists()
-    assert hashlib.sha256(side.read_bytes()).hexdigest() == before
-    assert await rows(filled, "SELECT count(*) AS n FROM audit") == [{"n": 0}]
+    for sql, what in ANYTHING_ELSE:
+        with pytest.raises(InputError) as refused:
+            await ask(filled, sql.replace("{folder}", str(filled.folder)))
+        assert str(refused.value) == (
+            f"the query is {what}, which is refused: send one SELECT; queries only read"
+        )
+        assert not (filled.folder / "out.csv").exists(), sql
+        assert hashlib.sha256(side.read_bytes()).hexdigest() == before, sql
+        assert await rows(filled, "SELECT count(*) AS n FROM audit") == [{"n": 0}], sql
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
+async def test_files_and_addresses_cannot_be_read(store: Store) -> None:
+    for sql in (
         "SELECT * FROM read_text('/etc/passwd')",
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM '/etc/passwd.csv'",
         "SELECT * FROM glob('/etc/*')",
         "SELECT * FROM read_blob('{folder}/workbench.lock')",
         "SELECT * FROM read_json('https://example.org/x.json')",
-    ],
-)
-async def test_files_and_addresses_cannot_be_read(store: Store, sql: str) -> None:
-    with pytest.raises(InputError, match=r"^the query failed: Permission Error: Cannot access"):
-        await ask(store, sql.replace("{folder}", str(store.folder)))
+    ):
+        with pytest.raises(InputError, match=r"^the query failed: Permission Error: Cannot access"):
+            await ask(store, sql.replace("{folder}", str(store.folder)))
 
 
 async def test_variables_of_python_are_no_tables(store: Store) -> None:
@@ -145,23 +140,20 @@ async def test_a_query_over_its_time_is_stopped(hasty: Store) -> None:
     assert await rows(hasty, "SELECT 1 AS v") == [{"v": 1}]
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
+async def test_a_query_over_its_memory_is_stopped(store: Store) -> None:
+    for sql in (
         "SELECT list(range) FROM range(1000000000)",
         "SELECT length(repeat('x', 2000000000) || repeat('y', 2000000000)) AS n",
         "SELECT generate_series(1, 1000000000) AS s",
-    ],
-)
-async def test_a_query_over_its_memory_is_stopped(store: Store, sql: str) -> None:
-    with pytest.raises(StoreError) as stopped:
-        await ask(store, sql)
-    assert re.fullmatch(
-        r"the query('s process ended, most likely at its limit of| needed more than) 512 MB of "
-        r"memory( and was stopped)?: ask for less, or set WORKBENCH_QUERY_MEMORY_MB higher",
-        str(stopped.value),
-    )
-    assert await rows(store, "SELECT 1 AS v") == [{"v": 1}]
+    ):
+        with pytest.raises(StoreError) as stopped:
+            await ask(store, sql)
+        assert re.fullmatch(
+            r"the query('s process ended, most likely at its limit of| needed more than) 512 MB of "
+            r"memory( and was stopped)?: ask for less, or set WORKBENCH_QUERY_MEMORY_MB higher",
+            str(stopped.value),
+        )
+        assert await rows(store, "SELECT 1 AS v") == [{"v": 1}]
 
 
 async def test_max_rows_cuts_the_answer_and_says_so(store: Store) -> None:
