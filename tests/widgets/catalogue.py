@@ -55,15 +55,17 @@ def of_javascript() -> set[str]:
 
 
 @cache
-def _trees() -> dict[Path, ast.Module]:
-    return {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+def _nodes() -> dict[Path, list[ast.AST]]:
+    """Every node of each module's tree."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return {path: list(ast.walk(ast.parse(path.read_text()))) for path in paths}
 
 
 def of_python() -> set[str]:
     """Every sentence that the package's Python code can say to a person."""
     found: set[str] = set()
-    for path, tree in _trees().items():
-        found |= {*_sentences(tree), *_constants(tree, path)}
+    for path, nodes in _nodes().items():
+        found |= {*_sentences(nodes), *_constants(nodes, path)}
     return {
         text
         for text in found
@@ -73,16 +75,16 @@ def of_python() -> set[str]:
 
 def literals() -> set[str]:
     """Every text constant of the package: what a catalogue's key has to be one of."""
-    nodes = (node for tree in _trees().values() for node in ast.walk(tree))
     return {
         node.value
+        for nodes in _nodes().values()
         for node in nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 
 
-def _sentences(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _sentences(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Call):
             yield from _of_call(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign) and _names(node) & {
@@ -96,10 +98,10 @@ def _sentences(tree: ast.AST) -> Iterator[str]:
                     yield from _texts(value)
 
 
-def _constants(tree: ast.AST, path: Path) -> Iterator[str]:
+def _constants(nodes: list[ast.AST], path: Path) -> Iterator[str]:
     """Sentences that stand as constants: FULL = "...", with {values} or in the node's modules."""
     whole = path.parent.name in ("mesh", "collectors") or path.stem.endswith("_sentences")
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
         if any(name.lstrip("_").isupper() for name in _names(node)):
