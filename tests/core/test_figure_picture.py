@@ -63,6 +63,31 @@ def test_lines_and_points_lie_over_their_places_each_on_its_own_axis() -> None:
     assert {"800000", "100 %"} <= {*said(svg)}
 
 
+def heights(svg: xml.Element, *names: str) -> list[float]:
+    places = {one.text: float(str(one.get("y"))) for one in svg.iter(f"{SVG}text")}
+    return [places[name] for name in names]
+
+
+def test_the_first_of_lying_bars_is_where_plotly_draws_it() -> None:
+    bar = {"type": "bar", "orientation": "h", "y": ["first", "last"], "x": [1, 2]}
+    first, last = heights(drawn(bar), "first", "last")
+    assert first > last
+    first, last = heights(drawn(bar, yaxis={"autorange": "reversed"}), "first", "last")
+    assert first < last
+
+
+def test_a_long_name_in_capitals_has_its_room() -> None:
+    name = "LANTERN•GARDEN•WWVIOLET"
+    svg = drawn({"type": "bar", "orientation": "h", "y": [name], "x": [1]})
+    [end] = [float(str(one.get("x"))) for one in svg.iter(f"{SVG}text") if one.text == name]
+    assert end > 8 * len(name)
+
+
+def test_a_cloud_of_points_is_drawn_however_plotly_would_paint_it() -> None:
+    cloud = {"type": "scattergl", "mode": "markers", "x": [0.5, -1.5], "y": [1.0, 2.0]}
+    assert len([*drawn(cloud).iter(f"{SVG}circle")]) == 2
+
+
 @pytest.mark.parametrize(
     "traces",
     [

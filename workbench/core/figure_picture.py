@@ -51,7 +51,7 @@ def picture(figure: Mapping[str, Any]) -> str:
 def _trace(given: Mapping[str, Any], flat: bool) -> _Trace | None:
     along, values = (given.get("y"), given.get("x")) if flat else (given.get("x"), given.get("y"))
     right = isinstance(along, list) and isinstance(values, list)
-    if given.get("type") not in ("bar", "scatter") or not right:
+    if given.get("type") not in ("bar", "scatter", "scattergl") or not right:
         return None
     points = [
         (at, float(value))
@@ -71,13 +71,13 @@ class _Drawing:
         self._named = any(isinstance(at, str) for at in names) or _type(layout, flat) == "category"
         self._places = {at: number for number, at in enumerate(names)} if self._named else {}
         self._names = names
-        longest = max((len(_short(at)) for at in names), default=0) if self._named else 0
-        self._turned = self._named and not flat and longest * len(names[:LABELS]) > 100
+        widest = max((_width(_short(at)) for at in names), default=0.0) if self._named else 0.0
+        self._turned = self._named and not flat and widest * len(names[:LABELS]) > 660
         self._height: float = max(HEIGHT, 22 * len(names) + 150) if flat else HEIGHT
-        self._left = 30 + 6.6 * longest if flat else 72
+        self._left = 14 + widest if flat else 72
         self._right = WIDTH - (76 if any(one.second for one in traces) else 20)
         self._top = 66 if len(traces) > 1 else 44
-        self._bottom = self._height - (50 + 4.2 * longest if self._turned else 54)
+        self._bottom = self._height - (50 + 0.62 * widest if self._turned else 54)
 
     def svg(self) -> str:
         title = _text_of(self._layout.get("title"))
@@ -100,7 +100,10 @@ class _Drawing:
 
     def _along(self) -> Scale:
         low, high = self._ends()
-        start, end = (self._top, self._bottom) if self._flat else (self._left, self._right)
+        start, end = (self._bottom, self._top) if self._flat else (self._left, self._right)
+        axis = self._layout.get("yaxis" if self._flat else "xaxis") or {}
+        if axis.get("autorange") == "reversed":
+            start, end = end, start
         return lambda at: start + (end - start) * (at - low) / ((high - low) or 1)
 
     def _ends(self) -> tuple[float, float]:
@@ -144,7 +147,7 @@ class _Drawing:
         for number, one in enumerate(self._traces):
             parts.append(f'<rect x="{x:.0f}" y="36" width="11" height="11" {_fill(number)}/>')
             parts.append(f'<text x="{x + 16:.0f}" y="46">{escape(one.name)}</text>')
-            x += 40 + 6.6 * len(one.name)
+            x += 34 + _width(one.name)
         return parts
 
     def _along_axis(self) -> list[str]:
@@ -282,6 +285,11 @@ def _text_of(title: Any) -> str:
 def _short(name: Any) -> str:
     text = str(name)
     return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
+
+
+def _width(text: str) -> float:
+    """About how many pixels it takes: capital letters are the wide ones."""
+    return sum(8.4 if one.isupper() else 6.6 for one in text)
 
 
 def _fill(number: int) -> str:
