@@ -122,6 +122,14 @@ def test_a_damaged_log_is_named_and_salvaged(tmp_path: Path, capsys: Printed) ->
     assert "the store is not damaged, and nothing was changed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["what?", "back\\slash"])
+def test_a_folder_in_which_no_store_can_be_is_named(
+    tmp_path: Path, capsys: Printed, name: str
+) -> None:
+    assert cli.main(["store", "status", "--data", str(tmp_path / name)]) == 1
+    assert f"holds {name[4]}, which DuckDB takes for something else" in capsys.readouterr().err
+
+
 def test_a_damaged_main_file_is_a_sentence(tmp_path: Path, capsys: Printed) -> None:
     with Owner(tmp_path) as owner:
         owner.connection.execute(

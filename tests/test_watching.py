@@ -19,8 +19,8 @@ from workbench.core.host import Cpu, Disk, HostSample, Memory, Network
 from workbench.core.metrics import LlmReading, Sample
 from workbench.core.tally import Durations, Tally
 from workbench.listener import Listener
-from workbench.serve import version
 from workbench.store import Figures
+from workbench.version import VERSION
 from workbench.watching import FRESH_S, Metrics, Watched
 
 Numbers = dict[tuple[str, ...], float]
@@ -85,7 +85,7 @@ async def test_a_hub_counts_what_it_did_and_shows_it_to_whoever_has_a_token(
     assert found["workbench_store_commit_seconds_count",] >= 1
     assert found["workbench_store_rows_total",] >= 4
     assert found["process_resident_memory_bytes",] > 1e6
-    assert found["workbench_build_info", platform.python_version(), version(), "1"] == 1
+    assert found["workbench_build_info", platform.python_version(), VERSION, "1"] == 1
     assert "canary" not in text
     assert "secret" not in text
 

@@ -116,9 +116,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first asked for (PEP 562)."""
     if name == "__version__":
-        from importlib.metadata import version
+        from workbench.version import VERSION
 
-        value: Any = version("runes-workbench")
+        value: Any = VERSION
     elif name in _HOMES:
         from importlib import import_module
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.core.sentence import Speech, Told, told
 from workbench.errors import InputError
+from workbench.version import VERSION
 
 if TYPE_CHECKING:
     from workbench.runes.audit import Moved
@@ -23,8 +24,6 @@ NO_OWN = (
 
 def audit(given: Namespace, settings: Settings) -> int:
     """Write the page; 0 where nothing is wrong, 1 where something is."""
-    from importlib.metadata import version
-
     from workbench.runes.audit import audit as auditing
     from workbench.runes.audit_page import audit_page
     from workbench.runes.packing import write_file
@@ -35,7 +34,7 @@ def audit(given: Namespace, settings: Settings) -> int:
     theirs = read(source, producer=given.producer, network=given.network, height=given.height)
     found = auditing(_ours(given, settings), theirs, given.rune)
     speech = Speech(given.language, catalogue(given.language))
-    page = audit_page(found, version=version("runes-workbench"), speech=speech)
+    page = audit_page(found, version=VERSION, speech=speech)
     try:
         write_file(given.output, page.encode())
     except OSError as error:

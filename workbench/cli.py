@@ -317,9 +317,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.version:
-        import importlib.metadata
+        from workbench.version import VERSION
 
-        print(importlib.metadata.version("runes-workbench"))
+        print(VERSION)
         return 0
     if given.command is None:
         parser.print_help()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib.metadata
 import json
 import logging
 import os
@@ -49,6 +48,7 @@ from workbench.ports import LOOPBACK, PortTaken, allow_files, bind
 from workbench.samples import place_samples
 from workbench.settings import Settings
 from workbench.store import Keep, Store
+from workbench.version import VERSION
 from workbench.watching import Metrics, Watched
 
 HUB_FILE = "hub.json"
@@ -193,14 +193,14 @@ class Hub:
         """What anybody on this machine may know."""
         return {
             "status": "draining" if self.draining else "ok",
-            "version": version(),
+            "version": VERSION,
             "wire": WIRE_VERSION,
             "pid": os.getpid(),
         }
 
     def _build(self) -> Mapping[str, str]:
         python = platform.python_version()
-        return {"version": version(), "wire": str(WIRE_VERSION), "python": python}
+        return {"version": VERSION, "wire": str(WIRE_VERSION), "python": python}
 
     def urls(self) -> tuple[str, str]:
         """Both addresses with the token, for clients that take nothing but an address."""
@@ -257,7 +257,7 @@ class Hub:
         path = self.settings.data / HUB_FILE
         document = {
             "pid": os.getpid(),
-            "version": version(),
+            "version": VERSION,
             "wire": WIRE_VERSION,
             "ws": self.ws_url,
             "mesh": self.mesh_url,
@@ -275,11 +275,6 @@ def keep_of(settings: Settings) -> Keep:
         results_d=settings.keep_results_d,
         events_d=settings.keep_events_d,
     )
-
-
-def version() -> str:
-    """The version of this package."""
-    return importlib.metadata.version("runes-workbench")
 
 
 def _tokens(settings: Settings, admin: str) -> dict[str, Scope]:
@@ -362,4 +357,4 @@ def main(settings: Settings, *, free_ports: bool, print_urls: bool) -> None:
     asyncio.run(run(settings, free_ports=free_ports, print_urls=print_urls))
 
 
-__all__ = ["Hub", "WorkbenchError", "main", "run", "version"]
+__all__ = ["Hub", "WorkbenchError", "main", "run"]

@@ -49,7 +49,9 @@ def status(given: Namespace, settings: Settings) -> int:
 async def _status(data: Path) -> Status:
     from workbench.clients.discovery import find_hub
     from workbench.store import status as look
+    from workbench.store.place import check_path
 
+    check_path(data)
     files = await asyncio.to_thread(look.of_files, data)
     running = await find_hub(data)
     if running is not None:

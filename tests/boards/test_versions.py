@@ -19,9 +19,10 @@ from tests.old_package import old_package
 from workbench.boards.gpu import GpuBoard
 from workbench.boards.home import Home
 from workbench.clients.discovery import HubFile, read_hub_file, stop_hub
-from workbench.clients.versions import OtherVersion, difference, package_version
+from workbench.clients.versions import OtherVersion, difference
 from workbench.core.wire import WIRE_VERSION
 from workbench.runtime import Runtime
+from workbench.version import VERSION
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -67,7 +68,7 @@ async def page_of(data: Path) -> AsyncIterator[BoardPage]:
 
 
 async def test_an_older_hub_works_says_so_and_is_replaced_by_one_click(tmp_path: Path) -> None:
-    ours = package_version()
+    ours = VERSION
     async with old_hub(tmp_path, "0.0.9") as data:
         with pytest.warns(OtherVersion) as said:
             bench = workbench.connect(data)
@@ -114,7 +115,7 @@ async def test_a_hub_of_another_wire_is_refused_and_replaced_by_one_click(tmp_pa
                 assert page.widget.connection["notice"] is None
                 assert old.poll() is not None
             bench = workbench.connect(tmp_path)
-            assert bench.hub.version == package_version()
+            assert bench.hub.version == VERSION
             await asyncio.to_thread(bench.close)
         finally:
             old.kill()

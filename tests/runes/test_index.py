@@ -334,6 +334,16 @@ def test_who_asks_for_a_name_in_doubt_is_in_doubt_too() -> None:
     assert [doubt["rune_id"] for doubt in index.doubts] == ["10:1"]
 
 
+def test_a_block_that_holds_a_transaction_twice_is_refused_and_changes_nothing() -> None:
+    index = Index("regtest")
+    made = etching(None)
+    with pytest.raises(
+        InputError, match=rf"transaction 2 of block 9 is '{made.txid}, as transaction 0'"
+    ):
+        index.apply(9, TIME, [made.raw, etching(None).raw, made.raw])
+    assert (index.height, index.entries()) == (None, [])
+
+
 def test_without_the_push_of_its_name_an_etching_is_refused_without_doubt() -> None:
     index, put = unseen(NAME + 1)
     assert apply(index, 10, etching(NAME, put), etching(NAME)) == []

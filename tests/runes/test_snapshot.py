@@ -282,6 +282,21 @@ def test_a_snapshot_that_is_not_true_is_refused(change: Callable[[list[Any]], No
     )
 
 
+@pytest.mark.parametrize(
+    ("place", "value"), [(2, "00" * 32), (3, 7), (8, 1), (9, 7), (10, "X"), (12, True)]
+)
+def test_a_rune_is_as_the_text_of_its_block_says(place: int, value: Any) -> None:
+    """The texts are what the state hash is made of: two analysts compare that."""
+    index = Index("regtest")
+    apply(index, 9, etching(None, divisibility=2, symbol="¤"))
+
+    def change(body: list[Any]) -> None:
+        body[ENTRIES][0][place] = value
+
+    with pytest.raises(InputError, match=r"\(block 9 etched other runes than its text says\)"):
+        Index.restore(resealed(index.snapshot(), change))
+
+
 @pytest.mark.parametrize("change", FOREIGN)
 def test_a_snapshot_of_other_values_is_refused(change: Callable[[list[Any]], None]) -> None:
     with pytest.raises(InputError, match=r"contradicts itself \((?!None).+\): it was not written"):

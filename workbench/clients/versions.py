@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 from workbench.core.sentence import Sentence
 from workbench.core.wire import WIRE_VERSION
 from workbench.errors import ProtocolError
+from workbench.version import VERSION
 
 OLDER = (
     "the hub of {folder} runs version {theirs}, and this kernel has version {ours}: drain and "
@@ -59,14 +59,9 @@ class OtherWire(ProtocolError):
             pid=found.pid,
             theirs=found.version,
             their_wire=found.wire,
-            ours=package_version(),
+            ours=VERSION,
             our_wire=WIRE_VERSION,
         )
-
-
-def package_version() -> str:
-    """The version of this kernel's package."""
-    return importlib.metadata.version("runes-workbench")
 
 
 def check_wire(folder: Path, found: Running) -> None:
@@ -77,11 +72,10 @@ def check_wire(folder: Path, found: Running) -> None:
 
 def difference(folder: Path, found: Running) -> tuple[Remedy, Sentence] | None:
     """What to do about a hub of another version, and the sentence; None for the same version."""
-    ours = package_version()
-    if found.version == ours:
+    if found.version == VERSION:
         return None
-    values = {"folder": str(folder), "theirs": found.version, "ours": ours}
-    if _newer(found.version, ours):
+    values = {"folder": str(folder), "theirs": found.version, "ours": VERSION}
+    if _newer(found.version, VERSION):
         return "update", Sentence(NEWER, values)
     return "restart", Sentence(OLDER, values)
 

@@ -137,7 +137,7 @@ class DaskEngine:
 
     def _tidy(self) -> None:
         """Remove what a killed hub left in the engine's folder."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         for stale in (*self._scratch.glob("task-*"), self._scratch / "dask"):
             shutil.rmtree(stale, ignore_errors=True)
 

@@ -61,7 +61,7 @@ def _told(one: Applied) -> Iterator[str]:
     if one.minted:
         yield f"mint {one.minted[0]} {one.minted[1]}"
     if one.etched:
-        yield _etch_line(one.etched)
+        yield etch_line(one.etched)
     for output, held in sorted(one.moves.outputs.items()):
         for rune, amount in sorted(held.items()):
             yield f"put {rune} {amount} {output}"
@@ -72,7 +72,8 @@ def _told(one: Applied) -> Iterator[str]:
         yield f"burn {rune} {amount}"
 
 
-def _etch_line(entry: Entry) -> str:
+def etch_line(entry: Entry) -> str:
+    """The line of a rune that is etched."""
     etching, terms = entry.etching, entry.etching.terms or Terms()
     flags = 1 | (etching.terms is not None) << 1 | etching.turbo << 2
     symbol = None if etching.symbol is None else ord(etching.symbol)
@@ -81,6 +82,19 @@ def _etch_line(entry: Entry) -> str:
     given = " ".join("-" if value is None else str(value) for value in values)
     name, spacers = rune_name(entry.number), etching.spacers or 0
     return f"etch {entry.id} {name} {spacers} {etching.divisibility or 0} {flags} {given}"
+
+
+def etchings_of(text: str) -> Iterator[tuple[str, int, str]]:
+    """What the block's lines say of each rune etched in it: txid, time, and its line."""
+    time, txid = 0, ""
+    for line in text.splitlines():
+        word, *rest = line.split(" ")
+        if word == "block":
+            time = int(rest[1])
+        elif word == "tx":
+            txid = rest[1]
+        elif word == "etch":
+            yield txid, time, line
 
 
 def events_of(text: str) -> list[dict[str, Any]]:

@@ -20,7 +20,13 @@ from workbench.runes.history import block_text, events_of, first_hash, next_hash
 from workbench.runes.ledger import Change, Ledger
 from workbench.runes.seen import Seen
 from workbench.runes.snapshot import State, Step, dump, load
-from workbench.runes.whole import check_spent, parsed_transaction, whole_block, whole_number
+from workbench.runes.whole import (
+    check_distinct,
+    check_spent,
+    parsed_transaction,
+    whole_block,
+    whole_number,
+)
 
 WINDOW = 100
 """Blocks: deeper than any reorganisation of a chain that anybody trusts."""
@@ -181,6 +187,7 @@ class Index:
             )
         check_spent(spent)
         parsed = tuple(transactions)
+        check_distinct(height, parsed)
         change = Change(height)
         self._seen.add(height, parsed)
         try:

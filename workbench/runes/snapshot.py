@@ -30,7 +30,14 @@ from workbench.runes.entry_rows import (
     entry_row,
     pair_of,
 )
-from workbench.runes.history import events_of, first_hash, next_hash, trusted_hash
+from workbench.runes.history import (
+    etch_line,
+    etchings_of,
+    events_of,
+    first_hash,
+    next_hash,
+    trusted_hash,
+)
 from workbench.runes.ledger import Change, Doubt, Held, Ledger
 from workbench.runes.records import RECORDS
 
@@ -235,6 +242,19 @@ def _check_steps(state: State) -> None:
         before = hashes[place - 1] if place else start
         if (next_hash(before, step.text) if step.text else before) != hashes[place]:
             raise _untrue(f"block {step.height} does not give its state hash")
+    _check_etchings(state)
+
+
+def _check_etchings(state: State) -> None:
+    """The runes of the blocks that can be taken back are those of their texts, which are hashed."""
+    told = {step.height: [*etchings_of(step.text)] for step in state.steps if step.text}
+    held: dict[int, list[tuple[str, int | None, str]]] = {height: [] for height in told}
+    for one in state.ledger.entries.values():
+        if one.id.block in held:
+            held[one.id.block].append((one.txid, one.time, etch_line(one)))
+    for height, etched in told.items():
+        if held[height] != etched:
+            raise _untrue(f"block {height} etched other runes than its text says")
 
 
 def _step_row(step: Step) -> _Step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import index as index_of
 from typing import Any
 
@@ -55,6 +55,21 @@ def check_spent(spent: Any) -> None:
     if spent is not None and not isinstance(spent, Mapping | bytes):
         allowed = "None, SpentOutputs by txid:vout, or the bytes that read_spent takes"
         raise InputError.field("spent", spent, allowed)
+
+
+def check_distinct(height: int, transactions: Sequence[Transaction]) -> None:
+    """Raises InputError where a block holds a transaction twice: no block does."""
+    if len({one.txid for one in transactions}) == len(transactions):
+        return
+    places: dict[str, int] = {}
+    for place, one in enumerate(transactions):
+        first = places.setdefault(one.txid, place)
+        if first != place:
+            raise InputError.field(
+                f"transaction {place} of block {height}",
+                f"{one.txid}, as transaction {first}",
+                "each transaction once",
+            )
 
 
 def whole_number(field: str, value: Any, lowest: int, highest: int) -> int:

@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +24,7 @@ from workbench.store.owner import Owner
 from workbench.store.place import FILE, PRIVATE_FILE, PRIVATE_FOLDER, Guard, size_of, sync
 from workbench.store.steps import step_of
 from workbench.store.tables import fingerprints, reading
+from workbench.version import VERSION
 
 FORMAT = "workbench-backup/1"
 MANIFEST = "manifest.json"
@@ -139,7 +139,7 @@ def _fill(data: Path, database: BinaryIO, folder: Path, say: Say) -> Manifest:
     return Manifest(
         format=FORMAT,
         created_at=datetime.now(UTC).isoformat(),
-        workbench=version("runes-workbench"),
+        workbench=VERSION,
         duckdb=duckdb.__version__,
         schema_step=step,
         tables=tables,

@@ -10,7 +10,6 @@ import platform
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from workbench.errors import InputError, StoreError
 from workbench.store.damage import first_line
 from workbench.store.frames import QueryEnd, QueryFrame
 from workbench.store.place import sync
+from workbench.version import VERSION
 
 FORMAT = "workbench-export/1"
 GROUP_CHUNKS = 8
@@ -157,7 +157,7 @@ def _amounts(names: list[str]) -> dict[str, str]:
 
 def _versions() -> dict[str, str]:
     return {
-        "workbench": version("runes-workbench"),
+        "workbench": VERSION,
         "duckdb": duckdb.__version__,
         "pyarrow": pa.__version__,
         "python": platform.python_version(),

@@ -68,11 +68,16 @@ class Guard:
         os.close(self._file)
 
 
-def prepare(folder: Path) -> None:
-    """Make a data folder, if it is not there. StoreError where DuckDB could not work in it."""
+def check_path(folder: Path) -> None:
+    """Raises StoreError where DuckDB could not work below a folder of such a name."""
     sign = next((sign for sign in _ODD_SIGNS if sign in str(folder.resolve())), None)
     if sign is not None:
         raise StoreError(ODD, path=str(folder), sign=sign)
+
+
+def prepare(folder: Path) -> None:
+    """Make a data folder, if it is not there. StoreError where DuckDB could not work in it."""
+    check_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     except OSError as error:
