@@ -18,6 +18,8 @@ from workbench.errors import Fault, InputError, shown
 from workbench.runes.allowing import RULES, STEP, allowed_at
 from workbench.runes.documents import Document, unwrapped
 from workbench.runes.kinds import MAX_HEIGHT, RUNE_ID, rule_pattern
+from workbench.runes.merging import MERGED, PLACE
+from workbench.runes.pages import Pages
 from workbench.runes.rows import ROWS, arrow_table
 from workbench.runes.sources import PRODUCERS, nearly, shape_of
 from workbench.runes.sources.shapes import (
@@ -67,9 +69,11 @@ class Gathering:
         self._last: tuple[tuple[Any, ...], Shape] | None = None
         self._ids: dict[str, str] = {}
         self._places: dict[str, int] = {}
-        self._holders: dict[str, int] = {}
+        self._holders: dict[str, tuple[int, str]] = {}
         self._waiting: list[Waiting] = []
+        self._pages = Pages()
         self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
+        self._at: dict[str, list[str]] = {name: [] for name in MERGED}
         self._chunks: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
 
     def know(self, etchings: pa.Table) -> None:
@@ -89,10 +93,14 @@ class Gathering:
                 raise InputError.of([fault]) from None
             self.covers.update(shape.covers)
             about = self._about(one.place, around)
+            if shape.listing:
+                once = shape.once(checked) if shape.once else None
+                if not self._pages.is_new(one, around, about.rune_id, once):
+                    continue
             try:
                 for row in shape.rows(checked, about):
                     self._add(one.place, row)
-                self._count(shape, about, around)
+                self._count(one.place, shape, about, around)
             except InputError as error:
                 raise _placed(one.place, error) from None
 
@@ -104,17 +112,18 @@ class Gathering:
             self._chunks[name].append(table)
 
     def tables(self) -> dict[str, pa.Table]:
-        """Everything taken. Raises InputError where a row still waits."""
+        """Everything taken, with the place of each row to be merged. Raises InputError
+        where a row still waits."""
         waiting, self._waiting = self._waiting, []
         for place, row in waiting:
             try:
-                settled = self._settle(row)
+                settled = self._settle(place, row)
             except InputError as error:
                 raise _placed(place, error) from None
             if not settled:
                 raise self._unsettled(place, row)
-        for rune_id, holders in self._holders.items():
-            self._put("entries", {"rune_id": rune_id, "holders": holders})
+        for rune_id, (holders, place) in self._holders.items():
+            self._put(place, "entries", {"rune_id": rune_id, "holders": holders})
         for name in TABLES:
             self._flush(name)
         return {name: pa.concat_tables(each) for name, each in self._chunks.items() if each}
@@ -165,17 +174,18 @@ class Gathering:
                 raise InputError.field(f"{place}: rune_id", stated, RUNE_ID.rule)
         return About(rune_id=stated)
 
-    def _count(self, shape: Shape, about: About, around: Mapping[str, Any]) -> None:
+    def _count(self, place: str, shape: Shape, about: About, around: Mapping[str, Any]) -> None:
         """How many holders a page says that there are, on it and on the others."""
         stated = around.get(shape.holders) if shape.holders else None
         if stated is not None and about.rune_id is not None:
             count = unsigned(str(shape.holders), stated) or 0
-            self._holders[about.rune_id] = max(count, self._holders.get(about.rune_id, 0))
+            known = self._holders.get(about.rune_id, (0, place))
+            self._holders[about.rune_id] = max(known, (count, place), key=lambda each: each[0])
 
     def _add(self, place: str, row: Row | Fact) -> None:
         if isinstance(row, Fact):
             self._learn(row)
-        elif not self._settle(row):
+        elif not self._settle(place, row):
             self._waiting.append(Waiting(place, row))
 
     def _learn(self, fact: Fact) -> None:
@@ -183,7 +193,7 @@ class Gathering:
             self._ids[_letters(fact.spaced_name)] = fact.rune_id
         self._places[fact.rune_id] = fact.divisibility
 
-    def _settle(self, row: Row) -> bool:
+    def _settle(self, place: str, row: Row) -> bool:
         """Put a row in whose rune and amounts are known; False where they are not yet."""
         values, rune = row.values, row.values["rune_id"]
         if isinstance(rune, Named):
@@ -196,10 +206,10 @@ class Gathering:
                 if rune not in self._places:
                     return False
                 values[name] = divided(amount.field, amount.value, self._places[rune])
-        self._put(row.table, values)
+        self._put(place, row.table, values)
         return True
 
-    def _put(self, name: str, values: dict[str, Any]) -> None:
+    def _put(self, place: str, name: str, values: dict[str, Any]) -> None:
         try:
             self._rows[name].append(msgspec.convert(values, ROWS[name]))
         except msgspec.ValidationError as error:
@@ -207,6 +217,8 @@ class Gathering:
             rule = next((each.kind.rule for each in TABLES[name] if each.name == fault.field), None)
             field = f"{name}.{fault.field}"
             raise InputError.of([Fault(field, fault.value, rule or fault.allowed)]) from None
+        if name in self._at:
+            self._at[name].append(place)
         if len(self._rows[name]) >= PORTION:
             self._flush(name)
 
@@ -214,9 +226,13 @@ class Gathering:
         rows, self._rows[name] = self._rows[name], []
         if rows:
             try:
-                self._chunks[name].append(arrow_table(name, rows))
+                table = arrow_table(name, rows)
             except (pa.ArrowException, OverflowError) as error:
                 raise InputError.field(f"tables.{name}", str(error), "values in range") from None
+            if name in self._at:
+                places, self._at[name] = self._at[name], []
+                table = table.append_column(PLACE, pa.array(places, pa.string()))
+            self._chunks[name].append(table)
 
     def _unsettled(self, place: str, row: Row) -> InputError:
         rune = row.values["rune_id"]

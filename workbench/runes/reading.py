@@ -33,8 +33,9 @@ from workbench.runes.documents import (
 )
 from workbench.runes.gathering import Gathering
 from workbench.runes.kinds import MAX_HEIGHT
-from workbench.runes.merging import merged
+from workbench.runes.merging import PLACE, merged, not_before
 from workbench.runes.records import RECORDS
+from workbench.runes.repeats import told_twice
 from workbench.runes.sources import SHAPES, check_producer
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.opi_columns import COLUMNS, fast_events
@@ -212,6 +213,7 @@ def _batch(
     whole = {name: tables.get(name, ARROW[name].empty_table()) for name in TABLES}
     first, last = _range(whole, height, gathering.height, onto)
     faults.refuse(faults.meaning_faults(whole, first, last, "state"))
+    faults.refuse(told_twice(gathering.producer, whole["events"]))
     digests = sorted({*_parts(onto), *parts})
     digest = digests[0] if len(digests) == 1 else _digest(digests)
     covers = {*gathering.covers, *((onto.covers or ()) if onto else ())}
@@ -236,8 +238,16 @@ def _digest(digests: list[str]) -> str:
 
 
 def _both(name: str, onto: Batch, tables: Mapping[str, pa.Table]) -> pa.Table:
-    added = [packing.shaped(name, tables[name])] if name in tables else []
-    return pa.concat_tables([onto.tables[name], *added])
+    before = onto.tables[name]
+    if name not in tables:
+        return before
+    if PLACE not in tables[name].column_names:
+        added = packing.shaped(name, tables[name])
+        return pa.concat_tables([before, not_before(before, added) if name in _OWN else added])
+    places = tables[name][PLACE]
+    added = packing.shaped(name, tables[name].drop_columns([PLACE])).append_column(PLACE, places)
+    unplaced = pa.nulls(before.num_rows, pa.string())
+    return pa.concat_tables([before.append_column(PLACE, unplaced), added])
 
 
 def _range(

@@ -29,6 +29,8 @@ ONE_EACH_STATE: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """The same of what was honoured: a message may ask for an output several times. An output is spent
 once; inputs of a source that names none may be alike."""
+UNTOLD = ("hiro", "xverse", "dogdata")
+"""Producers that do not say which outputs a transaction spends."""
 MOST = 100
 _PLACE = ("height", "tx_index")
 _OUTPUT = ("rune_id", "outpoint")
@@ -40,6 +42,22 @@ _ODD = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19
 def one_each(name: str, level: str | None) -> tuple[tuple[str, ...], ...]:
     """By what a table has one row in a batch of a level; None where that is not known."""
     return ONE_EACH.get(name, ONE_EACH_STATE.get(name, ()) if level == "state" else ())
+
+
+def told_twice(producer: str, events: pa.Table) -> Iterator[Fault]:
+    """The faults of a producer's burns and etchings that name no output: one that says once what a
+    transaction burned of a rune, has said it twice. Of others rows that are alike may be two."""
+    if producer != "opi":
+        return
+    rows = np.flatnonzero(pc.is_in(events["kind"], pa.array(["burned", "etched"])).to_numpy())
+    firsts: dict[tuple[Any, ...], int] = {}
+    some = events.take(pa.array(rows)).select(["kind", "rune_id", "txid"]).to_pylist()
+    for row, said in zip(rows.tolist(), some, strict=True):
+        first = firsts.setdefault(tuple(said.values()), row)
+        if first != row:
+            told = f"{said['kind']} rune_id {said['rune_id']}, txid {said['txid']} again"
+            allowed = "one row for each kind, rune_id, txid"
+            yield Fault(f"tables.events[{row}]", f"{told}, as in row {first}", allowed)
 
 
 def repeat_faults(name: str, table: pa.Table, level: str | None = None) -> Iterator[Fault]:

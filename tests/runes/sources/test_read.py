@@ -304,9 +304,11 @@ def test_documents_that_contradict_each_other_are_refused() -> None:
     later = {**made.ORD_RUNE, "entry": made.ord_entry(burned=1)}
     assert read(made.ORD_RUNE, made.ORD_RUNE).rows()["entries"] == 1
     assert refusal(body(made.ORD_RUNE, later)) == (
-        "the documents contradict each other in burned of entries of 840000:3: give those of one "
-        "moment, or each in a batch of its own"
+        "bytes line 1 and bytes line 2 contradict each other in burned of entries of 840000:3, "
+        "which is '2348699167000' and '1': give those of one moment, or each in a batch of its own"
     )
+    before = read(made.ORD_RUNE)
+    assert refusal(body(later), onto=before).startswith("what was read before and bytes contradict")
 
 
 def test_what_one_document_leaves_out_another_fills_in() -> None:
@@ -320,7 +322,8 @@ def test_what_one_document_leaves_out_another_fills_in() -> None:
     assert table_amounts(batch.tables["balances"], "amount") == [88_980_600_000, 7]
     assert batch.tables["balances"]["script"].to_pylist() == [None, made.SCRIPT]
     assert refusal(body(made.ORD_CLI_BALANCES, made.ORD_OUTPUT, made.ORD_RUNE)).startswith(
-        f"the documents contradict each other in amount of balances of 840000:3, {made.OTHER}:0: "
+        "bytes line 1 and bytes line 2 contradict each other in amount of balances of 840000:3, "
+        f"{made.OTHER}:0, which is '7' and '100': "
     )
 
 
@@ -435,13 +438,68 @@ def test_an_output_of_an_export_that_stands_twice_is_refused() -> None:
         runes.read(made.opi_csv(row, row))
     with pytest.raises(InputError, match=r"inputs\[1\] is .* again, as in row 0"):
         runes.read(made.opi_csv(made.opi(0, 7), made.opi(0, 7)))
-    received = made.hiro_activity("receive")
+
+
+def page(*rows: dict[str, Any], offset: int, total: int) -> dict[str, Any]:
+    return {"limit": len(rows), "offset": offset, "total": total, "results": list(rows)}
+
+
+def test_a_row_that_two_pages_of_a_list_have_is_one() -> None:
+    """A page that is fetched after a new event begins with what the page before ended with."""
+    mint, received, burned = map(made.hiro_activity, ("mint", "receive", "burn"))
     pages = [
-        {"limit": 2, "offset": 0, "total": 3, "results": [made.hiro_activity("mint"), received]},
-        {"limit": 2, "offset": 1, "total": 3, "results": [received]},
+        page(mint, received, offset=0, total=4),
+        page(received, burned, offset=2, total=5),
+        page(mint, received, offset=0, total=4),
     ]
-    with pytest.raises(InputError, match="again, as in row 0"):
-        runes.read([made.HIRO_ETCHING, *pages])
+    for source in ([made.HIRO_ETCHING, *pages], body(made.HIRO_ETCHING, *pages)):
+        batch = runes.read(source)
+        assert batch.tables["events"]["kind"].to_pylist() == ["minted", "transferred", "burned"]
+        assert (batch.rows()["mints"], batch.rows()["allocations"]) == (1, 1)
+
+
+def test_alike_rows_of_one_page_are_several_and_of_a_list_that_did_not_grow_too() -> None:
+    """An address may send an amount several times in one transaction."""
+    sent = made.hiro_activity("send")
+    assert read(made.HIRO_ETCHING, page(sent, sent, offset=0, total=2)).rows()["inputs"] == 2
+    apart = [page(sent, sent, offset=0, total=4), page(sent, sent, offset=2, total=4)]
+    assert read(made.HIRO_ETCHING, *apart).rows()["inputs"] == 4
+    grown = [page(sent, sent, offset=0, total=3), page(sent, sent, offset=2, total=4)]
+    assert read(made.HIRO_ETCHING, *grown).rows()["inputs"] == 2
+    lone = read(made.HIRO_ETCHING, sent, sent)
+    assert lone.rows()["inputs"] == 2
+    said = runes.volume(lone, rune="840000:1").explain().sources[-1]
+    assert said.startswith("hiro does not say which outputs were spent: rows that are alike ")
+
+
+def test_rows_of_two_pages_that_contradict_each_other_are_refused_with_both_places() -> None:
+    mint, other = made.hiro_activity("mint"), made.hiro_activity("mint", "2.00")
+    said = refusal(
+        [made.HIRO_ETCHING, page(mint, offset=0, total=2), page(other, offset=1, total=2)]
+    )
+    assert said == (
+        "document 2.results[0] and document 1.results[0] contradict each other about 840000:1 "
+        f"mint {made.TXID}: read one of them"
+    )
+
+
+def test_pages_that_are_read_later_may_overlap_too(tmp_path: Path) -> None:
+    mint, sent, burned = map(made.hiro_activity, ("mint", "send", "burn"))
+    (tmp_path / "a.json").write_bytes(body(made.HIRO_ETCHING))
+    (tmp_path / "b.json").write_bytes(body(page(mint, sent, sent, offset=0, total=3)))
+    before = runes.read(tmp_path)
+    (tmp_path / "c.json").write_bytes(body(page(burned, mint, sent, offset=0, total=4)))
+    later = runes.read(tmp_path, onto=before)
+    assert (later.rows()["mints"], later.rows()["inputs"], later.rows()["events"]) == (1, 2, 2)
+
+
+def test_a_burn_that_opi_says_twice_is_refused() -> None:
+    row, other = made.opi(4, 8, None), made.opi(4, 9, None)
+    for again in (row, other):
+        assert refusal(made.opi_csv(row, again)) == (
+            f"tables.events[1] is burned rune_id 840000:3, txid {made.TXID} again, as in row 0; "
+            "allowed: one row for each kind, rune_id, txid"
+        )
 
 
 def test_inputs_of_an_export_that_names_no_outputs_may_be_alike() -> None:

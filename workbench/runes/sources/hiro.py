@@ -167,6 +167,13 @@ def _activity(document: Activity, about: About) -> Iterator[Row | Fact]:
                 yield Row("allocations", {**kept, **whose})
 
 
+def _once(document: Activity) -> tuple[str, ...] | None:
+    """A transaction mints a rune once. It may send alike amounts from one address several times."""
+    if document.operation not in ("etching", "mint"):
+        return None
+    return document.rune.id, document.operation, document.location.tx_id
+
+
 def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
     """A holder without an address is a script that has none."""
     amount = Divided("balance", document.balance)
@@ -191,6 +198,8 @@ SHAPES = (
         Activity,
         with_keys("operation", "location", "rune"),
         _activity,
+        listing=True,
+        once=_once,
     ),
     Shape(
         PRODUCER,

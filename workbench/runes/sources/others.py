@@ -207,6 +207,8 @@ SHAPES = (
         Traced,
         with_keys("txid", "senders", "receivers"),
         _traced,
+        listing=True,
+        once=lambda document: (document.txid,),
     ),
     Shape(
         "dogdata",

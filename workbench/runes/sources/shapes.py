@@ -107,6 +107,11 @@ class Shape:
     tells: Callable[[Mapping[str, Any]], bool]
     rows: Callable[[Any, About], Iterator[Row | Fact]]
     holders: str | None = None
+    listing: bool = False
+    """Whether such documents come in pages of a list that may grow between two of them, so that
+    the next one begins with what the last one ended with."""
+    once: Callable[[Any], tuple[str, ...] | None] | None = None
+    """What only one document of it can say; None of one that others may equal."""
 
 
 @dataclass(frozen=True)

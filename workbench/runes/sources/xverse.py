@@ -104,6 +104,11 @@ def _activity(document: Activity, about: About) -> Iterator[Row | Fact]:
         yield Row("mints", {**place, "address": document.address, "credited": True})
 
 
+def _once(document: Activity) -> tuple[str, ...] | None:
+    """A transaction mints a rune once: the page says of which rune it is."""
+    return ("mint", document.txid) if document.type.lower() == "mint" else None
+
+
 def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
     amount = atomic("amount", document.amount)
     values = {"rune_id": rune_of(about), "address": document.address, "amount": amount}
@@ -148,6 +153,8 @@ SHAPES = (
         Activity,
         with_keys("blockHeight", "txid", "type", "amount"),
         _activity,
+        listing=True,
+        once=_once,
     ),
     Shape(
         XVERSE,
