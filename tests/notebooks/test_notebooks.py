@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.runes.sources import documents
+
 pytestmark = pytest.mark.timeout(300)  # a kernel with Arrow, on a busy machine
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 HUB = ("first-batch", "workbench")
@@ -132,6 +134,19 @@ def test_the_market_of_names_runs_to_its_end_on_a_raw_block(
         exec(cell, space)
     assert "similar_names needs the state" in space["alike"]
     assert space["market"].explain().missing
+
+
+def test_who_holds_a_rune_can_be_asked_of_a_list_that_says_neither_its_rune_nor_its_block(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(FOLDER)
+    (tmp_path / "page.json").write_text(json.dumps(documents.XVERSE_HOLDERS))
+    given = {"BATCH": str(tmp_path / "page.json"), "RUNE": "840000:3", "HEIGHT": 900_000}
+    space: dict[str, Any] = {**given, "SINCE": None}
+    code = [cell.source for cell in read("who-holds-a-rune").cells if cell.cell_type == "code"]
+    for cell in code[1:]:
+        exec(cell, space)
+    assert (space["batch"].last_height, space["batch"].rows()["balances"]) == (900_000, 1)
 
 
 @pytest.mark.parametrize("name", [*ANALYSES, *HUB])

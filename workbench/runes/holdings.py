@@ -63,6 +63,11 @@ SELECT amount(supply_high, supply_low) AS supply, amount(burned_high, burned_low
 FROM {entries} WHERE rune_id = $rune
 """
 
+_OWNED = """
+SELECT count(*) AS rows, count(coalesce(script, address)) AS owned FROM {balances}
+WHERE rune_id = $rune
+"""
+
 OWNER = (
     "a holder is a script, or an address where the script is not known; who has several counts "
     "several times"
@@ -107,6 +112,11 @@ def settled(
 def _allowed(batch: Evidence) -> str:
     if batch.first_height is None:
         return "none: the tables do not say of which blocks they are"
+    if not {"events", "allocations", "inputs"} & set(batch.tables):
+        return (
+            f"{batch.last_height}, the only one: a list of holders has nothing to count back with; "
+            "if it is of another block, say which where it is read: runes.read(..., height=BLOCK)"
+        )
     return f"a block from {batch.first_height - 1} to {batch.last_height}"
 
 
@@ -125,6 +135,20 @@ def _reconciled(batch: Evidence, question: str, rune: Rune, height: int) -> None
             rune=rune.name,
             apart=abs(apart),
             unknown=sides["unknown"],
+        )
+
+
+def refuse_nameless(batch: Evidence, question: str, rune: Rune) -> None:
+    """Raises InputError where not one balance of the rune says whose it is."""
+    told_by = batch.one(_OWNED, rune=rune.id)
+    if told_by["rows"] and not told_by["owned"]:
+        raise InputError(
+            "{question} needs to know whose the balances of {rune} are, and no row of {batch} has "
+            "an address or a script: export the rune's holders with their addresses, or, of lists "
+            "that were asked for by address, add it to each row as the field address",
+            question=question,
+            rune=rune.name,
+            batch=batch.name,
         )
 
 

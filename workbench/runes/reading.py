@@ -57,9 +57,10 @@ def read(
     """A batch at the `state` level from the documents of one producer.
 
     A runes-batch/1 comes back as `load_batch` gives it; raw blocks as `blocks_batch` does, with
-    `progress` told blocks. Both know their `network`, and another one is refused; exports are of
-    mainnet where it is not given. Otherwise `source` is a file, a folder, several paths, bytes, or
-    documents that are parsed already (with integers as int and fractions as Decimal).
+    `progress` told blocks. Both know their `network`, and another one is refused, as another
+    `height` is of a batch; exports are of mainnet where it is not given. Otherwise `source` is a
+    file, a folder, several paths, bytes, or documents that are parsed already (with integers as
+    int and fractions as Decimal).
     `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
     are, where they do not say it; `height` the block at which the producer stood, else the
     last one that they mention.
@@ -76,7 +77,7 @@ def read(
     if onto is not None:
         gathering.know(onto.tables["etchings"])
     if isinstance(source, str | Path | bytes) and _is_batch(source):
-        return _of_network(load_batch(source), network)
+        return _as_asked(load_batch(source), network, height)
     if _hold_blocks(source):
         return _read_blocks(source, network, progress)
     if isinstance(source, str | Path | bytes) or _are_paths(source):
@@ -89,9 +90,11 @@ def read(
     return _batch(gathering, parts, known, height, onto)
 
 
-def _of_network(batch: Batch, network: Network | None) -> Batch:
+def _as_asked(batch: Batch, network: Network | None, height: int | None) -> Batch:
     if network not in (None, batch.network):
         raise InputError.field("network", network, f"{batch.network}, that of {batch.id}")
+    if height not in (None, batch.last_height):
+        raise InputError.field("height", height, f"{batch.last_height}, that of {batch.id}")
     return batch
 
 

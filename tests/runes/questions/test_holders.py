@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.runes.questions.hand import ASH, OAK, tables, txid
 from tests.runes.questions.history import BLOCKS, FIRST, History, history
 from tests.runes.questions.rows import table
+from tests.runes.sources import documents as made
+from workbench import runes
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
 from workbench.runes.evidence import evidence_of
@@ -293,3 +295,22 @@ def test_who_came_and_went_in_between_is_not_seen() -> None:
     assert rows == [(C, "entered"), (B, "entered")]
     first = cohort(moved(), rune=ASH, since=899, until=900)
     assert first.frame["change"].tolist() == [10]
+
+
+def test_a_list_of_holders_says_how_its_block_can_be_told() -> None:
+    kept = runes.read([made.XVERSE_HOLDERS], rune="840000:3")
+    for ask in (
+        lambda: runes.holders(kept, rune="840000:3", height=900_000),
+        lambda: runes.cohort(kept, rune="840000:3", since=900_000),
+    ):
+        with pytest.raises(InputError, match=r"900000; .* runes\.read\(\.\.\., height=BLOCK\)"):
+            ask()
+    dated = runes.read([made.XVERSE_HOLDERS], rune="840000:3", height=900_000)
+    assert runes.holders(dated, rune="840000:3", height=900_000).facts["holders"] == 1
+
+
+@pytest.mark.parametrize("ask", [runes.holders, runes.concentration])
+def test_balances_that_name_nobody_are_refused_with_what_to_export(ask: Any) -> None:
+    kept = runes.read([made.UNISAT_BALANCES])
+    with pytest.raises(InputError, match="export the rune's holders with their addresses"):
+        ask(kept, rune="840000:3")

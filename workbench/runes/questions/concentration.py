@@ -13,6 +13,7 @@ from workbench.runes.amounts import number_texts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.holdings import refuse_nameless
 from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_counts, said_share
 
@@ -118,6 +119,8 @@ def concentration(
     """Says how much of a rune its largest holders have: their share, HHI, Gini and Nakamoto."""
     batch.needs("concentration", "balances")
     wanted = None if rune is None else batch.rune(rune)
+    if wanted is not None:
+        refuse_nameless(batch, "concentration", wanted)
     only = None if wanted is None else wanted.id
     known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
     asked = {"rune": only, "top": top, "exchanges": list(exchanges), "scale": _SCALE}

@@ -14,7 +14,14 @@ from workbench.runes.amounts import format_amounts, sum_amounts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.holdings import OWNER, held_at, missing_holders, refuse_debts, settled
+from workbench.runes.holdings import (
+    OWNER,
+    held_at,
+    missing_holders,
+    refuse_debts,
+    refuse_nameless,
+    settled,
+)
 from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_amount, said_share
 
@@ -40,6 +47,7 @@ def holders(
     """Lists every holder of a rune with its amount and share, after any block of the batch."""
     batch.needs("holders", "balances")
     wanted = batch.rune(rune)
+    refuse_nameless(batch, "holders", wanted)
     after = settled(batch, "holders", wanted, height)
     found = batch.rows(_HOLDERS, rune=wanted.id, height=after)
     high, low = found["high"], found["low"]
