@@ -30,6 +30,7 @@ from workbench.runes.sources.shapes import (
     TxId,
     atomic,
     bounded,
+    check_letters,
     etching,
     fact_of,
     maybe_atomic,
@@ -59,6 +60,7 @@ class Ticker(msgspec.Struct):
     mint_start_block: Number = None
     mint_end_block: Number = None
     holder_count: Count | None = None
+    rune_name: Text | None = None
 
 
 class Holder(msgspec.Struct):
@@ -70,6 +72,7 @@ class Holder(msgspec.Struct):
     decimals: Divisibility
     spaced_rune_name: Text
     wallet_addr: Address | Literal[""] | None = None
+    rune_name: Text | None = None
 
 
 class Event(msgspec.Struct):
@@ -86,6 +89,7 @@ class Event(msgspec.Struct):
 
 
 def _ticker(document: Ticker, about: About) -> Iterator[Row | Fact]:
+    check_letters("rune_name", document.rune_name, "spaced_rune_name", document.spaced_rune_name)
     yield from etching(
         document.rune_id,
         "spaced_rune_name",
@@ -120,6 +124,7 @@ def _terms(document: Ticker) -> dict[str, Any]:
 
 
 def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
+    check_letters("rune_name", document.rune_name, "spaced_rune_name", document.spaced_rune_name)
     spaced = document.spaced_rune_name
     yield fact_of(document.rune_id, "spaced_rune_name", spaced, document.decimals)
     yield Row(

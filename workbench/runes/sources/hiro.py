@@ -29,6 +29,7 @@ from workbench.runes.sources.shapes import (
     Shape,
     Text,
     TxId,
+    check_letters,
     divided,
     etching,
     maybe_atomic,
@@ -77,6 +78,7 @@ class Etching(msgspec.Struct):
     supply: Supply
     location: Location
     symbol: str | None = None
+    name: Text | None = None
 
 
 class ActivityRune(msgspec.Struct):
@@ -101,6 +103,7 @@ class Holder(msgspec.Struct):
 
 
 def _etching(document: Etching, about: About) -> Iterator[Row | Fact]:
+    check_letters("name", document.name, "spaced_name", document.spaced_name)
     places, supply = document.divisibility, document.supply
     yield from etching(
         document.id,

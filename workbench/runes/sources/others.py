@@ -27,6 +27,7 @@ from workbench.runes.sources.shapes import (
     TxId,
     atomic,
     bounded,
+    check_letters,
     etching,
     maybe_atomic,
     rune_of,
@@ -50,6 +51,7 @@ class Okx(msgspec.Struct):
     endBlock: Number = None
     symbol: str | None = None
     holders: Number = None
+    name: Text | None = None
 
 
 class SymphonyTerms(msgspec.Struct):
@@ -69,6 +71,7 @@ class Symphony(msgspec.Struct):
     premine: Number
     terms: SymphonyTerms | None = None
     symbol: str | None = None
+    name: Text | None = None
 
 
 class Allium(msgspec.Struct):
@@ -107,6 +110,7 @@ class DogHolder(msgspec.Struct):
 
 
 def _okx(document: Okx, about: About) -> Iterator[Row | Fact]:
+    check_letters("name", document.name, "spacename", document.spacename)
     yield from etching(
         document.runesId,
         "spacename",
@@ -124,6 +128,7 @@ def _okx(document: Okx, about: About) -> Iterator[Row | Fact]:
 
 
 def _symphony(document: Symphony, about: About) -> Iterator[Row | Fact]:
+    check_letters("name", document.name, "spaced_name", document.spaced_name)
     terms = document.terms or SymphonyTerms()
     has_terms = any(getattr(terms, name) is not None for name in terms.__struct_fields__)
     yield from etching(

@@ -188,6 +188,15 @@ def names(field: str, spaced: str) -> dict[str, Any]:
     return {"name": rune.name, "spaced_name": str(rune), "spacers": rune.spacers}
 
 
+def check_letters(field: str, name: str | None, spaced_field: str, spaced: str) -> None:
+    """Raises InputError where the name without spacers is another rune's."""
+    letters = spaced.replace(".", "").replace(SPACER, "")
+    if name is not None and name.replace(".", "").replace(SPACER, "") != letters:
+        raise InputError.field(
+            field, name, f"{letters!r}, the letters of {spaced_field} {spaced!r}"
+        )
+
+
 def same_name(spaced: str) -> str:
     """A spaced name as the batch writes it."""
     return spaced.replace(".", SPACER)

@@ -26,6 +26,7 @@ from workbench.runes.sources.shapes import (
     Text,
     TxId,
     atomic,
+    check_letters,
     etching,
     fact_of,
     maybe_atomic,
@@ -77,6 +78,7 @@ class Info(msgspec.Struct):
     turbo: bool | None = None
     symbol: str | None = None
     holders: Count | None = None
+    runeName: Text | None = None
 
 
 class Balance(msgspec.Struct):
@@ -87,6 +89,7 @@ class Balance(msgspec.Struct):
     divisibility: Divisibility
     amount: Number
     address: Address | None = None
+    rune: Text | None = None
 
 
 def _activity(document: Activity, about: About) -> Iterator[Row | Fact]:
@@ -117,6 +120,7 @@ def _holder(document: Holder, about: About) -> Iterator[Row | Fact]:
 
 def _info(document: Info, about: About) -> Iterator[Row | Fact]:
     """It does not say who etched it, nor when it can be minted."""
+    check_letters("runeName", document.runeName, "spacedRuneName", document.spacedRuneName)
     yield from etching(
         document.runeId,
         "spacedRuneName",
@@ -139,6 +143,7 @@ def _info(document: Info, about: About) -> Iterator[Row | Fact]:
 
 
 def _balance(document: Balance, about: About) -> Iterator[Row | Fact]:
+    check_letters("rune", document.rune, "spacedRune", document.spacedRune)
     yield fact_of(document.runeid, "spacedRune", document.spacedRune, document.divisibility)
     amount = atomic("amount", document.amount)
     values = {"rune_id": document.runeid, "address": document.address, "amount": amount}
