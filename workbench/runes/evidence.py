@@ -16,7 +16,7 @@ from workbench.errors import InputError
 from workbench.runes.batch import Batch
 from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
-from workbench.runes.repeats import UNTOLD
+from workbench.runes.repeats import alike_lines
 from workbench.runes.tables import ARROW, TABLES
 
 UNPLACED = 2**31
@@ -32,11 +32,6 @@ _FILLED = """(
   FROM {table} AS told JOIN {numbers} AS numbers
     ON told.height = numbers.height AND told.txid = numbers.txid
 )"""
-
-_UNTOLD = (
-    "{producer} does not say which outputs were spent: rows that are alike count each where one "
-    "page or file has them, and once where several do"
-)
 
 Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
@@ -246,12 +241,8 @@ class Evidence:
                 **values,
             )
         )
-        untold = self.producer in UNTOLD and not {"events", "inputs"}.isdisjoint(self.tables)
-        return (
-            said,
-            *([told(_UNTOLD, producer=self.producer)] if untold else []),
-            *([trust_line(self.trust)] if self.trust else []),
-        )
+        alike = alike_lines(self.producer, self.tables)
+        return (said, *alike, *([trust_line(self.trust)] if self.trust else []))
 
     @property
     def span(self) -> str:

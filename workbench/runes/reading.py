@@ -219,7 +219,7 @@ def _batch(
     faults.refuse(told_twice(gathering.producer, whole["events"]))
     digests = sorted({*_parts(onto), *parts})
     digest = digests[0] if len(digests) == 1 else _digest(digests)
-    covers = {*gathering.covers, *((onto.covers or ()) if onto else ())}
+    covers = {*gathering.covers, *((onto.covers or ()) if onto else ())} - _untold(whole)
     return Batch(
         id=f"r{last}_{digest[:8]}",
         network=network,
@@ -234,6 +234,13 @@ def _batch(
         tables=whole,
         covers=tuple(name for name in TABLES if name in covers),
     )
+
+
+def _untold(tables: Mapping[str, pa.Table]) -> set[str]:
+    """What transfers without an output do not tell, such as those of OPI's events that were
+    exported without their outpoints: where they went to."""
+    went = pc.equal(tables["events"]["kind"], "transferred")
+    return {"allocations"} if not tables["allocations"].num_rows and pc.any(went).as_py() else set()
 
 
 def _digest(digests: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbench.core.sentence import told
 from workbench.errors import Fault
 
 ONE_EACH: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -29,7 +30,7 @@ ONE_EACH_STATE: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """The same of what was honoured: a message may ask for an output several times. An output is spent
 once; inputs of a source that names none may be alike."""
-UNTOLD = ("hiro", "xverse", "dogdata")
+_UNTOLD = ("hiro", "xverse", "dogdata")
 """Producers that do not say which outputs a transaction spends."""
 MOST = 100
 _PLACE = ("height", "tx_index")
@@ -44,6 +45,17 @@ def one_each(name: str, level: str | None) -> tuple[tuple[str, ...], ...]:
     return ONE_EACH.get(name, ONE_EACH_STATE.get(name, ()) if level == "state" else ())
 
 
+def alike_lines(producer: str, tables: Container[str]) -> tuple[str, ...]:
+    """How rows are counted that nothing tells apart, as an answer says it of its source."""
+    if producer not in _UNTOLD or ("events" not in tables and "inputs" not in tables):
+        return ()
+    line = (
+        "{producer} does not say which outputs were spent: rows that are alike count each where "
+        "one page or file has them, and once where several do"
+    )
+    return (told(line, producer=producer),)
+
+
 def told_twice(producer: str, events: pa.Table) -> Iterator[Fault]:
     """The faults of a producer's burns and etchings that name no output: one that says once what a
     transaction burned of a rune, has said it twice. Of others rows that are alike may be two."""
@@ -55,9 +67,9 @@ def told_twice(producer: str, events: pa.Table) -> Iterator[Fault]:
     for row, said in zip(rows.tolist(), some, strict=True):
         first = firsts.setdefault(tuple(said.values()), row)
         if first != row:
-            told = f"{said['kind']} rune_id {said['rune_id']}, txid {said['txid']} again"
+            what = f"{said['kind']} rune_id {said['rune_id']}, txid {said['txid']} again"
             allowed = "one row for each kind, rune_id, txid"
-            yield Fault(f"tables.events[{row}]", f"{told}, as in row {first}", allowed)
+            yield Fault(f"tables.events[{row}]", f"{what}, as in row {first}", allowed)
 
 
 def repeat_faults(name: str, table: pa.Table, level: str | None = None) -> Iterator[Fault]:
@@ -67,9 +79,9 @@ def repeat_faults(name: str, table: pa.Table, level: str | None = None) -> Itera
         known = _said(rest, keys)
         for row, first in islice(_repeats(rest, rows, known, keys), MOST):
             values = ((key, table[key][row].as_py()) for key in keys)
-            told = ", ".join(f"{key} {value}" for key, value in values if value is not None)
+            which = ", ".join(f"{key} {value}" for key, value in values if value is not None)
             allowed = f"one row for each {', '.join(keys)}"
-            yield Fault(f"tables.{name}[{row}]", f"{told} again, as in row {first}", allowed)
+            yield Fault(f"tables.{name}[{row}]", f"{which} again, as in row {first}", allowed)
         rest, rows = rest.filter(pa.array(~known)), rows[~known]
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from tests.runes.questions.hand import ASH, OAK, column
 from tests.runes.questions.laid import batch, laid, plain
+from tests.runes.sources.documents import opi, opi_csv
+from workbench import runes
 from workbench.errors import InputError
 from workbench.runes.answer import Answer
 from workbench.runes.batch import Batch
@@ -64,6 +66,7 @@ def test_hand_1_one_rune_by_three_causes() -> None:
         "cenotaphs": 1,
         "op_returns": 2,
         "no_outputs": 1,
+        "unknown_causes": 0,
     }
     assert answer.explain().missing == ()
 
@@ -131,6 +134,15 @@ def test_hand_4_what_is_not_known_is_counted_and_is_not_0() -> None:
         "the cause of 2 burns",
     )
     assert answer.facts["burned"] == 6
+    assert column(answer, "cause") == ["unknown", "op-return"]
+    assert str(answer.sentence) == (
+        "A•SH: 0.6 ¤ burned in 3 events: 0 by cenotaphs, 1 sent to OP_RETURN, 0 without an output "
+        "to go to, 2 by a cause that is not told"
+    )
+    assert str(asked(events).sentence).endswith(" go to, 2 by a cause that is not told")
+    assert answer.more["causes"].to_pylist()[0] == {
+        "cause": "unknown", "flaw": None, "events": 2, "runes": 1,
+    }  # fmt: skip
     assert answer.figure["data"][0]["y"] == ["unknown", "op-return"]
     nothing = asked([burn(3, "op-return", None)], rune=ASH)
     assert nothing.facts["burned"] is None
@@ -152,6 +164,13 @@ def test_hand_5_the_entries_tell_more_or_less_than_the_events() -> None:
     )
 
 
+def test_the_burns_of_opi_have_a_row_though_it_tells_no_cause() -> None:
+    answer = burns(runes.read(opi_csv(opi(4, 8, None))), rune="840000:3")
+    assert (column(answer, "cause"), column(answer, "amount")) == (["unknown"], [8])
+    counts = ("cenotaphs", "op_returns", "no_outputs", "unknown_causes")
+    assert answer.facts["events"] == sum(answer.facts[name] for name in counts) == 1
+
+
 def naive(of: Batch, rune: str | None) -> dict[tuple[Any, ...], tuple[int, int, int]]:
     """Events, sum and unknown amounts by rune, cause and flaw, in plain Python."""
     flaws = {(row["height"], row["tx_index"]): row["flaw"] for row in plain(of, "runestones")}
@@ -160,7 +179,7 @@ def naive(of: Batch, rune: str | None) -> dict[tuple[Any, ...], tuple[int, int, 
         if row["kind"] == "burned" and rune in (None, row["rune_id"]):
             by_cenotaph = row["cause"] == "cenotaph"
             flaw = flaws.get((row["height"], row["tx_index"])) if by_cenotaph else None
-            found = told[row["rune_id"], row["cause"], flaw]
+            found = told[row["rune_id"], row["cause"] or "unknown", flaw]
             found[0] += 1
             found[1] += row["amount"] or 0
             found[2] += row["amount"] is None

@@ -138,6 +138,16 @@ def test_a_fee_or_a_mint_that_is_not_known_is_counted_never_zero() -> None:
     assert wasted(without).facts["unknown_mints"] == 1
 
 
+def test_a_mint_whose_row_names_another_rune_than_its_message_counts_alike_however_asked() -> None:
+    tables = asked(CLOSED)
+    place = {"height": 900, "tx_index": 0, "txid": txid(900, 0)}
+    tables["mints"] = table("mints", {**place, "rune_id": OAK, "credited": False})
+    for rune in (None, ASH):
+        answer = wasted(tables, rune=rune)
+        assert (answer.facts["messages"], answer.facts["mints"]) == (1, 0)
+        assert answer.explain().missing == ("whether 1 mint was credited",)
+
+
 def test_of_one_rune_only_messages_that_mint_it_count() -> None:
     messages = (CLOSED, {**CLOSED, "mints": OAK, "fee_sat": 4}, {"flaw": "opcode", "fee_sat": 1})
     assert facts(*messages, rune=OAK) == (1, 1, 1, 0, 0, 4)

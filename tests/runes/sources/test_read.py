@@ -250,6 +250,35 @@ def test_a_fault_is_named_by_line_and_field(harm: dict[str, Any], sentence: str)
     assert refusal(body(made.ORD_RUNE, bad)).startswith(f"bytes line 2: {sentence}")
 
 
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        (made.UNISAT_BALANCES["data"]["detail"][0], "rune"),
+        (made.XVERSE_INFO, "runeName"),
+        (made.HIRO_ETCHING, "name"),
+        (made.BIS_TICKER, "rune_name"),
+        (made.BIS_HOLDERS["data"][0], "rune_name"),
+        (made.OKX, "name"),
+        (made.MAESTRO, "name"),
+    ],
+    ids=["unisat", "xverse", "hiro", "ticker", "holder", "okx", "maestro"],
+)
+def test_a_name_that_contradicts_its_spaced_form_is_refused(document: Any, name: str) -> None:
+    said = refusal([{**document, name: "OTHERRUNE"}])
+    assert said.startswith(f"document 0: {name} is 'OTHERRUNE'; allowed: '{document[name]}', the ")
+
+
+def test_the_row_of_a_list_that_contradicts_itself_is_named(tmp_path: Path) -> None:
+    rows = made.UNISAT_BALANCES["data"]["detail"] * 2 + [
+        {**made.UNISAT_BALANCES["data"]["detail"][0], "rune": "OTHERRUNE"}
+    ]
+    (tmp_path / "list.json").write_bytes(body({"code": 0, "data": {"detail": rows}}))
+    assert refusal(tmp_path / "list.json") == (
+        "list.json.data.detail[2]: rune is 'OTHERRUNE'; allowed: 'DOGGOTOTHEMOON', the letters of "
+        f"spacedRune {made.DOG!r}"
+    )
+
+
 def test_a_missing_field_is_named() -> None:
     entry = made.ord_entry()
     del entry["premine"]
@@ -500,6 +529,15 @@ def test_a_burn_that_opi_says_twice_is_refused() -> None:
             f"tables.events[1] is burned rune_id 840000:3, txid {made.TXID} again, as in row 0; "
             "allowed: one row for each kind, rune_id, txid"
         )
+
+
+def test_events_of_opi_without_outpoints_are_not_taken_for_none_received() -> None:
+    lines = made.opi_csv(made.opi(3, 7), made.opi(4, 8, None)).decode().splitlines()
+    cut = "\n".join(",".join(line.split(",")[:2] + line.split(",")[3:]) for line in lines)
+    whole, bare = runes.read("\n".join(lines).encode()), runes.read(cut.encode())
+    assert whole.holds("allocations") and not bare.holds("allocations")
+    with pytest.raises(InputError, match="volume needs the table allocations"):
+        runes.volume(bare, rune="840000:3")
 
 
 def test_inputs_of_an_export_that_names_no_outputs_may_be_alike() -> None:

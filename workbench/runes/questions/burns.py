@@ -20,6 +20,8 @@ from workbench.runes.saying import said_amount, said_counts
 
 TITLE = "What was burned, and why?"
 CENOTAPH = "cenotaph"
+UNKNOWN = "unknown"
+"""Stands for the cause where the source tells none, such as OPI."""
 
 _BURNED = """
 WITH flawed AS (
@@ -29,7 +31,8 @@ WITH flawed AS (
   SELECT rune_id, any_value(spaced_name) AS name FROM {etchings}
   WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id
 ), burned AS (
-  SELECT event.rune_id, event.cause, event.amount_high, event.amount_low,
+  SELECT event.rune_id, coalesce(event.cause, 'unknown') AS cause,
+    event.amount_high, event.amount_low,
     CASE WHEN event.cause = 'cenotaph' THEN flawed.flaw END AS flaw
   FROM {events} AS event LEFT JOIN flawed
     ON flawed.height = event.height AND flawed.tx_index = event.tx_index
@@ -108,9 +111,19 @@ _SAID = (
     "{cenotaphs} by cenotaphs, {op_returns} sent to OP_RETURN, {no_outputs} without an "
     "output to go to"
 )
+_SAID_UNTOLD = (
+    "{runes} {runes:rune was|runes were} burned in {events} {events:event|events}: "
+    "{cenotaphs} by cenotaphs, {op_returns} sent to OP_RETURN, {no_outputs} without an "
+    "output to go to, {unknown_causes} by a cause that is not told"
+)
 _SAID_ONE = (
     "{rune}: {amount} burned in {events} {events:event|events}: {cenotaphs} by cenotaphs, "
     "{op_returns} sent to OP_RETURN, {no_outputs} without an output to go to"
+)
+_SAID_ONE_UNTOLD = (
+    "{rune}: {amount} burned in {events} {events:event|events}: {cenotaphs} by cenotaphs, "
+    "{op_returns} sent to OP_RETURN, {no_outputs} without an output to go to, {unknown_causes} "
+    "by a cause that is not told"
 )
 
 
@@ -164,7 +177,7 @@ def _burned(batch: Evidence, rune: str | None) -> list[dict[str, Any]]:
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    return -row["events"], place_of(row["rune_id"]), row["cause"] or "", row["flaw"] or ""
+    return -row["events"], place_of(row["rune_id"]), row["cause"], row["flaw"] or ""
 
 
 def _sums(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -187,19 +200,19 @@ def _exact(row: dict[str, Any]) -> dict[str, Any]:
 
 def _by_cause(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Events and runes of each cause and flaw, the most frequent first."""
-    found: dict[tuple[str | None, str | None], list[int]] = defaultdict(list)
+    found: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     for row in rows:
         found[row["cause"], row["flaw"]].append(row["events"])
     causes = [
         {"cause": cause, "flaw": flaw, "events": sum(events), "runes": len(events)}
         for (cause, flaw), events in found.items()
     ]
-    return sorted(causes, key=lambda one: (-one["events"], one["cause"] or "", one["flaw"] or ""))
+    return sorted(causes, key=lambda one: (-one["events"], one["cause"], one["flaw"] or ""))
 
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
     """How many events there are, of how many runes, and by which causes."""
-    events: dict[str | None, int] = defaultdict(int)
+    events: dict[str, int] = defaultdict(int)
     for row in rows:
         events[row["cause"]] += row["events"]
     return {
@@ -208,6 +221,7 @@ def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
         "cenotaphs": events[CENOTAPH],
         "op_returns": events["op-return"],
         "no_outputs": events["no-output"],
+        "unknown_causes": events[UNKNOWN],
     }
 
 
@@ -224,18 +238,20 @@ def _sentence(rows: list[dict[str, Any]], wanted: Rune | None) -> Sentence:
     if wanted is None:
         if not rows:
             return Sentence("nothing was burned in these blocks")
-        return Sentence(_SAID, _counts(rows))
+        counts = _counts(rows)
+        return Sentence(_SAID_UNTOLD if counts["unknown_causes"] else _SAID, counts)
     if not rows:
         return Sentence("nothing of {rune} was burned in these blocks", {"rune": wanted.name})
     facts = _facts(rows, wanted)
     burned = facts.pop("burned")
     amount = "–" if burned is None else said_amount(burned, wanted.divisibility, wanted.symbol)
-    return Sentence(_SAID_ONE, {**facts, "rune": wanted.name, "amount": amount})
+    template = _SAID_ONE_UNTOLD if facts["unknown_causes"] else _SAID_ONE
+    return Sentence(template, {**facts, "rune": wanted.name, "amount": amount})
 
 
 def _figure(causes: list[dict[str, Any]]) -> Figure:
     """How many burns each cause and flaw has."""
-    names = [": ".join(filter(None, (one["cause"] or "unknown", one["flaw"]))) for one in causes]
+    names = [": ".join(filter(None, (one["cause"], one["flaw"]))) for one in causes]
     return Figure(
         data=[
             {
@@ -266,7 +282,7 @@ def _missing(rows: list[dict[str, Any]], totals: dict[str, int]) -> tuple[str, .
     flawless = [row for row in rows if row["cause"] == CENOTAPH and row["flaw"] is None]
     return said_counts(
         (_AMOUNT, sum(row["unknown"] for row in rows)),
-        (_CAUSE, sum(row["events"] for row in rows if row["cause"] is None)),
+        (_CAUSE, sum(row["events"] for row in rows if row["cause"] == UNKNOWN)),
         (_FLAW, sum(row["events"] for row in flawless)),
         (_EARLIER, sum(total > sums.get(rune, 0) for rune, total in totals.items())),
         (_EXCESS, sum(total < sums.get(rune, 0) for rune, total in totals.items())),

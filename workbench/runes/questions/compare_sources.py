@@ -171,8 +171,9 @@ def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
 
 
 def _header(sides: tuple[Evidence, Evidence]) -> list[pa.Table]:
-    """Where the batches themselves differ, so that their contents may."""
-    pairs = {name: [getattr(side, name) for side in sides] for name in HEADER}
+    """Where the batches differ, so that their contents may. Bare tables know no network."""
+    known = HEADER if all(side.network_stated for side in sides) else HEADER[1:]
+    pairs = {name: [getattr(side, name) for side in sides] for name in known}
     return [
         row_of("batch", name, str(a), str(b))
         for name, (a, b) in pairs.items()

@@ -26,11 +26,13 @@ WITH honoured AS (
   SELECT message.height, message.tx_index, message.txid, mints AS rune_id, fee_sat, flaw,
     message.kind = 'cenotaph' AS is_cenotaph,
     etches AND is_honoured IS NULL AS is_ignored,
-    credited, mints IS NOT NULL AND credited IS NULL AS is_unknown
+    CASE WHEN minted = mints THEN is_credited END AS credited,
+    mints IS NOT NULL AND credited IS NULL AS is_unknown
   FROM {runestones} AS message
-  LEFT JOIN (SELECT height, tx_index, bool_or(credited) AS credited FROM {mints}
-    WHERE $rune IS NULL OR rune_id = $rune GROUP BY height, tx_index) AS mint
-    USING (height, tx_index)
+  LEFT JOIN (
+    SELECT height, tx_index, any_value(rune_id) AS minted, bool_or(credited) AS is_credited
+    FROM {mints} WHERE $rune IS NULL OR rune_id = $rune GROUP BY height, tx_index
+  ) AS mint USING (height, tx_index)
   LEFT JOIN honoured USING (height, tx_index)
   WHERE $rune IS NULL OR mints = $rune
 )
