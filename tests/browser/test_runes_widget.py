@@ -158,6 +158,79 @@ def test_a_rune_is_found_and_taken_with_the_keys(draw: Open, state: dict[str, An
     expect(field).to_have_attribute("aria-invalid", "true")
 
 
+def test_the_list_of_runes_does_not_cover_what_is_wrong_with_the_rune(
+    draw: Open, state: dict[str, Any]
+) -> None:
+    page = draw().page
+    page.locator("#wb-runes-batch").select_option(BATCH)
+    page.locator("#wb-question").select_option("runes-reconcile")
+    field = page.get_by_role("combobox", name="Rune", exact=True)
+    field.press_sequentially("oas")
+    page.wait_for_function("() => model.sent.some((one) => one.text === 'oas')")
+    says(
+        page,
+        {"kind": "runes", "number": sent(page, "search")[-1]["number"], "found": state["found"]},
+    )
+    expect(field).to_have_attribute("aria-expanded", "true")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-expanded", "false")
+    page.wait_for_function("() => model.sent.some((one) => one.kind === 'ask')")
+    searched = len(sent(page, "search"))
+    page.locator("#wb-question").focus()
+    fault = {"field": "rune", "value": "'oas'", "allowed": "the name of a rune here"}
+    asked = sent(page, "ask")[0]["taskId"]
+    says(page, {"kind": "refused", "taskId": asked, "error": {"text": "no"}, "faults": [fault]})
+    expect(field).to_be_focused()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 200))")  # a search waits for less
+    assert len(sent(page, "search")) == searched
+    expect(page.locator(".wb-bad .wb-fault")).to_be_visible()
+
+
+def test_long_codes_are_shown_by_their_ends_and_amounts_beside_them(
+    draw: Open, state: dict[str, Any]
+) -> None:
+    script, address = "0020" + "c7" * 32, "bcrt1q" + "x9" * 29
+    kinds = {"script": "text", "address": "text", "amount": "integer", "name": "text"}
+    name = "UNCOMMON•GOODS•OF•A•LONG•NAME•INDEED"
+    columns = [{"name": each, "kind": kind} for each, kind in kinds.items()]
+    rows = [[script, address, "187860271732", name]]
+    table = {"name": "answer", "columns": columns, "rows": rows, "total": 1, "columnsTotal": 4}
+    state["opened"]["share"]["result"]["tables"] = [table]
+    for width in (390, 1280):
+        page = draw(viewport={"width": width, "height": 900}).page
+        opens(page, 1)
+        cells = page.locator(".wb-tablepart tbody td")
+        right = "at => at.getBoundingClientRect().right"
+        room = page.locator(".wb-scroll").first.evaluate(right)
+        assert cells.nth(2).evaluate(right) - 7 <= room  # its padding may be beyond the edge
+        assert cells.all_text_contents() == [script, address, "187,860,271,732", name]
+        assert cells.nth(1).get_attribute("title") == address
+
+
+def test_no_title_of_a_figure_runs_off_a_small_page(draw: Open, state: dict[str, Any]) -> None:
+    long = "share of what is held by all of those who are known to hold anything of it at all"
+    bars = {"type": "bar", "name": "a", "orientation": "h", "x": [1, 2], "y": ["bc1qx" * 4, "b"]}
+    layout = {"xaxis": {"title": {"text": long}}, "yaxis": {"title": {"text": long}}}
+    state["opened"]["share"]["result"]["figures"] = [
+        {"data": [bars], "layout": {**layout, "title": {"text": "Who receives the mints here"}}}
+    ]
+    bare = draw(figures=True, viewport={"width": 390, "height": 900})
+    opens(bare.page, 1)
+    svg = bare.page.locator(".wb-plot .main-svg").first
+    expect(svg).to_be_visible()
+    expect(bare.page.locator(".ytitle tspan").first).to_be_visible()  # in lines
+    box = """it => {
+      const { left, top, right, bottom } = it.getBoundingClientRect();
+      return [left, top, right, bottom];
+    }"""
+    left, top, right, bottom = svg.evaluate(box)
+    for title in (".gtitle", ".xtitle", ".ytitle"):
+        one = bare.page.locator(f".wb-plot {title}").evaluate(box)
+        assert left <= one[0] and one[2] <= right, title
+        assert top <= one[1] and one[3] <= bottom, title
+    bare.is_clean()
+
+
 def test_the_rune_stays_when_another_question_is_chosen(draw: Open) -> None:
     page = draw().page
     page.locator("#wb-question").select_option("runes-reconcile")

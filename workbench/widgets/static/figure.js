@@ -89,7 +89,7 @@ export function themed(figure, element, fixed = false) {
       ...layout,
       ...axes,
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", font: { color: text }, ...layout.legend },
-      title: title && { x: 0, xref: "paper", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: lines.length > 1 ? 8 + 0.7 * size : 8 }, ...title, ...(lines.length && { text: lines.join(" <br>") }), font: { size, color: text, ...title.font } },
+      title: title && { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { l: 8, t: lines.length > 1 ? 8 + 0.7 * size : 8 }, ...title, ...(lines.length && { text: lines.join(" <br>") }), font: { size, color: text, ...title.font } },
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, size: 12, ...layout.font, color: text },
@@ -104,10 +104,23 @@ const CONFIG = { displaylogo: false, responsive: true, displayModeBar: "hover", 
 
 const FIXED = { ...CONFIG, displayModeBar: false, responsive: false };
 
+/** The titles of axes that are longer than their axes, in lines: else Plotly lets them run off the page. */
+function axisTitles(element, { font, ...layout }) {
+  const { w, h } = element._fullLayout._size; // what the names of the ticks leave is known once it is drawn
+  const broken = {};
+  for (const [name, { title }] of Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name))) {
+    const lines = title?.text ? titleLines(title.text, name.startsWith("x") ? w : h, `${TITLE_SIZE}px ${font.family}`) : [];
+    if (lines.length > 1) broken[`${name}.title.text`] = lines.join("<br>");
+  }
+  return broken;
+}
+
 /** Draws `figure` into `element` and says in words what it shows; a fixed one keeps its own width. */
 export async function drawFigure(Plotly, element, figure, fixed = false) {
   const { data, layout } = themed(figure, element, fixed);
   await Plotly.react(element, data, layout, fixed ? FIXED : CONFIG);
+  const broken = fixed ? {} : axisTitles(element, layout);
+  if (Object.keys(broken).length) await Plotly.relayout(element, broken);
   const title = layout.title?.text;
   element.setAttribute("role", "img");
   element.setAttribute(

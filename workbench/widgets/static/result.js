@@ -22,8 +22,14 @@ function cell(column, value) {
   if (numeric) return h("td.wb-right", {}, quantity(value, column.name));
   if (column.kind === "boolean") return h("td", {}, value ? t("yes") : t("no"));
   const text = inWords(value);
-  return h("td", text.length > 24 ? { title: text } : {}, h("span.wb-cut", {}, text));
+  return h("td", text.length > 24 ? { title: text } : {}, CODE.test(text) ? ends(text) : h("span.wb-cut", {}, text));
 }
+
+const CODE = /^(?=.*\d)(?=.*[a-z])[0-9A-Za-z:]{25,}$/; // a script, an address, a transaction: no amount, no name
+const TAIL = 6;
+
+/** A long one by its ends; it stays whole for who copies it. */
+const ends = (text) => h("span.wb-ends", {}, h("span", {}, text.slice(0, -TAIL)), text.slice(-TAIL));
 
 /** Below, at or above: digits as exact integers, text as a reader orders it. What is unknown comes last. */
 function compared(one, other, down) {

@@ -15,7 +15,7 @@ export class RuneSearch {
     this.element.append(control, this.list);
     for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": this.list.id, "aria-expanded": "false", placeholder: t("name or id") })) mark(control, name, value);
     control.addEventListener("input", () => this.#ask());
-    control.addEventListener("focus", () => this.#ask());
+    control.addEventListener("focus", () => control.getAttribute("aria-invalid") === "true" || this.#ask()); // the list would cover what is wrong
     control.addEventListener("blur", () => this.shut());
     control.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -73,7 +73,10 @@ export class RuneSearch {
     if (step && this.runes.length) this.at = (this.at + step + this.runes.length) % this.runes.length;
     else if (event.key === "Enter" && this.at >= 0) this.take(this.runes[this.at]);
     else if (event.key === "Escape") this.shut();
-    else return undefined;
+    else {
+      if (event.key === "Enter") this.shut(); // what is asked may be refused, in a sentence below
+      return undefined;
+    }
     event.preventDefault();
     event.stopPropagation();
     if (step) this.#draw(true);
