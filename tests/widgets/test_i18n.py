@@ -17,6 +17,9 @@ from tests.widgets.catalogue import (
 )
 from workbench.widgets.bundle import catalogue
 
+UNCOUNTED = {"top", "unlocking"}
+"""What Portuguese says alike of one and of many: o top 1 fica, o top 10 fica."""
+
 
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_everything_that_can_be_said_is_in_the_catalogue(language: str) -> None:
@@ -64,3 +67,15 @@ def test_catalogues_are_tracked_as_text() -> None:
         ["git", "check-ignore", "workbench/widgets/i18n/en.json"], cwd=root, capture_output=True
     )
     assert checked.returncode == 1
+
+
+def test_a_translation_counts_what_its_template_counts() -> None:
+    """Else of one it says many: "1 das 30 runas não foram gravadas"."""
+
+    def counted(text: str) -> set[str]:
+        return set(re.findall(r"\{(\w+):[^{}|]*\|[^{}]*\}", text))
+
+    pairs = catalogue("pt-BR").items()
+    assert [key for key, text in pairs if counted(key) - counted(text) - UNCOUNTED] == []
+    nested = re.compile(r"\{\w+:[^{}]*\{")
+    assert [text for text in catalogue("pt-BR").values() if nested.search(text)] == []

@@ -30,7 +30,7 @@ def test_hand_1_four_mints_to_two_receivers() -> None:
     mints = [mint(START, 1), mint(START, 2), mint(START + 1, 1), mint(START + 1, 2, "bb")]
     answer = mint_fairness(batch(laid(mints=mints), START, START + 1), top=1)
     assert str(answer.sentence) == (
-        "4 mints were credited, to 2 receivers: the 1 largest takes 75.0 %, HHI 0.6250"
+        "4 mints were credited, to 2 receivers: the top 1 takes 75.0 %, HHI 0.6250"
     )
     assert column(answer, "script") == ["aa", "bb"]
     assert column(answer, "mints") == [3, 1]
@@ -72,7 +72,7 @@ def test_hand_3_the_first_two_blocks_hold_three_of_four() -> None:
     answer = mint_fairness(batch(tables, START, START + 5), rune=ASH, first_blocks=2)
     assert answer.facts["first_share"] == 0.75
     assert answer.facts["first_blocks"] == 2
-    assert str(answer.sentence).startswith("A•SH: 4 mints were credited, to 1 receiver: the 1 ")
+    assert str(answer.sentence).startswith("A•SH: 4 mints were credited, to 1 receiver: the top 1 ")
 
 
 def first_share(first: int, last: int, etching: dict[str, Any], **asked: Any) -> Any:
@@ -195,7 +195,7 @@ def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
         "the spent outputs that carry runes: chained mints are not told",
     )
     assert str(answer.sentence) == (
-        "5 mints were asked for, to 2 receivers: the 2 largest take 100.0 %, HHI 0.6250"
+        "5 mints were asked for, to 2 receivers: the top 2 take 100.0 %, HHI 0.6250"
     )
 
 
@@ -291,7 +291,7 @@ def test_made_up_mints_agree_with_the_naive_answer(
 def test_block_849250_is_as_is_known(block_849250: Batch) -> None:
     answer = mint_fairness(block_849250)
     assert str(answer.sentence) == (
-        "4845 mints were asked for, to 92 receivers: the 10 largest take 90.0 %, HHI 0.1236"
+        "4845 mints were asked for, to 92 receivers: the top 10 take 90.0 %, HHI 0.1236"
     )
     assert answer.facts["chained"] is None
     assert str(mint_fairness(block_849250, rune="1:0").sentence).startswith(

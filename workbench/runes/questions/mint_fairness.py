@@ -105,13 +105,13 @@ WHERE known = mints AND fees_sat IS NOT NULL
 
 _SAID = {
     (False, False): "{mints} {mints:mint was|mints were} asked for, to {receivers} "
-    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    "{receivers:receiver|receivers}: the top {top} {top:takes|take} {share}, HHI {hhi}",
     (False, True): "{rune}: {mints} {mints:mint was|mints were} asked for, to {receivers} "
-    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    "{receivers:receiver|receivers}: the top {top} {top:takes|take} {share}, HHI {hhi}",
     (True, False): "{mints} {mints:mint was|mints were} credited, to {receivers} "
-    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    "{receivers:receiver|receivers}: the top {top} {top:takes|take} {share}, HHI {hhi}",
     (True, True): "{rune}: {mints} {mints:mint was|mints were} credited, to {receivers} "
-    "{receivers:receiver|receivers}: the {top} largest {top:takes|take} {share}, HHI {hhi}",
+    "{receivers:receiver|receivers}: the top {top} {top:takes|take} {share}, HHI {hhi}",
 }
 """By whether the batch knows what was honoured, and whether one rune was asked about."""
 
