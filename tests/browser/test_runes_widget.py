@@ -297,6 +297,21 @@ def test_a_choice_may_be_left_open_and_a_second_batch_is_another_one(
     assert (task["alias"], task["parameters"]["other"]) == (BATCH, "batch:b1211_fac6c387")
 
 
+@pytest.mark.parametrize(("lang", "language"), [("en", "en_US"), ("pt-BR", "pt_BR")])
+def test_a_report_is_asked_for_in_the_readers_language_and_a_seed_is_no_amount(
+    draw: Open, state: dict[str, Any], lang: str, language: str
+) -> None:
+    model = state["traits"]["models"][0]
+    spoken = {"enum": ["es_ES", "en_US", "pt_BR"], "default": "es_ES", "title": "Language"}
+    model["parametersSchema"]["properties"]["language"] = spoken
+    state["opened"]["share"]["result"]["data"] = {"seed": 123456}
+    page = draw(lang).page
+    page.locator("#wb-question").select_option(model["name"])
+    expect(page.locator('[title="language"] select')).to_have_value(f'"{language}"')
+    opens(page, 1)
+    expect(page.locator(".wb-facts dd").first).to_have_text("123456")
+
+
 def test_a_report_is_there_to_be_read(draw: Open, state: dict[str, Any]) -> None:
     report = "The batch covers 16 blocks.\n" + "It holds 29 etchings and 199 mints. " * 4
     state["opened"]["share"]["result"]["data"] = {"report": report, "generator": "templates"}

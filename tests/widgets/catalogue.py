@@ -273,6 +273,9 @@ REASONS = (
 QUESTION_WORDS = (Path(__file__).parent / "question_words.txt").read_text("utf-8").splitlines()
 """Columns, facts and bars of the questions; tests/runes/questions/test_every.py asks for all."""
 
+MODEL_WORDS = (Path(__file__).parent / "model_words.txt").read_text("utf-8").splitlines()
+"""Facts and columns of the models; tests/runes/test_model_words.py asks for all."""
+
 OF_DATA = {
     # levels of a log line
     *("info", "warning", "error", "debug"),
@@ -299,6 +302,7 @@ OF_DATA = {
     *("first seen share", "last seen share", "activity centre", "activity spread"),
     "edict size (log10)",
     *QUESTION_WORDS,
+    *MODEL_WORDS,
     # what a batch tells, as an answer says whose it is
     *("state level", "runestone level", "not stated"),
     # shares that are too small to be said with their digits

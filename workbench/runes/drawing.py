@@ -18,8 +18,8 @@ _ENDS = 9
 _CELL = "white-space:nowrap;padding:2px 8px;vertical-align:top"
 _SMALL = "opacity:.75;font-size:85%"
 _HEADINGS = {"hhi": "HHI", "txid": "transaction", "tx_index": "place in block"}
-_NAMES = ("height", "tx_index", "_at", "since", "until")
-"""Integers of such columns are names of blocks rather than amounts: their digits stay together."""
+_NAMES = ("height", "tx_index", "_at", "since", "until", "seed")
+"""Integers of such columns name a block or a draw: their digits stay together."""
 _SHARES = ("share", "progress", "coverage", "premine_of_current", "premine_of_maximum")
 
 

@@ -1,6 +1,6 @@
 // A form made from a model's JSON Schema: one field per parameter, bounds checked before sending.
 import { h, mark, say, show } from "./dom.js";
-import { currentLanguage, number, t } from "./language.js";
+import { currentLanguage, quantity, t } from "./language.js";
 
 /** As core/masking.py has it: the names of parameters whose values are secrets. */
 const SECRET =
@@ -123,6 +123,13 @@ const KINDS = {
   },
 };
 
+/** What is written is written in the reader's language, where it can be: pt-BR is pt_BR, en is en_US. */
+function spoken(schema) {
+  const tagged = (one) => String(one).replace("_", "-");
+  const found = (schema.enum ?? []).find((one) => tagged(one) === currentLanguage() || tagged(one).startsWith(`${currentLanguage()}-`));
+  return found ?? schema.default;
+}
+
 function kindOf(schema) {
   if (schema.enum) return "choice";
   if (schema.type === "integer" || schema.type === "number") return "number";
@@ -138,7 +145,7 @@ export class ParameterForm {
     const { properties = {}, required = [], $defs } = model.parametersSchema ?? {};
     for (const [name, raw] of Object.entries(properties)) {
       const schema = plainSchema(raw, $defs);
-      const value = given?.[name] ?? schema.default;
+      const value = given?.[name] ?? (name === "language" ? spoken(schema) : schema.default);
       this.fields.set(name, this.#field(name, schema, value, { source, changed, needed: required.includes(name) }));
     }
     this.element = h("div.wb-fields", {}, [...this.fields.values()].map((field) => field.row));
@@ -223,5 +230,5 @@ export function parameterWord(models, model, name) {
 }
 
 /** A parameter's value as the history shows it. */
-export const parameterText = (value) =>
-  typeof value === "number" ? number(value) : typeof value === "string" ? t(value) : typeof value === "boolean" ? (value ? t("yes") : t("no")) : JSON.stringify(value);
+export const parameterText = (value, name) =>
+  typeof value === "number" ? quantity(value, name) : typeof value === "string" ? t(value) : typeof value === "boolean" ? (value ? t("yes") : t("no")) : JSON.stringify(value);

@@ -95,7 +95,7 @@ export class History {
   }
 
   #parameters(task) {
-    return Object.entries(task.parameters ?? {}).map(([name, value]) => `${parameterWord(this.models(), task.model, name)}: ${parameterText(value)}`).join(" · ");
+    return Object.entries(task.parameters ?? {}).map(([name, value]) => `${parameterWord(this.models(), task.model, name)}: ${parameterText(value, name)}`).join(" · ");
   }
 
   #make(task) {

@@ -77,7 +77,7 @@ export const clockTime = (milliseconds) =>
   new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" }).format(new Date(milliseconds));
 
 /** Whole numbers that are names rather than amounts are not grouped. */
-const NAMING = /height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$/i;
+const NAMING = /height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$|seed$|^since$|^until$/i;
 const SHARE = /share$/i;
 const SMALLEST_SHARE = 1e-4;
 

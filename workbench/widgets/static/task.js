@@ -248,7 +248,7 @@ export class TaskPanel {
 
   #details(task) {
     const { taskId, model, version, input, submittedAt, startedAt, finishedAt, attempt } = task;
-    const given = Object.entries(task.parameters ?? {}).map(([name, value]) => [name, parameterWord(this.models(), model, name), parameterText(value)]);
+    const given = Object.entries(task.parameters ?? {}).map(([name, value]) => [name, parameterWord(this.models(), model, name), parameterText(value, name)]);
     if (!differs(this.details, [taskId, model, version, input, submittedAt, startedAt, finishedAt, attempt, given, this.used])) return; // what is selected stays selected
     const rows = [
       [t("Task"), h("code", {}, taskId)],
