@@ -24,6 +24,7 @@ from tests.mesh.doubles import (
     is_end,
 )
 from workbench.core.job import Failed, Lost, TimedOut
+from workbench.mesh.content import our_code
 from workbench.mesh.limits import Limits
 from workbench.mesh.node import Node
 
@@ -711,6 +712,28 @@ async def test_an_impure_model_is_run_each_time_that_it_is_asked_for(bench: Benc
     peer.say(task("c", model="once"))
     (await bench.engine.attempt("c.1")).end()
     await peer.end("c")
+
+
+async def test_an_upgrade_answers_anew_with_the_same_seed(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.say(task("a"))
+    first = await bench.engine.attempt("a.1")
+    first.end()
+    await peer.end("a")
+    await bench.restart()
+    peer = bench.peer()
+    peer.say(task("b"))
+    await peer.end("b")
+    assert bench.engine.begun == []
+    bench.options["code"] = "another release"
+    await bench.restart()
+    peer = bench.peer()
+    peer.say(task("c"))
+    anew = await bench.engine.attempt("c.1")
+    assert anew.job.seed == first.job.seed
+    anew.end()
+    await peer.end("c")
+    assert our_code() == our_code() != ""
 
 
 async def test_the_result_of_the_same_content_is_used_again(bench: Bench) -> None:

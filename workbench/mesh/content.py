@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import msgspec
+
+PACKAGE = Path(__file__).parents[1]
+_ANSWERING = ("chain", "core", "runes", "store")
 
 
 def canonical(value: Any) -> bytes:
@@ -42,6 +48,23 @@ def result_key(model: str, version: str, parameters: dict[str, Any], inputs: dic
     """
     own = {name: value for name, value in parameters.items() if name not in inputs}
     return digest_of([model, version, own, inputs])
+
+
+def kept_under(key: str, code: str) -> str:
+    """Where a result is kept for the next who asks: with other code it may be another one."""
+    return digest_of([key, code])
+
+
+@cache
+def our_code() -> str:
+    """What the answers of this installation follow from: the sources of this package, and their
+    release. A question's own version stays while its words change."""
+    digest = hashlib.blake2b(digest_size=16)
+    for folder in _ANSWERING:
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            digest.update(path.relative_to(PACKAGE).as_posix().encode())
+            digest.update(hashlib.blake2b(path.read_bytes()).digest())
+    return f"{metadata.version('runes-workbench')} {digest.hexdigest()}"
 
 
 def seed_of(key: str) -> int:

@@ -88,7 +88,7 @@ class Node:
 
     Without a `lender` a task whose model needs a GPU fails, and says so. `own_functions` is the
     scope that `define` needs; None refuses it, and what was defined before. `language_model` names
-    the one that a task would ask now.
+    the one that a task would ask now. With another `code` than a kept result's a task runs anew.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class Node:
         own_functions: Scope | None = "admin",
         tokens: Collection[str] = (),
         book: TaskBook | None = None,
+        code: str | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -154,6 +155,7 @@ class Node:
             rune_limit=limits.runes,
             lender=lender,
             language_model=language_model,
+            code=code,
         )
         self._carrier = Carrier(
             partial(self._addresses.append, journal),

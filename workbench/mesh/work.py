@@ -22,7 +22,7 @@ from workbench.core.task_nouns import (
     Task,
 )
 from workbench.errors import InputError, WorkbenchError, without_secrets
-from workbench.mesh.content import result_key, seed_of
+from workbench.mesh.content import kept_under, our_code, result_key, seed_of
 from workbench.mesh.history import History, urls_of
 from workbench.mesh.inputs import Gathered, Inputs
 from workbench.mesh.loans import Lender, Loans, key_of, placed
@@ -60,12 +60,12 @@ class Engine(Protocol):
 
 
 class Prepared:
-    """What lies ready for a task: its inputs, and the key of its result."""
+    """What lies ready for a task: its inputs, its seed, and the key of its result."""
 
-    __slots__ = ("gathered", "key")
+    __slots__ = ("gathered", "key", "seed")
 
-    def __init__(self, gathered: Gathered, key: str) -> None:
-        self.gathered, self.key = gathered, key
+    def __init__(self, gathered: Gathered, seed: int, key: str) -> None:
+        self.gathered, self.seed, self.key = gathered, seed, key
 
 
 class Work:
@@ -84,11 +84,13 @@ class Work:
         rune_limit: int,
         lender: Lender | None = None,
         language_model: AskedModel = no_language_model,
+        code: str | None = None,
     ) -> None:
         self._tell, self._journal, self._engine = tell, journal, engine
         self._inputs, self._models, self._history = inputs, models, history
         self._wall_ms, self._rune_limit = wall_ms, rune_limit
         self._language_model = language_model
+        self._code = our_code() if code is None else code
         self.loans = Loans(self._tell_of_loans, lender, models.needs_gpu)
         self.cache = Cache()
         self.old_contents = Seen()
@@ -177,10 +179,11 @@ class Work:
         )
         key = result_key(task.model, task.model_version, task.parameters, gathered.hashes)
         may_repeat = task.use_cache and task.pure  # an impure one is run for what it does
-        cached = await self._cached(task, attempt, key) if may_repeat else None
+        kept = kept_under(key, self._code)
+        cached = await self._cached(task, attempt, kept) if may_repeat else None
         if cached is not None:
             return Ended(task.task_id, attempt, cached)
-        self._prepared[task.task_id] = Prepared(gathered, key)
+        self._prepared[task.task_id] = Prepared(gathered, seed_of(key), kept)
         return Fetched(task.task_id, attempt)
 
     async def _cached(self, task: Task, attempt: int, key: str) -> Saved | None:
@@ -229,7 +232,7 @@ class Work:
             parameters=task.parameters,
             inputs=prepared.gathered.paths | model.files,
             timeout_s=task.timeout_ms / 1000,
-            seed=seed_of(prepared.key),
+            seed=prepared.seed,
             rune_limit=self._rune_limit,
             **placed(lease),
         )
