@@ -8,6 +8,7 @@ batch = runes.read("exports/", onto=batch)         # and later only the new ones
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,10 @@ from workbench.runes.repeats import told_twice
 from workbench.runes.sources import SHAPES, check_producer
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.opi_columns import COLUMNS, fast_events
-from workbench.runes.tables import ARROW, SCHEMA_NAME, TABLES
+from workbench.runes.tables import ARROW, TABLES
 
+_OF_ANY_VERSION = re.compile(rb'"schema"\s*:\s*"runes-batch/')
+"""One of a later version is a batch, too: `load_batch` says which it reads."""
 _OWN = ("events", "mints", "inputs", "allocations")
 
 
@@ -136,7 +139,7 @@ def _is_batch(source: str | Path | bytes) -> bool:
     if not isinstance(source, bytes) and (Path(source) / packing.HEADER_FILE).is_file():
         return True
     found = [] if not isinstance(source, bytes) and Path(source).is_dir() else parts_of(source)
-    return bool(found) and f'"{SCHEMA_NAME}"'.encode() in head_of(found[0])
+    return bool(found) and _OF_ANY_VERSION.search(head_of(found[0])) is not None
 
 
 def _read_files(

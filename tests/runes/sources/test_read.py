@@ -403,6 +403,21 @@ def test_a_batch_is_a_source_too(tmp_path: Path) -> None:
         assert runes.read(runes.save_batch(batch, tmp_path / name)).id == batch.id
 
 
+def test_a_batch_of_a_later_version_is_refused_as_one_and_so_is_a_field_that_is_not_ours(
+    tmp_path: Path,
+) -> None:
+    """A field that nobody here knows may change what the others mean."""
+    document = batch_document(read(made.ORD_RUNE))
+    assert refusal(body({**document, "schema": "runes-batch/2"})) == (
+        "schema is 'runes-batch/2'; allowed: runes-batch/1"
+    )
+    assert refusal(body({**document, "later": 1})).startswith("later is 1; allowed: absent; known:")
+    folder = runes.save_batch(read(made.ORD_RUNE), tmp_path / "kept")
+    header = json.loads((folder / "batch.json").read_text())
+    (folder / "batch.json").write_text(json.dumps({**header, "later": 1}))
+    assert refusal(folder).startswith("later is 1; allowed: absent; known:")
+
+
 @pytest.mark.shared
 def test_the_tracer_of_dog_dropped_inputs_of_four_transfers(shared: Path) -> None:
     batch = runes.read(shared / "data" / "runes" / "dog" / "dog_transactions_backup.json")
