@@ -48,6 +48,7 @@ function legendRows(data, width) {
 
 const TITLE_SIZE = 14;
 const TITLE_LINE = 18;
+const STANDOFF = 10; // of an axis title from the names of the ticks
 const SIDES = 72; // what stands left and right of a title
 let pen = null;
 
@@ -88,6 +89,7 @@ export function themed(figure, element, fixed = false) {
       height: 330 + above,
       ...layout,
       ...axes,
+      ...(layout.shapes && { shapes: layout.shapes.map((shape) => ({ ...shape, line: { color: quiet, ...shape.line } })) }),
       legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", font: { color: text }, ...layout.legend },
       title: title && { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { l: 8, t: lines.length > 1 ? 8 + 0.7 * size : 8 }, ...title, ...(lines.length && { text: lines.join(" <br>") }), font: { size, color: text, ...title.font } },
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -102,6 +104,8 @@ export function themed(figure, element, fixed = false) {
 
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
+const NARROW = 480; // there its buttons would lie on the title
+
 const FIXED = { ...CONFIG, displayModeBar: false, responsive: false };
 
 /** The titles of axes that are longer than their axes, in lines: else Plotly lets them run off the page. */
@@ -110,7 +114,7 @@ function axisTitles(element, { font, ...layout }) {
   const broken = {};
   for (const [name, { title }] of Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name))) {
     const lines = title?.text ? titleLines(title.text, name.startsWith("x") ? w : h, `${TITLE_SIZE}px ${font.family}`) : [];
-    if (lines.length > 1) broken[`${name}.title.text`] = lines.join("<br>");
+    if (lines.length > 1) Object.assign(broken, { [`${name}.title.text`]: lines.join("<br>"), [`${name}.title.standoff`]: STANDOFF });
   }
   return broken;
 }
@@ -118,7 +122,7 @@ function axisTitles(element, { font, ...layout }) {
 /** Draws `figure` into `element` and says in words what it shows; a fixed one keeps its own width. */
 export async function drawFigure(Plotly, element, figure, fixed = false) {
   const { data, layout } = themed(figure, element, fixed);
-  await Plotly.react(element, data, layout, fixed ? FIXED : CONFIG);
+  await Plotly.react(element, data, layout, fixed ? FIXED : element.clientWidth < NARROW ? { ...CONFIG, displayModeBar: false } : CONFIG);
   const broken = fixed ? {} : axisTitles(element, layout);
   if (Object.keys(broken).length) await Plotly.relayout(element, broken);
   const title = layout.title?.text;
