@@ -64,8 +64,8 @@ class Explanation:
 class Answer:
     """What a question gave. As the last line of a cell it is drawn.
 
-    `table` holds the rows exactly: 128-bit amounts are decimal strings in atomic units there
-    (the columns that `amounts` names), Python integers in `frame`.
+    `table` and those of `more` hold the rows exactly: 128-bit amounts are decimal strings in
+    atomic units there (the columns that `amounts` names), Python integers in `frame`.
     """
 
     question: str
@@ -97,7 +97,7 @@ class Answer:
     def frame(self) -> pandas.DataFrame:
         """The rows; an amount is a Python integer, what is not known is None or NaN."""
         frame: pandas.DataFrame = self.table.to_pandas()
-        for name in self.amounts:
+        for name in filter(frame.__contains__, self.amounts):
             whole = [None if text is None else int(text) for text in self.table[name].to_pylist()]
             frame[name] = whole
             frame[name] = frame[name].astype(object).where(self.table[name].is_valid(), None)

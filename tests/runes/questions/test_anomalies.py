@@ -58,6 +58,8 @@ def cycles(answer: Any) -> list[tuple[Any, ...]]:
 
 def own(answer: Any) -> dict[str, tuple[Any, ...]]:
     names = ("transfers", "unknown", "gross", "returned", "share")
+    assert {"sent", "returned", "gross"} <= set(answer.amounts)  # a page draws them as numbers
+    assert answer.frame.columns.tolist() == answer.table.column_names
     rows = answer.more["self_transfers"].to_pylist()
     return {row["rune_id"]: tuple(row[name] for name in names) for row in rows}
 

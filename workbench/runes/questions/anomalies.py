@@ -83,6 +83,7 @@ def anomalies(
         question="anomalies",
         sentence=_sentence(facts, threshold, within),
         table=beyond,
+        amounts=("sent", "returned", "gross"),
         more={} if cycles is None or own is None else _more(cycles, own),
         figure=_figure(beyond, threshold),
         facts=facts,

@@ -88,7 +88,7 @@ def reconcile(
         question="reconcile",
         sentence=_sentence(runes, len(wrong), len(unknown), offenders),
         table=_table(runes),
-        amounts=AMOUNTS,
+        amounts=(*AMOUNTS, "came", "went"),
         more={} if offenders is None else {"transactions": offenders},
         figure=_figure(runes),
         facts={
