@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from workbench.version import VERSION
 
 PACKAGE = Path(__file__).parents[1]
 _ANSWERING = ("chain", "core", "runes", "store")
@@ -64,7 +65,7 @@ def our_code() -> str:
         for path in sorted((PACKAGE / folder).rglob("*.py")):
             digest.update(path.relative_to(PACKAGE).as_posix().encode())
             digest.update(hashlib.blake2b(path.read_bytes()).digest())
-    return f"{metadata.version('runes-workbench')} {digest.hexdigest()}"
+    return f"{VERSION} {digest.hexdigest()}"
 
 
 def seed_of(key: str) -> int:
