@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.rows import metric
+from tests.store.rows import log, metric
 from workbench.errors import StoreError
 from workbench.store import Store
 from workbench.store.owner import Owner
 from workbench.store.place import FILE
 from workbench.store.wal import checksum
+from workbench.store.writer import Writer
 
 WRITER = """
 import asyncio, sys
@@ -138,3 +139,49 @@ def test_a_file_of_a_newer_duckdb_is_refused_with_a_sentence(tmp_path: Path) -> 
     assert str(refused.value).startswith(f"{path} was written by a newer DuckDB than 2.")
     assert str(refused.value).endswith("update the workbench, or use another data folder")
     assert path.read_bytes() == bytes(body)
+
+
+def test_blocks_that_were_written_are_let_go_where_nobody_reads(tmp_path: Path) -> None:
+    with Owner(tmp_path) as owner:
+        before, limit = _held(owner), _limit(owner)
+        owner.connection.execute(
+            "INSERT INTO task_logs SELECT 't', n, 1, 'info', md5(n::VARCHAR), NULL, NULL, "
+            "TIMESTAMP '2026-01-01' FROM range(200_000) AS r(n)"
+        )
+        owner.checkpoint()
+        held = _held(owner)
+        assert held > before + 1_500_000
+        with owner.reading() as reader:
+            assert not owner.let_go()
+            assert reader.execute("SELECT count(*) FROM task_logs").fetchall() == [(200_000,)]
+        assert owner.let_go()
+        assert _held(owner) < (before + held) / 2
+        with owner.reading() as reader:  # and come back when somebody asks, with all the memory
+            (found,) = reader.execute("SELECT count(DISTINCT content) FROM task_logs").fetchall()
+            assert found == (200_000,)
+        assert _limit(owner) == limit
+
+
+async def test_what_a_checkpoint_wrote_is_not_kept_in_memory(tmp_path: Path) -> None:
+    with Owner(tmp_path) as owner:
+        before, writer, made = _held(owner), Writer(owner), random.Random(1)
+        try:
+            lines = [log("t", n, made.randbytes(2000).hex()) for n in range(2500)]
+            await writer.append({"task_logs": lines})
+            held = await writer.call(lambda: _held(owner))
+        finally:
+            writer.close()
+        assert owner.file_bytes() > 5_000_000
+        assert held < before + 1_500_000
+
+
+def _held(owner: Owner) -> int:
+    """Bytes of the file's blocks in memory."""
+    asked = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+    ((found,),) = owner.connection.execute(asked).fetchall()
+    return int(found)
+
+
+def _limit(owner: Owner) -> str:
+    ((found,),) = owner.connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    return str(found)

@@ -24,7 +24,7 @@ def read(owner: Owner, query: str, params: dict[str, Any]) -> list[dict[str, Any
     """Run a named query on a cursor of its own; its rows by column. Instants are naive UTC."""
     sql = sql_of(query)
     try:
-        with owner.cursor() as cursor:  # there is none while the file cannot be opened again
+        with owner.reading() as cursor:  # there is none while the file cannot be opened again
             cursor.execute(sql, params)
             columns = [column[0] for column in cursor.description]
             return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -11,7 +12,7 @@ from types import TracebackType
 import duckdb
 
 from workbench.errors import StoreError
-from workbench.store import damage, quarantine, wal
+from workbench.store import damage, heap, quarantine, wal
 from workbench.store.place import (
     FILE,
     LINKED,
@@ -40,6 +41,13 @@ UNFINISHED = (
     "and try again"
 )
 
+SPARE_KIB = 1024
+"""What statements themselves need beside what is in memory for good."""
+_NO_BLOCKS = (
+    "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() "
+    "WHERE tag <> 'BASE_TABLE'"
+)
+
 log = logging.getLogger("workbench.store")
 
 _SETTINGS: dict[str, str | int | float | list[str]] = {
@@ -64,6 +72,7 @@ class Owner:
         self.path = folder / FILE
         self.wal = folder / f"{FILE}.wal"
         self._swap = RLock()
+        self._reading = 0
         if not begin:
             expect(folder)
         prepare(folder)
@@ -155,6 +164,36 @@ class Owner:
             cursor = self.connection.cursor()
         cursor.execute(f"USE {DATABASE}")
         return cursor
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for one query, whose blocks stay in memory meanwhile. For any thread."""
+        with self._swap:
+            self._reading += 1
+        try:
+            with self.cursor() as cursor:
+                yield cursor
+        finally:
+            with self._swap:
+                self._reading -= 1
+
+    def let_go(self) -> bool:
+        """Let go of the file's blocks in memory, as far as nobody reads; whether that was so.
+        In the writer's thread only.
+
+        DuckDB keeps each block that it wrote until its limit on memory, most of the machine's.
+        Nothing else makes it let go than a limit that they do not fit into, and whoever reads
+        at that instant would fail.
+        """
+        with self._swap:
+            if self._reading:
+                return False
+            ((rest,),) = self.connection.execute(_NO_BLOCKS).fetchall()
+            with contextlib.suppress(duckdb.OutOfMemoryException):  # some are pinned
+                self.connection.execute(f"SET memory_limit = '{rest // 1024 + SPARE_KIB}KiB'")
+            self.connection.execute("RESET memory_limit")
+        heap.trim()
+        return True
 
     def checkpoint(self) -> None:
         """Bring everything committed into the main file. In the writer's thread only."""
