@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.engines.waiting import alive, until
 from workbench.core.job import Log, Progress
 from workbench.engines.child import Capture, RunningContext
 from workbench.engines.frames import (
+    LARGE_BYTES,
     LINE_CHARS,
     Frame,
     Lines,
@@ -61,6 +63,18 @@ def test_a_table_is_one_frame_of_the_very_memory_that_holds_it() -> None:
     held[:] = b"z" * len(held)
     (frame,) = Reader().feed(b"".join([head, *body]))
     assert frame == Table("prices", b"z" * 300_000 + b"y")
+
+
+def test_a_large_table_between_small_frames_comes_out_whole_however_it_is_cut() -> None:
+    body = random.Random(1).randbytes(LARGE_BYTES + 12_345)
+    table = b"".join(pack_table("prices", [memoryview(body)]))
+    wire = pack(Started()) + table + pack(Progress(1, 2)) + table + pack(Started())
+    prices = Table("prices", memoryview(body))
+    for size in (65_536, 400_001, len(wire)):
+        reader, found = Reader(), []
+        for start in range(0, len(wire), size):
+            found += list(reader.feed(wire[start : start + size]))
+        assert found == [Started(), prices, Progress(1, 2), prices, Started()]
 
 
 @pytest.mark.parametrize(

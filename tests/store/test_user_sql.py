@@ -245,3 +245,21 @@ async def test_a_worker_that_dies_is_replaced(store: Store) -> None:
     with pytest.raises(StoreError, match="the query's process ended"):
         await rows(store, "SELECT 1 AS v")
     assert await rows(store, "SELECT 1 AS v") == [{"v": 1}]
+
+
+async def test_for_tables_that_are_written_a_worker_is_made_ready(store: Store) -> None:
+    await store.write_side_file("results", "t_1", {"x": amounts(1, 2)}, b"{}")
+    started = store._user_sql._first
+    assert started is not None
+    await started
+    (worker,) = store._user_sql._idle
+    assert await rows(store, "SELECT count(*) AS v FROM t_1.x") == [{"v": 2}]
+    assert store._user_sql._idle == [worker]
+
+
+async def test_a_store_closes_while_a_worker_is_made_ready(store: Store) -> None:
+    await store.write_side_file("results", "t_1", {"x": amounts(1)}, b"{}")
+    started = store._user_sql._first
+    assert started is not None
+    await store.close()
+    assert started.done()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from workbench.clients.answer import QueryResult
@@ -124,6 +126,8 @@ class HubClient:
         parts: list[bytes] = []
         asked = {"sql": sql, **given}
         async with self._ask("query", asked, timeout_s, "query:cancel") as events:
+            if "pyarrow" not in sys.modules:  # while the hub works
+                await asyncio.to_thread(import_module, "pyarrow")
             while True:
                 event = await events.get()
                 if event.name == "part":

@@ -55,11 +55,15 @@ class Begun(msgspec.Struct, frozen=True, tag="begun"):
     for a free thread: its time counts from here."""
 
 
+TableBytes = bytes | memoryview
+"""An Arrow IPC stream. A view keeps a large one where it arrived."""
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     """The model returned. `document` and `figures` are JSON; tables are Arrow IPC streams."""
 
     document: bytes
-    tables: dict[str, bytes]
+    tables: dict[str, TableBytes]
     figures: bytes
     batch: str | None
     elapsed_ms: int

@@ -20,6 +20,7 @@ from workbench.core.job import Event, Log, Progress
 
 LENGTH = struct.Struct(">I")
 BINARY, BINARY_MARK = struct.Struct(">BI"), 0xC6  # msgpack's `bin 32`
+LARGE_BYTES = 1 << 20
 FRAME_LIMIT = 2**31  # bytes; one table of a result at most
 LINE_CHARS = 4096
 PROMPT_CHARS = 20_000
@@ -61,7 +62,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
     """One table of the result, as an Arrow IPC stream."""
 
     name: str
-    body: bytes
+    body: memoryview
 
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
@@ -128,7 +129,7 @@ def pack_table(name: str, body: Sequence[memoryview]) -> list[bytes | memoryview
     """A `Table` in pieces, the first its head: a result may be as large as memory, and is not
     copied. Raises OverflowError for one that no frame can hold."""
     size = sum(piece.nbytes for piece in body)
-    empty = _encoder.encode(Table(name, b""))
+    empty = _encoder.encode(Table(name, memoryview(b"")))
     head = empty.removesuffix(_encoder.encode(b"")) + BINARY.pack(BINARY_MARK, size)
     if len(head) + size > FRAME_LIMIT:
         raise OverflowError(f"{len(head) + size} bytes; allowed: {FRAME_LIMIT}")
@@ -136,13 +137,22 @@ def pack_table(name: str, body: Sequence[memoryview]) -> list[bytes | memoryview
 
 
 class Reader:
-    """Bytes in, whole frames out."""
+    """Bytes in, whole frames out. A large one is put together in a place of its own, and a table
+    is a view of that: it is copied once."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._large: bytearray | None = None
+        self._filled = 0
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The frames completed by `data`. Raises ValueError for what is no frame."""
+        if self._large is not None:
+            data = self._fill(self._large, data)
+            if self._filled < len(self._large):
+                return
+            whole, self._large = self._large, None
+            yield _decoded(whole)
         self._buffer += data
         start, end = 0, len(self._buffer)
         try:
@@ -150,17 +160,33 @@ class Reader:
                 (size,) = LENGTH.unpack_from(self._buffer, start)
                 if size > FRAME_LIMIT:
                     raise ValueError(f"a frame of {size} bytes; allowed: {FRAME_LIMIT}")
-                if end - start < LENGTH.size + size:
+                first, last = start + LENGTH.size, start + LENGTH.size + size
+                if last > end:
+                    if size >= LARGE_BYTES:
+                        self._large, self._filled = bytearray(size), 0
+                        self._fill(self._large, self._buffer[first:])
+                        start = end
                     break
-                first = start + LENGTH.size
-                start = first + size
-                with memoryview(self._buffer) as view, view[first:start] as body:
-                    frame = _decoder.decode(body)
-                yield frame
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from None
+                start = last
+                yield _decoded(self._buffer[first:last])
         finally:
-            del self._buffer[:start]
+            self._buffer = self._buffer[start:]
+
+    def _fill(self, large: bytearray, data: bytes) -> bytes:
+        """Put in what belongs there; the rest."""
+        part = data[: len(large) - self._filled]
+        with memoryview(large) as place:
+            place[self._filled : self._filled + len(part)] = part
+        self._filled += len(part)
+        return data[len(part) :]
+
+
+def _decoded(frame: bytes | bytearray) -> Frame:
+    try:
+        decoded: Frame = _decoder.decode(frame)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    return decoded
 
 
 class Lines:

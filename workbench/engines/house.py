@@ -25,7 +25,7 @@ from dask.system import CPU_COUNT
 from distributed import get_worker
 from distributed.core import Status
 
-from workbench.core.job import Cancelled, Outcome
+from workbench.core.job import Cancelled, Done, Outcome
 from workbench.engines.frames import News, Order
 from workbench.engines.nursery import Nursery
 from workbench.engines.supervisor import Supervision
@@ -181,7 +181,11 @@ def supervise(packed: bytes, files: dict[str, bytes] | None = None) -> tuple[int
         task = worker.state.tasks.get(key)
         return task is not None and task.state == "executing" and worker.status in WORKING
 
-    return _supervised(order, worker, files or {}, say, wanted)
+    sent, outcome = _supervised(order, worker, files or {}, say, wanted)
+    if isinstance(outcome, Done):  # a view does not travel
+        tables = {name: bytes(table) for name, table in outcome.tables.items()}
+        outcome = msgspec.structs.replace(outcome, tables=tables)
+    return sent, outcome
 
 
 def supervise_here(

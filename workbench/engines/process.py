@@ -49,6 +49,7 @@ class TaskProcess:
             os.close(theirs)
         self.gpu, self.own, self.tasks, self.idle_since = gpu, "", 0, 0.0
         self._rss_after_first: int | None = None
+        self._seen: psutil.Process | None = None
         self._pending = b""
         self._stopped = False
         self._frames = ours
@@ -176,7 +177,8 @@ class TaskProcess:
         if self.gpu is not None:
             return True
         try:
-            rss = psutil.Process(self.pid).memory_info().rss
+            self._seen = self._seen or psutil.Process(self.pid)
+            rss = self._seen.memory_info().rss
         except psutil.Error:
             return True
         if self._rss_after_first is None:

@@ -20,6 +20,7 @@ from workbench.core.job import (
     Lost,
     Outcome,
     Progress,
+    TableBytes,
     TimedOut,
 )
 from workbench.engines.frames import (
@@ -67,7 +68,7 @@ class Supervision:
         self._reader = Reader()
         self._hiding = Hiding(order.parameters, os.environ)
         self._texts = {"stdout": ("info", Lines()), "stderr": ("warning", Lines())}
-        self._tables: dict[str, bytes] = {}
+        self._tables: dict[str, TableBytes] = {}
         self._end: Returned | Raised | None = None
         self._broken = ""
         self._closed = False

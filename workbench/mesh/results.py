@@ -7,14 +7,13 @@ a side file, which is written before the entry that refers to it.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from workbench.core.job import Done
+from workbench.core.job import Done, TableBytes
 from workbench.core.task_nouns import Saved, Task
 from workbench.core.wire import encode
 from workbench.mesh.rows import Journal, SideFile
@@ -22,7 +21,7 @@ from workbench.mesh.rows import Journal, SideFile
 DOCUMENT_BYTES = 64 << 10
 CACHE_S = 24 * 3600
 CACHED_RESULTS = 10_000
-AT_HAND_S, AT_HAND_CHARS = 600, 8 << 20
+AT_HAND_S, AT_HAND_CHARS = 600, 1 << 20
 LANGUAGE_MODEL = "languageModel"
 """In a terminal entry: who answered what the task asked a language model; empty where none was
 loaded. Absent where it asked nothing."""
@@ -92,18 +91,18 @@ def _place(task: Task, done: Done) -> tuple[str, str]:
     return "results", "t_" + hashlib.sha256(task.task_id.encode()).hexdigest()[:12]
 
 
-def _tables(side: SideFile, tables: Mapping[str, bytes]) -> dict[str, Any]:
+def _tables(side: SideFile, tables: Mapping[str, TableBytes]) -> dict[str, Any]:
     return {
         name: {"rows": side.rows[name], "columns": _columns(stream)}
         for name, stream in tables.items()
     }
 
 
-def _columns(stream: bytes) -> list[str]:
+def _columns(stream: TableBytes) -> list[str]:
     """The column names of an Arrow IPC stream; only its head is read."""
     import pyarrow.ipc  # heavy; a node whose models make no tables never needs it
 
-    with pyarrow.ipc.open_stream(io.BytesIO(stream)) as reader:
+    with pyarrow.ipc.open_stream(pyarrow.py_buffer(stream)) as reader:
         return list(reader.schema.names)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from workbench.core import mesh_wire
+from workbench.core.job import TableBytes
 from workbench.core.task_nouns import INLINE_KEPT, Note, Record, Recovered, Task
 from workbench.core.wire import encode
 
@@ -41,7 +42,7 @@ class Journal(Protocol):
     async def read(self, query: str, **params: Any) -> list[dict[str, Any]]: ...
 
     async def write_side_file(
-        self, folder: Any, alias: str, tables: Mapping[str, bytes], document: bytes
+        self, folder: Any, alias: str, tables: Mapping[str, TableBytes], document: bytes
     ) -> SideFile: ...
 
     async def read_document(self, path: str) -> bytes: ...

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from workbench.core.job import TableBytes
 from workbench.errors import InputError, StoreError
 from workbench.store.damage import first_line
 from workbench.store.place import PRIVATE_FOLDER, STORAGE_VERSION, begin_private, quoted, sync
@@ -43,7 +45,7 @@ class SideFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_side_file(
-    data: Path, folder: Folder, alias: str, tables: Mapping[str, bytes], document: bytes
+    data: Path, folder: Folder, alias: str, tables: Mapping[str, TableBytes], document: bytes
 ) -> SideFile:
     """Write one side file, durable on return. `tables` are Arrow IPC streams.
 
@@ -58,14 +60,14 @@ def write_side_file(
             raise InputError.field("table", name, "letters, digits and _, and not 'document'")
     place = data / folder
     place.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    content = _digest(tables, document)
-    for name in _names(alias):
-        path = place / f"{name}.duckdb"
-        if not path.exists():
-            _write(path, tables, document, content)
-            return _described(data, path)
-        if _content_of(path) == content:
-            return _described(data, path)
+    with ThreadPoolExecutor(1) as beside:  # the digest of a large table, while it is written
+        content = beside.submit(_digest, tables, document)
+        for name in _names(alias):
+            path = place / f"{name}.duckdb"
+            if not path.exists():
+                return _described(data, path, _write(path, tables, document, content.result))
+            if _content_of(path) == content.result():
+                return _described(data, path, _rows(path))
     raise AssertionError("names never end")
 
 
@@ -120,7 +122,10 @@ def _names(alias: str) -> Iterator[str]:
         number += 1
 
 
-def _write(path: Path, tables: Mapping[str, bytes], document: bytes, content: str) -> None:
+def _write(
+    path: Path, tables: Mapping[str, TableBytes], document: bytes, content: Callable[[], str]
+) -> dict[str, int]:
+    """How many rows each table has."""
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     unfinished.unlink(missing_ok=True)
     connection = duckdb.connect(config={"threads": 1, "python_enable_replacements": False})
@@ -135,10 +140,12 @@ def _write(path: Path, tables: Mapping[str, bytes], document: bytes, content: st
             connection.from_arrow(pa.ipc.open_stream(stream)).create(f"side.{name}")
         connection.execute("CREATE TABLE side.document (body BLOB NOT NULL)")
         connection.execute("INSERT INTO side.document VALUES ($1)", [document])
-        connection.execute(f"COMMENT ON TABLE side.document IS '{content}'")
+        connection.execute(f"COMMENT ON TABLE side.document IS '{content()}'")
         connection.execute("CHECKPOINT side")
+        rows = _counted(connection)
         connection.close()
         _publish(unfinished, path)
+        return rows
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise StoreError(
             "{path} could not be written: {reason}", path=str(path), reason=first_line(error)
@@ -157,7 +164,7 @@ def _publish(unfinished: Path, path: Path) -> None:
     sync(path.parent)
 
 
-def _digest(tables: Mapping[str, bytes], document: bytes) -> str:
+def _digest(tables: Mapping[str, TableBytes], document: bytes) -> str:
     """Of the content: the bytes of two DuckDB files differ even where their rows do not."""
     digest = hashlib.sha256()
     for name, content in [*sorted(tables.items()), ("", document)]:
@@ -183,12 +190,18 @@ def _tables(side: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for (name,) in found]
 
 
-def _described(data: Path, path: Path) -> SideFile:
+def _rows(path: Path) -> dict[str, int]:
     with opened(path) as side:
-        rows = {
-            name: int(side.table(f"side.{name}").count("*").fetchall()[0][0])
-            for name in _tables(side)
-        }
+        return _counted(side)
+
+
+def _counted(side: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    return {
+        name: int(side.table(f"side.{name}").count("*").fetchall()[0][0]) for name in _tables(side)
+    }
+
+
+def _described(data: Path, path: Path, rows: dict[str, int]) -> SideFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return SideFile(

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from workbench.core.job import TableBytes
 from workbench.core.tally import Durations, Tally
 from workbench.errors import InputError, StoreError
 from workbench.store import compact, export, named, side_files
@@ -101,12 +102,14 @@ class Store:
         return gone
 
     async def write_side_file(
-        self, folder: Folder, alias: str, tables: Mapping[str, bytes], document: bytes
+        self, folder: Folder, alias: str, tables: Mapping[str, TableBytes], document: bytes
     ) -> SideFile:
         """Write an immutable side file, durable on return; see `side_files.write_side_file`.
 
         Use the alias of the answer: other content under a taken alias gets another one.
         """
+        if tables and not self._closed:
+            self._user_sql.expect()
         return await self._off_loop(
             side_files.write_side_file, self.folder, folder, alias, tables, document
         )
@@ -165,6 +168,7 @@ class Store:
         self._closed = True
         with contextlib.suppress(StoreError):
             await self._copies.close()
+        await self._user_sql.settle()
         for close in (self._user_sql.close, self._writer.close, self._readers.shutdown):
             await asyncio.to_thread(close)
         await asyncio.to_thread(self._owner.close)

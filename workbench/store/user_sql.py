@@ -109,11 +109,28 @@ class UserSql:
         self._memory_mb = memory_mb
         self._limit_s = limit_s
         self._idle: list[Worker] = []
+        self._first: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(WORKERS)
         self._waiting = 0
         self.ended = Tally()
         """The queries that ended, and how long each took with its wait."""
         self._threads = ThreadPoolExecutor(2 * WORKERS, thread_name_prefix="workbench-query")
+
+    def expect(self) -> None:
+        """Tables are being written that will be asked for: a worker takes as long to start, so
+        the first begins now."""
+        if self._first is None:
+            self._first = asyncio.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        with contextlib.suppress(StoreError, OSError):  # who asks will try again, and be told
+            self._idle.append(await self._spawn())
+
+    async def settle(self) -> None:
+        """Give up a worker that is still being started. Before `close`."""
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.wait({self._first})
 
     async def query(
         self,
@@ -212,6 +229,8 @@ class UserSql:
         self, request: dict[str, Any], limit_s: float
     ) -> AsyncGenerator[tuple[bytes, bytes]]:
         """The frames of one answer. The worker is kept only if it came to its end."""
+        if not self._idle and self._first is not None:
+            await asyncio.wait({self._first})
         worker = self._idle.pop() if self._idle else None
         left_s = limit_s
         whole = False
