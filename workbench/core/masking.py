@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from workbench.errors import HIDDEN, TELLTALE, holds_secret, without_secrets
 
 SHORTEST = 6
 """Anything shorter is no secret, and hiding it would eat words."""
+SHORT_NAME = 100
 _SAYS = re.compile(rf"(?i)(?:{TELLTALE}|authorization|cookies?)$")
 
 
@@ -39,6 +41,12 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 
 def says_secret(name: str) -> bool:
     """Whether a field's name says that its value is a secret: `password`, `hf_token`, `apiKey`."""
+    return _short_says(name) if len(name) <= SHORT_NAME else _SAYS.search(name) is not None
+
+
+@lru_cache(1024)
+def _short_says(name: str) -> bool:
+    """Each task asks about each variable of the environment: 0.4 ms without a memory."""
     return _SAYS.search(name) is not None
 
 

@@ -64,10 +64,19 @@ _SETTINGS: dict[str, str | int | float | list[str]] = {
 class Owner:
     """The open operational file. `connection` belongs to the writer's thread alone."""
 
-    def __init__(self, folder: Path, *, checkpoint: bool = True, begin: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        checkpoint: bool = True,
+        begin: bool = True,
+        threads: int | None = None,
+    ) -> None:
         """Without `checkpoint` the log stays as it is when this closes; without `begin` a store
-        has to be there, and a log that cannot be read is refused instead of set aside."""
+        has to be there, and a log that cannot be read is refused instead of set aside. DuckDB
+        has `threads`, or else one for each core."""
         self._checkpoint, self._begin = checkpoint, begin
+        self._settings = _SETTINGS if threads is None else {**_SETTINGS, "threads": threads}
         self.folder = folder = folder.absolute()
         self.path = folder / FILE
         self.wal = folder / f"{FILE}.wal"
@@ -107,7 +116,7 @@ class Owner:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
-            config={**_SETTINGS, "temp_directory": str(self.folder / "spill")}
+            config={**self._settings, "temp_directory": str(self.folder / "spill")}
         )
         try:
             connection.execute(
