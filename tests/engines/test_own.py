@@ -130,7 +130,8 @@ def test_a_table_of_arrow_waits_for_no_pandas() -> None:
         "import io, sys; from pyarrow import csv; "
         "from workbench.engines.perform import arrow_stream; "
         "from workbench.engines.returned import result_of; "
-        "read = result_of(csv.read_csv(io.BytesIO(b'x\\n1'))); "
+        "alone = csv.ReadOptions(use_threads=False); "
+        "read = result_of(csv.read_csv(io.BytesIO(b'x\\n1'), read_options=alone)); "
         "arrow_stream('value', read.tables['value']); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
