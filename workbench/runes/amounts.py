@@ -41,6 +41,13 @@ def summed(row: Mapping[str, Any], name: str) -> int:
     return (int(row[f"{name}_high"]) << 64) + int(row[f"{name}_low"])
 
 
+def summed_column(table: Any, name: str) -> list[int]:
+    """`summed` of each row, where both halves are digits."""
+    high, low = (table[f"{name}_{half}"].to_pylist() for half in ("high", "low"))
+    pairs = zip(high, low, strict=True)
+    return [int(lo) if h == "0" else (int(h) << 64) + int(lo) for h, lo in pairs]
+
+
 def whole_numbers(texts: Any) -> list[int | None]:
     """A column of decimal strings as Python integers, null as None."""
     return [None if text is None else int(text) for text in texts.to_pylist()]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.amounts import number_texts, summed
+from workbench.runes.amounts import number_texts, summed_column, whole_numbers
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
@@ -30,6 +31,9 @@ _SIDES = ("gross", "issued", "burned")
 _BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
 _PLACE = f"height * {2**32} + tx_index AS place"
 _HEIGHT = "place >> 32 AS height"
+_ASKED = "($rune IS NULL OR rune_id = $rune)"
+_UNKNOWN = "count(*) - count(amount_low) AS unknown"
+_NAMELESS = "count(*) - count(coalesce(script, address)) AS nameless"
 
 
 def _each(sql: str, sides: tuple[str, ...]) -> str:
@@ -42,28 +46,27 @@ def _each(sql: str, sides: tuple[str, ...]) -> str:
 
 
 _FLOWS = f"""
-WITH legs AS NOT MATERIALIZED (
-  SELECT rune_id, {_PLACE}, coalesce(script, address) AS who, 'gross' AS side,
-    amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
-  FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
-  UNION ALL
-  SELECT rune_id, {_PLACE}, coalesce(script, address), 'input',
-    -amount_high::HUGEINT, -amount_low::HUGEINT
-  FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
-), issues AS NOT MATERIALIZED (
-  SELECT rune_id, {_PLACE}, kind = 'burned' AS is_burn, amount_high, amount_low
-  FROM {{events}} WHERE kind <> 'transferred' AND ($rune IS NULL OR rune_id = $rune)
-    AND coalesce(amount_high > 0 OR amount_low > 0, true)
-), changed AS MATERIALIZED (
+WITH changed AS MATERIALIZED (
   SELECT rune_id, place, who, sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
     (sum(low) + {_BIAS}) & {_MASK} AS low
-  FROM legs GROUP BY rune_id, place, who
+  FROM (
+    SELECT rune_id, {_PLACE}, coalesce(script, address) AS who,
+      amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
+    FROM {{allocations}} WHERE {_ASKED}
+    UNION ALL
+    SELECT rune_id, {_PLACE}, coalesce(script, address),
+      -amount_high::HUGEINT, -amount_low::HUGEINT
+    FROM {{inputs}} WHERE {_ASKED}
+  ) GROUP BY rune_id, place, who
+), issues AS (
+  SELECT rune_id, {_PLACE}, kind = 'burned' AS is_burn, amount_high, amount_low
+  FROM {{events}} WHERE kind <> 'transferred' AND {_ASKED}
+    AND coalesce(amount_high > 0 OR amount_low > 0, true)
 ), flows AS (
-  SELECT rune_id, period,
+  SELECT rune_id, <period> AS period,
     sum(high) FILTER (high >= 0) AS net_high, sum(low) FILTER (high >= 0) AS net_low,
     -sum(high) FILTER (high < 0) AS sent_high, -sum(low) FILTER (high < 0) AS sent_low
-  FROM (SELECT *, <period> AS period FROM (SELECT *, {_HEIGHT} FROM changed) <join>)
-  GROUP BY rune_id, period
+  FROM (SELECT *, {_HEIGHT} FROM changed) <join> GROUP BY rune_id, period
 ), placed AS (
   SELECT rune_id, place,
     sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {_MASK} <> 0 AS is_off
@@ -75,52 +78,50 @@ WITH legs AS NOT MATERIALIZED (
     FROM issues
   ) GROUP BY rune_id, place
 ), counted AS (
-  SELECT rune_id, period, count(*) AS transactions, count(*) FILTER (is_off) AS unbalanced
-  FROM (SELECT *, <period> AS period FROM (SELECT *, {_HEIGHT} FROM placed) <join>)
-  GROUP BY rune_id, period
+  SELECT rune_id, <period> AS period, count(*) AS transactions,
+    count(*) FILTER (is_off) AS unbalanced
+  FROM (SELECT *, {_HEIGHT} FROM placed) <join> GROUP BY rune_id, period
 ), active AS (
-  SELECT rune_id, period, count(*) AS scripts
-  FROM (
-    SELECT DISTINCT rune_id, <period> AS period, who FROM (SELECT *, {_HEIGHT} FROM changed) <join>
-    WHERE who IS NOT NULL
-  ) GROUP BY rune_id, period
+  SELECT rune_id, <period> AS period, count(DISTINCT who) AS scripts
+  FROM (SELECT *, {_HEIGHT} FROM changed) <join> GROUP BY rune_id, period
+), parts AS (
+  SELECT rune_id, <period> AS period, sum(amount_high) AS gross_high, sum(amount_low) AS gross_low,
+    NULL AS issued_high, NULL AS issued_low, NULL AS burned_high, NULL AS burned_low,
+    {_UNKNOWN}, {_NAMELESS}
+  FROM {{allocations}} <join> WHERE {_ASKED} GROUP BY rune_id, period
+  UNION ALL
+  SELECT rune_id, <period> AS period, NULL, NULL, NULL, NULL, NULL, NULL, {_UNKNOWN}, {_NAMELESS}
+  FROM {{inputs}} <join> WHERE {_ASKED} GROUP BY rune_id, period
+  UNION ALL
+  SELECT rune_id, <period> AS period, NULL, NULL,
+    sum(amount_high) FILTER (NOT is_burn), sum(amount_low) FILTER (NOT is_burn),
+    sum(amount_high) FILTER (is_burn), sum(amount_low) FILTER (is_burn), {_UNKNOWN}, 0
+  FROM (SELECT *, {_HEIGHT} FROM issues) <join> GROUP BY rune_id, period
 ), sides AS (
-  SELECT rune_id, period, {_each("sum(<half>) FILTER (side = '<side>')", _SIDES)},
-    count(*) - count(low) AS unknown, count(*) FILTER (is_nameless) AS nameless
-  FROM (
-    SELECT *, <period> AS period FROM (
-      SELECT rune_id, {_HEIGHT}, side, high, low, who IS NULL AS is_nameless FROM legs
-      UNION ALL
-      SELECT rune_id, {_HEIGHT}, CASE WHEN is_burn THEN 'burned' ELSE 'issued' END,
-        amount_high, amount_low, false
-      FROM issues
-    ) <join>
-  ) GROUP BY rune_id, period
+  SELECT rune_id, period, {_each("sum(<side>_<half>)", _SIDES)},
+    sum(unknown)::BIGINT AS unknown, sum(nameless)::BIGINT AS nameless
+  FROM parts GROUP BY rune_id, period
+), held AS (
+  SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {{balances}}
+  WHERE {_ASKED} GROUP BY rune_id
+), etched AS (
+  SELECT rune_id, min(spaced_name) AS name FROM {{etchings}}
+  WHERE commitment <> 'missing' AND {_ASKED} GROUP BY rune_id
+), used AS (
+  SELECT rune_id, amount(supply_high, supply_low) - amount(burned_high, burned_low) AS used
+  FROM {{entries}} WHERE {_ASKED}
 )
-SELECT sides.rune_id, sides.period, transactions, unbalanced, coalesce(scripts, 0) AS scripts,
-  unknown, nameless, {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
+SELECT sides.rune_id, etched.name, sides.period, transactions, coalesce(scripts, 0) AS scripts,
+  unbalanced, unknown, nameless, coalesce(used.used, held.held) AS in_use,
+  {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
 FROM sides JOIN counted ON {_SAME.format("counted")}
 LEFT JOIN flows ON {_SAME.format("flows")} LEFT JOIN active ON {_SAME.format("active")}
+LEFT JOIN etched ON etched.rune_id = sides.rune_id
+LEFT JOIN used ON used.rune_id = sides.rune_id LEFT JOIN held ON held.rune_id = sides.rune_id
 ORDER BY sides.period, sides.rune_id
 """
 """The bias, a multiple of 2^64, keeps what is shifted positive."""
 
-_KNOWN = """
-WITH held AS (
-  SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {balances}
-  WHERE $rune IS NULL OR rune_id = $rune GROUP BY rune_id
-), etched AS (
-  SELECT rune_id, min(spaced_name) AS name FROM {etchings}
-  WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id
-), used AS (
-  SELECT rune_id, amount(supply_high, supply_low) - amount(burned_high, burned_low) AS used
-  FROM {entries} WHERE $rune IS NULL OR rune_id = $rune
-)
-SELECT rune_id, name, coalesce(used, held) AS in_use
-FROM etched FULL JOIN used USING (rune_id) FULL JOIN held USING (rune_id)
-"""
-
-Row = dict[str, Any]
 Per = Literal["batch", "block", "day"]
 _PER_TITLES = {"block": "Transactions per block", "day": "Transactions per day"}
 
@@ -141,57 +142,65 @@ def volume(
     if per == "day":
         batch.needs_rows("volume per day", "blocks")
     wanted = None if rune is None else batch.rune(rune)
-    only = None if wanted is None else wanted.id
-    known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
     period, join = _PERIODS[per]
     sql = _FLOWS.replace("<period>", period).replace("<join>", join)
-    found = batch.numbered().rows(sql, rune=only).to_pylist()
-    rows = [_row(row, known.get(row["rune_id"], {}), per) for row in found]
-    if per == "batch":
-        rows.sort(key=lambda row: (-(row["turnover"] or 0), -row["transactions"], row["rune_id"]))
-    facts = _facts(rows)
+    found = batch.numbered().rows(sql, rune=None if wanted is None else wanted.id)
+    table = _table(found, per)
+    facts = _facts(table)
     return Answer(
         question="volume",
-        sentence=_sentence(wanted, rows, facts),
-        table=_table(rows),
+        sentence=_sentence(wanted, facts),
+        table=table,
         amounts=AMOUNTS,
-        figure=_figure(wanted, rows, per),
+        figure=_figure(wanted, table, per),
         facts=facts,
-        explanation=_explanation(batch, found, rows),
+        explanation=_explanation(batch, found, table),
     )
 
 
-def _row(row: Row, known: Row, per: Per) -> Row:
-    """One rune in one period. Volumes of many transactions may exceed 128 bits."""
-    amounts = {name: summed(row, name) for name in AMOUNTS}
-    in_use = int(known.get("in_use") or 0)
-    return {
-        "rune_id": row["rune_id"],
-        "name": known.get("name"),
-        "block": row["period"] if per == "block" else None,
-        "day": row["period"] if per == "day" else None,
-        "transactions": row["transactions"],
-        "active_scripts": row["scripts"],
-        **amounts,
-        "turnover": amounts["sent"] / in_use if in_use else None,
-        "unbalanced": row["unbalanced"],
-    }
+def _table(found: pa.Table, per: Per) -> pa.Table:
+    """A row for each rune in each period; over the whole batch the most turned over first.
+    Volumes of many transactions may exceed 128 bits."""
+    sums = {name: summed_column(found, name) for name in AMOUNTS}
+    parts = zip(sums["sent"], whole_numbers(found["in_use"]), strict=True)
+    turnover = pa.array([sent / used if used else None for sent, used in parts], pa.float64())
+    nothing, said = pa.nulls(found.num_rows), found["period"]
+    table = pa.table(
+        {
+            "rune_id": found["rune_id"],
+            "name": found["name"],
+            "block": (said if per == "block" else nothing).cast(pa.int64()),
+            "day": (said if per == "day" else nothing).cast(pa.string()),
+            "transactions": found["transactions"],
+            "active_scripts": found["scripts"],
+            **{name: number_texts(column) for name, column in sums.items()},
+            "turnover": turnover,
+            "unbalanced": found["unbalanced"],
+        }
+    )
+    if per != "batch":
+        return table
+    ranks = {"turnover": turnover.fill_null(0.0)}
+    ranks |= {name: table[name] for name in ("transactions", "rune_id")}
+    keys = [("turnover", "descending"), ("transactions", "descending"), ("rune_id", "ascending")]
+    return table.take(pc.sort_indices(pa.table(ranks), sort_keys=keys))
 
 
-def _facts(rows: list[Row]) -> Row:
+def _facts(table: pa.Table) -> dict[str, Any]:
     """Of one rune its volumes too; active scripts of several periods cannot be added up."""
-    runes = {row["rune_id"] for row in rows}
-    facts = {name: sum(row[name] for row in rows) for name in ("transactions", "unbalanced")}
-    facts["runes"] = len(runes)
-    if len(runes) == 1:
-        facts |= {name: sum(row[name] for row in rows) for name in AMOUNTS}
-    if len(rows) == 1:
-        facts |= {name: rows[0][name] for name in ("active_scripts", "turnover")}
+    facts: dict[str, Any] = {
+        name: pc.sum(table[name]).as_py() or 0 for name in ("transactions", "unbalanced")
+    }
+    facts["runes"] = pc.count_distinct(table["rune_id"]).as_py()
+    if facts["runes"] == 1:
+        facts |= {name: sum(map(int, table[name].to_pylist())) for name in AMOUNTS}
+    if table.num_rows == 1:
+        facts |= {name: table[name][0].as_py() for name in ("active_scripts", "turnover")}
     return facts
 
 
-def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
-    if not rows:
+def _sentence(rune: Rune | None, facts: dict[str, Any]) -> Sentence:
+    if not facts["runes"]:
         return Sentence("nothing of {rune} moved", {"rune": rune.name if rune else "any rune"})
     if rune is None:
         return Sentence(
@@ -199,7 +208,7 @@ def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
             "{transactions:time|times} in all",
             {name: facts[name] for name in ("runes", "transactions")},
         )
-    said: Row = {
+    said: dict[str, Any] = {
         name: said_amount(facts[name], rune.divisibility, rune.symbol)
         for name in ("gross", "net", "issued")
     }
@@ -218,38 +227,21 @@ def _sentence(rune: Rune | None, rows: list[Row], facts: Row) -> Sentence:
     )
 
 
-def _table(rows: list[Row]) -> pa.Table:
-    kinds = {
-        "rune_id": pa.string(),
-        "name": pa.string(),
-        "block": pa.int64(),
-        "day": pa.string(),
-        "transactions": pa.int64(),
-        "active_scripts": pa.int64(),
-        **dict.fromkeys(AMOUNTS, pa.string()),
-        "turnover": pa.float64(),
-        "unbalanced": pa.int64(),
-    }
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in kinds}
-    exact = {name: number_texts(columns[name]) for name in AMOUNTS}
-    return pa.table(columns | exact, schema=pa.schema(list(kinds.items())))
-
-
-def _figure(rune: Rune | None, rows: list[Row], per: Per) -> Figure:
+def _figure(rune: Rune | None, table: pa.Table, per: Per) -> Figure:
     """Over time the transactions; of one rune its volumes; else the runes turned over most."""
     if per != "batch":
-        times: dict[Any, int] = {}
-        for row in rows:
-            times[row[per]] = times.get(row[per], 0) + row["transactions"]
+        over = table.select([per, "transactions"]).group_by(per, use_threads=False)
+        times = over.aggregate([("transactions", "sum")])
         head = {"title": {"text": _PER_TITLES[per]}}
-        return _bars(head, "transactions", [*times], [*times.values()])
+        columns = (times[name].to_pylist() for name in (per, "transactions_sum"))
+        return _bars(head, "transactions", *columns)
     if rune is not None:
         unit = 10 ** (rune.divisibility or 0)
-        heights = [row[name] / unit for row in rows for name in AMOUNTS]
+        heights = [int(row[name]) / unit for row in table.to_pylist() for name in AMOUNTS]
         axis = "atomic units" if rune.divisibility is None else "whole units"
         title = titled("Volume of {rune}", words="x", rune=rune.name)
         return _bars(title, axis, [*AMOUNTS][: len(heights)], heights)
-    shown = [row for row in rows if row["turnover"] is not None][:SHOWN_BARS]
+    shown = table.filter(table["turnover"].is_valid()).slice(0, SHOWN_BARS).to_pylist()
     names = [row["name"] or row["rune_id"] for row in shown]
     axis = "turnover, share of what is in use"
     return _bars({"title": {"text": "Turnover"}}, axis, names, [row["turnover"] for row in shown])
@@ -262,7 +254,7 @@ def _bars(title: dict[str, Any], axis: str, xs: list[Any], ys: list[Any]) -> Fig
     )
 
 
-def _explanation(batch: Evidence, found: list[Row], rows: list[Row]) -> Explanation:
+def _explanation(batch: Evidence, found: pa.Table, table: pa.Table) -> Explanation:
     return Explanation(
         question="How much moved?",
         formulas=(
@@ -277,14 +269,14 @@ def _explanation(batch: Evidence, found: list[Row], rows: list[Row]) -> Explanat
             "change returns to the script that paid; change to a new script of the same owner "
             "counts as net",
         ),
-        missing=_missing(found, rows),
+        missing=_missing(found, table),
         sources=batch.sources(),
     )
 
 
-def _missing(found: list[Row], rows: list[Row]) -> tuple[str, ...]:
+def _missing(found: pa.Table, table: pa.Table) -> tuple[str, ...]:
     unbalanced, unknown, nameless = (
-        sum(row[name] for row in found) for name in ("unbalanced", "unknown", "nameless")
+        pc.sum(found[name]).as_py() or 0 for name in ("unbalanced", "unknown", "nameless")
     )
     said = said_counts(
         (
@@ -299,6 +291,6 @@ def _missing(found: list[Row], rows: list[Row]) -> tuple[str, ...]:
             nameless,
         ),
     )
-    if any(row["turnover"] is None for row in rows):
+    if table["turnover"].null_count:
         said += ("what is in use of some runes: they have no turnover",)
     return said
