@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence, told
-from workbench.runes.amounts import number_texts, summed
+from workbench.runes.amounts import summed_column, whole_numbers
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -52,6 +53,8 @@ _MEASURES = f"""
 ), placed AS (
   SELECT rune_id, n, x, i, high, low, n - i < $top AS is_top,
     amount_double(high, low) / x_double AS share,
+    CASE WHEN $rune IS NOT NULL AND (i = n OR i % greatest(n // 100, 1) = 0) THEN struct_pack(
+      holders := i / n, held := amount_double(so_far_high, so_far_low) / x_double) END AS point,
     x_high - 2 * so_far_high + ((x_low - 2 * so_far_low + {_BIAS - 1}::HUGEINT) >> 64)
       >= {_BIAS >> 64} AS is_below_half
   FROM ranked JOIN total USING (rune_id)
@@ -61,27 +64,17 @@ SELECT rune_id, any_value(n) AS holders, any_value(x) AS held,
   sum(i * high::HUGEINT)::VARCHAR AS weighted_high,
   sum(i * low::HUGEINT)::VARCHAR AS weighted_low,
   sum(round(share * share * $scale)::HUGEINT)::DOUBLE / $scale AS hhi,
-  any_value(n) - count(*) FILTER (is_below_half) AS nakamoto
+  any_value(n) - count(*) FILTER (is_below_half) AS nakamoto,
+  list(point ORDER BY i) FILTER (point IS NOT NULL) AS curve
 FROM placed GROUP BY rune_id ORDER BY rune_id
 """
 """Below half of X means 2 * so_far < X; the bias, a multiple of 2^64, keeps what is shifted
-positive, and the 1 less makes that at least 1 unit."""
-
-_CURVE = """
-, ranked AS (
-  SELECT row_number() OVER w AS i, x_double, n,
-    sum(high) OVER (w ROWS UNBOUNDED PRECEDING) AS so_far_high,
-    sum(low) OVER (w ROWS UNBOUNDED PRECEDING) AS so_far_low
-  FROM held JOIN total USING (rune_id) WINDOW w AS (ORDER BY high, low)
-)
-SELECT i / n AS holders, amount_double(so_far_high, so_far_low) / x_double AS held
-FROM ranked WHERE i = n OR i % greatest(n // 100, 1) = 0 ORDER BY i
-"""
+positive, and the 1 less makes that at least 1 unit. `curve` is of the one rune asked for."""
 
 _KNOWN = """
 WITH etched AS (
   SELECT rune_id, min(spaced_name) AS name FROM {etchings}
-  WHERE commitment <> 'missing' GROUP BY rune_id
+  WHERE commitment <> 'missing' AND ($rune IS NULL OR rune_id = $rune) GROUP BY rune_id
 )
 SELECT rune_id, name, amount(supply_high, supply_low) AS supply,
   amount(burned_high, burned_low) AS burned
@@ -92,6 +85,24 @@ _NAMELESS = """
 SELECT count(*) AS rows FROM {balances}
 WHERE script IS NULL AND address IS NULL AND ($rune IS NULL OR rune_id = $rune)
 """
+
+_SCHEMA = pa.schema(
+    {
+        "rune_id": pa.string(),
+        "name": pa.string(),
+        "without_exchanges": pa.bool_(),
+        "holders": pa.int64(),
+        "held": pa.string(),
+        **dict.fromkeys(("top_share", "hhi", "effective_holders", "gini"), pa.float64()),
+        "nakamoto": pa.int64(),
+        "coverage": pa.float64(),
+    }
+)
+_ORDER = [
+    ("without_exchanges", "ascending"),
+    ("top_share", "descending"),
+    ("rune_id", "ascending"),
+]
 
 Row = dict[str, Any]
 
@@ -122,59 +133,70 @@ def concentration(
     if wanted is not None:
         refuse_nameless(batch, "concentration", wanted)
     only = None if wanted is None else wanted.id
-    known = {row["rune_id"]: row for row in batch.rows(_KNOWN, rune=only).to_pylist()}
+    known = batch.rows(_KNOWN, rune=only)
     asked = {"rune": only, "top": top, "exchanges": list(exchanges), "scale": _SCALE}
-    rows: list[Row] = []
-    for without in (False, True) if exchanges else (False,):
-        found = batch.rows(_HELD + _MEASURES, without=without, **asked).to_pylist()
-        rows += [_measured(row, known.get(row["rune_id"], {}), without) for row in found]
-    rows.sort(key=lambda row: (row["without_exchanges"], -row["top_share"], row["rune_id"]))
-    whole = [row for row in rows if not row["without_exchanges"]]
+    found = [
+        batch.rows(_HELD + _MEASURES, without=without, **asked)
+        for without in ((False, True) if exchanges else (False,))
+    ]
+    table = pa.concat_tables(_measured(one, known, place > 0) for place, one in enumerate(found))
+    table = table.take(pc.sort_indices(table, sort_keys=_ORDER))
+    whole = table.filter(pc.invert(table["without_exchanges"]))
+    rows = [] if wanted is None else list(map(_row, table.to_pylist()))
     return Answer(
         question="concentration",
         sentence=_sentence(whole, rows, top, None if wanted is None else wanted.name),
-        table=_table(rows),
+        table=table,
         amounts=("held",),
-        figure=_figure(whole, top) if only is None else _curve(batch, only),
-        facts=_facts(whole, None if wanted is None else rows),
+        figure=_figure(whole, top) if wanted is None else _curve(found[0]),
+        facts=_summary(whole) if wanted is None else _facts(rows),
         explanation=_explanation(batch, whole, only, top),
     )
 
 
-def _measured(row: Row, known: Row, without: bool) -> Row:
-    """The measures of one rune, each a whole fraction that is divided once."""
-    count, held = row["holders"], int(row["held"])
-    top, weighted = summed(row, "top"), summed(row, "weighted")
-    in_use = _difference(known.get("supply"), known.get("burned"))
-    return {
-        "rune_id": row["rune_id"],
-        "name": known.get("name"),
-        "without_exchanges": without,
-        "holders": count,
-        "held": held,
-        "top_share": top / held,
-        "hhi": row["hhi"],
-        "effective_holders": 1 / row["hhi"],
-        "gini": (2 * weighted - (count + 1) * held) / (count * held),
-        "nakamoto": row["nakamoto"],
-        "coverage": held / in_use if in_use else None,
+def _measured(found: pa.Table, known: pa.Table, without: bool) -> pa.Table:
+    """The measures of each rune, each a whole fraction that is divided once."""
+    names = dict(zip(known["rune_id"].to_pylist(), known["name"].to_pylist(), strict=True))
+    parts = (whole_numbers(known[name]) for name in ("supply", "burned"))
+    used = dict(zip(names, map(_difference, *parts), strict=True))
+    runes, counts = found["rune_id"].to_pylist(), found["holders"].to_pylist()
+    held = [int(text) for text in found["held"].to_pylist()]
+    ginis = zip(summed_column(found, "weighted"), counts, held, strict=True)
+    in_use = [used.get(rune) for rune in runes]
+    columns = {
+        "rune_id": runes,
+        "name": [names.get(rune) for rune in runes],
+        "without_exchanges": pa.repeat(without, len(runes)),
+        "holders": counts,
+        "held": found["held"],
+        "top_share": [t / x for t, x in zip(summed_column(found, "top"), held, strict=True)],
+        "hhi": found["hhi"],
+        "effective_holders": pc.divide(1.0, found["hhi"]),
+        "gini": [(2 * sums - (n + 1) * x) / (n * x) for sums, n, x in ginis],
+        "nakamoto": found["nakamoto"],
+        "coverage": [x / all_ if all_ else None for x, all_ in zip(held, in_use, strict=True)],
     }
+    return pa.table(columns, schema=_SCHEMA)
 
 
-def _difference(supply: str | None, burned: str | None) -> int | None:
-    return None if supply is None or burned is None else int(supply) - int(burned)
+def _difference(supply: int | None, burned: int | None) -> int | None:
+    return None if supply is None or burned is None else supply - burned
 
 
-def _sentence(whole: list[Row], rows: list[Row], top: int, name: str | None) -> Sentence:
-    if not whole:
+def _row(row: Row) -> Row:
+    return {**row, "held": int(row["held"])}
+
+
+def _sentence(whole: pa.Table, rows: list[Row], top: int, name: str | None) -> Sentence:
+    if not whole.num_rows:
         return Sentence("nobody holds {rune} here", {"rune": name or "a rune"})
     if name is None:
         return Sentence(
             "{runes} {runes:rune is|runes are} held here; of {single} of them a single holder "
             "has more than half",
-            {"runes": len(whole), "single": sum(row["nakamoto"] == 1 for row in whole)},
+            _summary(whole),
         )
-    row = whole[0]
+    row = rows[0]
     said = {
         "top": min(top, row["holders"]),
         "holders": row["holders"],
@@ -210,35 +232,23 @@ TEMPLATES = {
 """By whether they have all that is in use, and whether exchanges were named."""
 
 
-def _facts(whole: list[Row], rows: list[Row] | None) -> Row:
-    """Of one rune its measures; of all of them how many there are."""
-    if rows is None:
-        return {"runes": len(whole), "single": sum(row["nakamoto"] == 1 for row in whole)}
+def _summary(whole: pa.Table) -> Row:
+    """Of all runes how many there are, and how many of them have a holder of more than half."""
+    single = pc.sum(pc.equal(whole["nakamoto"], 1)).as_py() or 0
+    return {"runes": whole.num_rows, "single": single}
+
+
+def _facts(rows: list[Row]) -> Row:
+    """Of one rune its measures."""
     facts: Row = dict(rows[0]) if rows else {"holders": 0}
     if len(rows) > 1:
         facts["without_exchanges"] = dict(rows[1])
     return facts
 
 
-def _table(rows: list[Row]) -> pa.Table:
-    kinds = {
-        "rune_id": pa.string(),
-        "name": pa.string(),
-        "without_exchanges": pa.bool_(),
-        "holders": pa.int64(),
-        "held": pa.string(),
-        **dict.fromkeys(("top_share", "hhi", "effective_holders", "gini"), pa.float64()),
-        "nakamoto": pa.int64(),
-        "coverage": pa.float64(),
-    }
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in kinds}
-    columns["held"] = number_texts(columns["held"])
-    return pa.table(columns, schema=pa.schema(list(kinds.items())))
-
-
-def _figure(whole: list[Row], top: int) -> Figure:
+def _figure(whole: pa.Table, top: int) -> Figure:
     """The runes whose top has the most."""
-    shown = whole[:SHOWN_BARS]
+    shown = whole.slice(0, SHOWN_BARS).to_pylist()
     return Figure(
         data=[
             {
@@ -259,10 +269,10 @@ def _figure(whole: list[Row], top: int) -> Figure:
     )
 
 
-def _curve(batch: Evidence, rune: str) -> Figure:
+def _curve(found: pa.Table) -> Figure:
     """The Lorenz curve: what the smaller holders have together."""
-    found = batch.rows(_HELD + _CURVE, rune=rune, without=False, exchanges=[])
-    points = {name: [0.0, *found[name].to_pylist()] for name in ("holders", "held")}
+    curve = found["curve"][0].as_py() if found.num_rows else []
+    points = {name: [0.0, *(point[name] for point in curve)] for name in ("holders", "held")}
     even = {"dash": "dot"}
     return Figure(
         data=[
@@ -277,7 +287,7 @@ def _curve(batch: Evidence, rune: str) -> Figure:
     )
 
 
-def _explanation(batch: Evidence, whole: list[Row], rune: str | None, top: int) -> Explanation:
+def _explanation(batch: Evidence, whole: pa.Table, rune: str | None, top: int) -> Explanation:
     return Explanation(
         question="How concentrated is it?",
         formulas=(
@@ -297,8 +307,8 @@ def _explanation(batch: Evidence, whole: list[Row], rune: str | None, top: int) 
     )
 
 
-def _missing(batch: Evidence, whole: list[Row], rune: str | None) -> tuple[str, ...]:
-    covered = [row["coverage"] for row in whole]
+def _missing(batch: Evidence, whole: pa.Table, rune: str | None) -> tuple[str, ...]:
+    covered = whole["coverage"]
     return said_counts(
         (
             "the {count:owner|owners} of {count} {count:balance: it is|balances: they are} left "
@@ -307,10 +317,10 @@ def _missing(batch: Evidence, whole: list[Row], rune: str | None) -> tuple[str, 
         ),
         (
             "holders of {count} {count:rune: its|runes: their} balances are not the supply in use",
-            sum(share not in (None, 1) for share in covered),
+            pc.sum(pc.not_equal(covered, 1.0)).as_py() or 0,
         ),
         (
             "the supply of {count} {count:rune|runes}: whether every holder is here is not known",
-            covered.count(None),
+            covered.null_count,
         ),
     )
