@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.amounts import number_texts
+from workbench.runes.amounts import number_texts, whole_numbers
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -38,19 +39,21 @@ WHERE $rune IS NULL OR rune_id = $rune
 ORDER BY rune_id
 """
 
-_TRANSACTIONS = f"""
-WITH moved AS NOT MATERIALIZED (
-  SELECT height, tx_index, txid, rune_id, 1 AS sign, amount_high, amount_low FROM {{inputs}}
+_MOVED = """(
+  SELECT height, tx_index, txid, rune_id, 1 AS sign, amount_high, amount_low FROM {inputs}
   WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
   SELECT height, tx_index, txid, rune_id, CASE WHEN kind IN ('minted', 'etched') THEN 1 ELSE -1 END,
     amount_high, amount_low
-  FROM {{events}} WHERE $rune IS NULL OR rune_id = $rune
-), off AS (
+  FROM {events} WHERE $rune IS NULL OR rune_id = $rune
+) AS moved"""
+
+_TRANSACTIONS = f"""
+WITH off AS (
   SELECT height, tx_index, CASE WHEN tx_index IS NULL THEN txid END AS txid, rune_id,
     sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
     sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
-  FROM moved GROUP BY height, tx_index, CASE WHEN tx_index IS NULL THEN txid END, rune_id
+  FROM {_MOVED} GROUP BY height, tx_index, CASE WHEN tx_index IS NULL THEN txid END, rune_id
   HAVING high + (low >> 64) <> 0 OR low & {2**64 - 1}::HUGEINT <> 0
 )
 SELECT moved.height, moved.tx_index, any_value(moved.txid) AS txid, moved.rune_id,
@@ -58,13 +61,14 @@ SELECT moved.height, moved.tx_index, any_value(moved.txid) AS txid, moved.rune_i
     CASE WHEN sign > 0 THEN amount_low ELSE 0 END) AS came,
   amount_sum(CASE WHEN sign < 0 THEN amount_high ELSE 0 END,
     CASE WHEN sign < 0 THEN amount_low ELSE 0 END) AS went
-FROM moved JOIN off ON moved.height = off.height AND moved.rune_id = off.rune_id
+FROM {_MOVED} JOIN off ON moved.height = off.height AND moved.rune_id = off.rune_id
   AND moved.tx_index IS NOT DISTINCT FROM off.tx_index
   AND (off.txid IS NULL OR moved.txid = off.txid)
 GROUP BY moved.height, moved.tx_index, off.txid, moved.rune_id
 ORDER BY moved.height, moved.tx_index, off.txid, moved.rune_id
 """
-"""Only of what is off, which is little, are both sides put together."""
+"""Only of what is off, which is little, are both sides put together. What moved stands there twice
+as it is: DuckDB keeps a table expression of two uses whole, with all its texts."""
 
 
 @question("Does the supply add up?")
@@ -79,48 +83,54 @@ def reconcile(
     against its outputs, to the atomic unit."""
     batch.needs("reconcile", "entries")
     wanted = None if rune is None else batch.rune(rune).id
-    runes = [_judged(row) for row in batch.rows(_RUNES, rune=wanted).to_pylist()]
-    runes.sort(key=lambda row: (row["adds_up"] is not False, row["adds_up"] is True))
+    table = _table(batch.rows(_RUNES, rune=wanted))
     offenders = _offenders(batch, wanted)
-    wrong = [row for row in runes if row["adds_up"] is False]
-    unknown = [row for row in runes if row["adds_up"] is None]
+    facts = _facts(table, offenders)
     return Answer(
         question="reconcile",
-        sentence=_sentence(runes, len(wrong), len(unknown), offenders),
-        table=_table(runes),
+        sentence=_sentence(table, facts),
+        table=table,
         amounts=(*AMOUNTS, "came", "went"),
         more={} if offenders is None else {"transactions": offenders},
-        figure=_figure(runes),
-        facts={
-            "runes": len(runes),
-            "wrong": len(wrong),
-            "unknown": len(unknown),
-            "transactions": None if offenders is None else offenders.num_rows,
-        },
+        figure=_figure(table),
+        facts=facts,
         explanation=_explanation(batch, offenders is None),
     )
 
 
-def _judged(row: dict[str, Any]) -> dict[str, Any]:
-    """A rune with P + M*A - B - X; None where a part is not known."""
-    parts = {name: _int(row[name]) for name in ("premine", "amount", "mints", "burned", "held")}
-    known = None not in parts.values()
-    minted = parts["mints"] * parts["amount"] if known else None
-    difference = parts["premine"] + minted - parts["burned"] - parts["held"] if known else None
-    return {
-        "rune_id": row["rune_id"],
-        "name": row["name"],
-        "premine": parts["premine"],
-        "minted": minted,
-        "burned": parts["burned"],
-        "held": parts["held"],
-        "difference": difference,
-        "adds_up": None if difference is None else difference == 0,
-    }
+def _table(found: pa.Table) -> pa.Table:
+    """Each rune with P + M*A - B - X, null where a part is not known; first those that are off."""
+    parts = [
+        whole_numbers(found[name]) for name in ("premine", "mints", "amount", "burned", "held")
+    ]
+    sums = [_reckoned(*row) for row in zip(*parts, strict=True)]
+    minted, differences = ([one[side] for one in sums] for side in (0, 1))
+    adds_up = pa.array([None if one is None else one == 0 for one in differences], pa.bool_())
+    table = pa.table(
+        {
+            "rune_id": found["rune_id"],
+            "name": found["name"],
+            "adds_up": adds_up,
+            "difference": number_texts(differences),
+            "premine": found["premine"],
+            "minted": number_texts(minted),
+            "burned": found["burned"],
+            "held": found["held"],
+        }
+    )
+    off = pc.equal(adds_up, False)
+    first = (table.filter(mask) for mask in (off, adds_up.is_null(), adds_up))
+    return pa.concat_tables(first).combine_chunks()
 
 
-def _int(text: str | None) -> Any:
-    return None if text is None else int(text)
+def _reckoned(
+    premine: int | None, mints: int | None, amount: int | None, burned: int | None, held: int | None
+) -> tuple[int | None, int | None]:
+    """What was minted, and by how much the rune is off."""
+    if None in (premine, mints, amount, burned, held):
+        return None, None
+    minted = mints * amount  # type: ignore[operator]
+    return minted, premine + minted - burned - held  # type: ignore[operator]
 
 
 def _offenders(batch: Evidence, rune: str | None) -> pa.Table | None:
@@ -130,51 +140,51 @@ def _offenders(batch: Evidence, rune: str | None) -> pa.Table | None:
     return batch.rows(_TRANSACTIONS, rune=rune)
 
 
-def _sentence(
-    runes: list[dict[str, Any]], wrong: int, unknown: int, offenders: pa.Table | None
-) -> Sentence:
-    said = {"runes": len(runes), "wrong": wrong}
-    if offenders is not None and offenders.num_rows and not wrong:
+def _facts(table: pa.Table, offenders: pa.Table | None) -> dict[str, int | None]:
+    adds_up = table["adds_up"]
+    return {
+        "runes": table.num_rows,
+        "wrong": pc.sum(pc.invert(adds_up)).as_py() or 0,
+        "unknown": adds_up.null_count,
+        "transactions": None if offenders is None else offenders.num_rows,
+    }
+
+
+def _sentence(table: pa.Table, facts: dict[str, int | None]) -> Sentence:
+    runes, wrong, unknown, transactions = facts.values()
+    said = {"runes": runes, "wrong": wrong}
+    if transactions and not wrong:
         return Sentence(
             "no rune is off, but {transactions} of the transactions {transactions:does|do} not "
             "add up",
-            {"transactions": offenders.num_rows},
+            {"transactions": transactions},
         )
-    if offenders is not None and offenders.num_rows:
+    if transactions:
         return Sentence(
             "{wrong} of {runes} {runes:rune|runes} {wrong:does|do} not add up, nor "
             "{transactions:does|do} {transactions} {transactions:transaction|transactions}",
-            {**said, "transactions": offenders.num_rows},
+            {**said, "transactions": transactions},
         )
     if wrong:
         return Sentence("{wrong} of {runes} {runes:rune|runes} {wrong:does|do} not add up", said)
     if unknown:
         return Sentence(
             "no rune is off; of {unknown} of {runes} the batch does not hold enough to tell",
-            {"unknown": unknown, "runes": len(runes)},
+            {"unknown": unknown, "runes": runes},
         )
-    if len(runes) == 1:
-        name = runes[0]["name"] or runes[0]["rune_id"]
+    if runes == 1:
+        [row] = table.to_pylist()
+        name = row["name"] or row["rune_id"]
         return Sentence("{rune} adds up to the atomic unit", {"rune": name})
     return Sentence(
-        "all {runes} {runes:rune adds|runes add} up to the atomic unit", {"runes": len(runes)}
+        "all {runes} {runes:rune adds|runes add} up to the atomic unit", {"runes": runes}
     )
 
 
-def _table(runes: list[dict[str, Any]]) -> pa.Table:
-    """Exact: amounts as decimal strings, as every answer has them."""
-    text = pa.string()
-    kinds = [("rune_id", text), ("name", text), ("adds_up", pa.bool_())]
-    schema = pa.schema([*kinds, *((name, text) for name in AMOUNTS)])
-    columns: dict[str, Any] = {name: [row[name] for row in runes] for name in schema.names}
-    exact = {name: number_texts(columns[name]) for name in AMOUNTS}
-    return pa.table(columns | exact, schema=schema)
-
-
-def _figure(runes: list[dict[str, Any]]) -> Figure:
+def _figure(table: pa.Table) -> Figure:
     """Where what was made of each rune is, those that are off first; more than all is too much."""
-    shown = [row for row in runes if row["difference"] is not None][:SHOWN_BARS]
-    made = [max(row["premine"] + row["minted"], 1) for row in shown]
+    shown = table.filter(table["adds_up"].is_valid()).slice(0, SHOWN_BARS).to_pylist()
+    made = [max(int(row["premine"]) + int(row["minted"]), 1) for row in shown]
     names = [(row["name"] or row["rune_id"]) + ("" if row["adds_up"] else " ≠") for row in shown]
     return Figure(
         data=[
@@ -183,7 +193,7 @@ def _figure(runes: list[dict[str, Any]]) -> Figure:
                 "orientation": "h",
                 "name": part,
                 "y": names,
-                "x": [100 * row[part] / all_ for row, all_ in zip(shown, made, strict=True)],
+                "x": [100 * int(row[part]) / all_ for row, all_ in zip(shown, made, strict=True)],
             }
             for part in ("held", "burned")
         ],
