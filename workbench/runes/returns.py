@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 
-from workbench.runes.amounts import summed
+from workbench.runes.amounts import number_texts, summed_column
 from workbench.runes.evidence import UNPLACED, Evidence
 
 NEEDED = ("inputs", "allocations")
@@ -70,14 +68,16 @@ told apart by their hashes of 64 bits, for texts cost ten times as much."""
 _SELF = """
 WITH moved AS (
   SELECT {place}, rune_id, hash(script) AS who, amount_high AS in_high, amount_low AS in_low,
-    0::UBIGINT AS out_high, 0::UBIGINT AS out_low, true AS spent, script IS NOT NULL AS known
+    0::UBIGINT AS out_high, 0::UBIGINT AS out_low, script IS NOT NULL AS known
   FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
-  SELECT {place}, rune_id, hash(script), 0::UBIGINT, 0::UBIGINT, amount_high, amount_low, false,
+  SELECT {place}, rune_id, hash(script), 0::UBIGINT, 0::UBIGINT, amount_high, amount_low,
     script IS NOT NULL AND amount_low IS NOT NULL
-  FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
+  FROM {{allocations}} SEMI JOIN (SELECT height, tx_index, rune_id FROM {{inputs}})
+    USING (height, tx_index, rune_id)
+  WHERE $rune IS NULL OR rune_id = $rune
 ), sums AS (
-  SELECT place, rune_id, bool_or(spent) AS spent, bool_and(known) AS known,
+  SELECT place, rune_id, bool_and(known) AS known,
     sum(in_high) AS in_high, sum(in_low) AS in_low,
     coalesce(sum(out_high), 0) AS out_high, coalesce(sum(out_low), 0) AS out_low
   FROM moved GROUP BY place, rune_id, who
@@ -87,7 +87,7 @@ WITH moved AS (
       < (out_high + (out_low >> 64), out_low & 18446744073709551615::HUGEINT) END AS less
   FROM sums
 ), whose AS (
-  SELECT place, rune_id, spent, known, out_high, out_low,
+  SELECT place, rune_id, known, out_high, out_low,
     CASE WHEN less THEN in_high ELSE out_high END AS back_high,
     CASE WHEN less THEN in_low ELSE out_low END AS back_low
   FROM compared
@@ -95,7 +95,7 @@ WITH moved AS (
   SELECT rune_id, bool_and(known) AS known,
     sum(out_high) AS gross_high, sum(out_low) AS gross_low,
     sum(back_high) AS back_high, sum(back_low) AS back_low
-  FROM whose GROUP BY place, rune_id HAVING bool_or(spent)
+  FROM whose GROUP BY place, rune_id
 )
 SELECT rune_id, count(*) AS transfers, count(*) FILTER (NOT known) AS unknown,
   coalesce(sum(gross_high) FILTER (known), 0)::VARCHAR AS gross_high,
@@ -104,6 +104,7 @@ SELECT rune_id, count(*) AS transfers, count(*) FILTER (NOT known) AS unknown,
   coalesce(sum(back_low) FILTER (known), 0)::VARCHAR AS back_low
 FROM per_transaction GROUP BY rune_id
 """
+"""Only transactions that spend the rune: what others put on outputs came from nobody."""
 
 _SENDERS = """
 SELECT count(*) AS unfollowed FROM (
@@ -124,20 +125,21 @@ def unfollowed(batch: Evidence, rune: str | None) -> int:
     return int(batch.one(_SENDERS.format(place=_PLACE), rune=rune)["unfollowed"])
 
 
-def self_transfers(batch: Evidence, rune: str | None) -> list[dict[str, Any]]:
+def self_transfers(batch: Evidence, rune: str | None) -> pa.Table:
     """By rune: what its transfers moved (`gross`) and what of it went back to a script that it came
     from (`returned`), exact; transfers with an unknown script or amount are counted apart."""
-    rows = [_own(row) for row in batch.rows(_SELF.format(place=_PLACE), rune=rune).to_pylist()]
-    return sorted(rows, key=lambda row: (-(row["share"] or 0), -row["gross"], row["rune_id"]))
-
-
-def _own(row: dict[str, Any]) -> dict[str, Any]:
-    gross, returned = summed(row, "gross"), summed(row, "back")
-    return {
-        "rune_id": row["rune_id"],
-        "transfers": row["transfers"],
-        "unknown": row["unknown"],
-        "gross": gross,
-        "returned": returned,
-        "share": returned / gross if gross else None,
-    }
+    found = batch.rows(_SELF.format(place=_PLACE), rune=rune)
+    gross, returned = summed_column(found, "gross"), summed_column(found, "back")
+    shares = [back / all_ if all_ else None for back, all_ in zip(returned, gross, strict=True)]
+    ranks = [(-(share or 0), -all_) for share, all_ in zip(shares, gross, strict=True)]
+    runes = found["rune_id"].to_pylist()
+    order = sorted(range(len(runes)), key=lambda row: (ranks[row], runes[row]))
+    table = pa.table(
+        {
+            **{name: found[name] for name in ("rune_id", "transfers", "unknown")},
+            "gross": number_texts(gross),
+            "returned": number_texts(returned),
+            "share": pa.array(shares, pa.float64()),
+        }
+    )
+    return table.take(pa.array(order, pa.int64()))

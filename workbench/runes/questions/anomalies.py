@@ -12,7 +12,6 @@ from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes import returns
-from workbench.runes.amounts import number_texts
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
@@ -84,7 +83,7 @@ def anomalies(
         sentence=_sentence(facts, threshold, within),
         table=beyond,
         amounts=("sent", "returned", "gross"),
-        more={} if cycles is None or own is None else _more(cycles, own),
+        more={} if cycles is None or own is None else {"cycles": cycles, "self_transfers": own},
         figure=_figure(beyond, threshold),
         facts=facts,
         explanation=_explanation(batch, scored, facts, within),
@@ -103,12 +102,12 @@ def _facts(
     scored: pa.Table,
     beyond: pa.Table,
     cycles: pa.Table | None,
-    own: list[dict[str, Any]] | None,
+    own: pa.Table | None,
     unfollowed: int,
 ) -> dict[str, Any]:
     """`self_share` is of what moved of the rune asked for; of several runes units differ, so it
     is the mean of their shares."""
-    shares = [row["share"] for row in own or () if row["share"] is not None]
+    shares = [] if own is None else own["share"].drop_null().to_pylist()
     return {
         "values": scored.num_rows,
         "beyond": beyond.num_rows,
@@ -116,18 +115,8 @@ def _facts(
         "self_share": sum(shares) / len(shares) if shares else None,
         "runes_moved": None if own is None else len(shares),
         "unfollowed": None if cycles is None else unfollowed,
-        "unknown": None if own is None else sum(row["unknown"] for row in own),
+        "unknown": None if own is None else pc.sum(own["unknown"]).as_py() or 0,
     }
-
-
-def _more(cycles: pa.Table, own: list[dict[str, Any]]) -> dict[str, pa.Table]:
-    """Amounts as decimal strings."""
-    text, whole = pa.string(), pa.int64()
-    kinds = [("rune_id", text), ("transfers", whole), ("unknown", whole)]
-    kinds += [("gross", text), ("returned", text), ("share", pa.float64())]
-    columns: dict[str, Any] = {name: [row[name] for row in own] for name, _ in kinds}
-    exact = {name: number_texts(columns[name]) for name in ("gross", "returned")}
-    return {"cycles": cycles, "self_transfers": pa.table(columns | exact, schema=pa.schema(kinds))}
 
 
 def _sentence(facts: dict[str, Any], threshold: float, within: int) -> Sentence:
