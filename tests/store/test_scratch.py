@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from workbench.runes.amounts import amount_columns
 from workbench.store.exact import as_text
-from workbench.store.scratch import Scratch
+from workbench.store.scratch import PIECE, Scratch
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -27,3 +27,14 @@ def test_amounts_of_any_size_are_summed_and_written_to_the_unit() -> None:
     assert scratch.query(sql)["text"].to_pylist() == [str(value) for value in values]
     sql = "SELECT amount_sum(high, low) AS whole FROM amounts WHERE high < 9223372036854775808"
     assert scratch.query(sql)["whole"].to_pylist() == [str(sum(values[:5]))]
+
+
+def test_a_long_table_is_read_whole() -> None:
+    numbers = pa.table({"n": pa.array(range(2 * PIECE + 1)), "text": pa.repeat("a", 2 * PIECE + 1)})
+    found = Scratch({"numbers": numbers}).query("SELECT n FROM numbers WHERE text = 'a'")
+    assert sorted(found["n"].to_pylist()) == numbers["n"].to_pylist()
+
+
+def test_a_table_without_rows_has_its_columns() -> None:
+    nothing = pa.schema([("n", pa.int64())]).empty_table()
+    assert Scratch({"nothing": nothing}).query("SELECT n FROM nothing").num_rows == 0

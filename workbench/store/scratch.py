@@ -16,6 +16,8 @@ from workbench.store.exact import add_macros, exact
 
 SHARE, LEAST_MB = 0.7, 256
 """Of the free memory what a query may take, and what it may in any case."""
+PIECE = 1 << 17
+"""Rows of a table that one thread takes at a time."""
 MOST = 2**128 - 1
 BEYOND = "amounts of the tables {tables} go beyond 2^128 - 1 where they are summed: {remedy}"
 SUM_BEYOND = "the sum of {field} of {rune} is {value}; allowed: at most 2^128 - 1: {remedy}"
@@ -50,7 +52,7 @@ class Scratch:
         self._connection.execute("SET TimeZone = 'UTC'")
         add_macros(self._connection)
         for name, table in tables.items():
-            self._connection.register(name, table)
+            self._connection.register(name, _in_pieces(table))
         for name, select in (selects or {}).items():
             self._connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
         self._connection.execute("SET lock_configuration = true")
@@ -78,3 +80,9 @@ class Scratch:
                         SUM_BEYOND, field=field, rune=rune, value=str(value), remedy=REMEDY
                     )
         return InputError(BEYOND, tables=", ".join(self._columns), remedy=REMEDY)
+
+
+def _in_pieces(table: pa.Table) -> pa.Table:
+    """The same table, nothing copied: DuckDB hands out pieces to its threads, and all rows of one
+    rune may lie in one."""
+    return pa.Table.from_batches(table.to_batches(max_chunksize=PIECE), schema=table.schema)
