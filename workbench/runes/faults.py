@@ -256,8 +256,10 @@ def meaning_faults(
 ) -> Iterator[Fault]:
     """What no type can say: heights in the range, rune ids that can exist, nothing twice."""
     yield from range_faults(tables, first, last)
-    for name, table in tables.items():
-        yield from repeat_faults(name, table, level)
+    checks = [partial(repeat_faults, name, table, level) for name, table in tables.items()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(_most, checks):
+            yield from found
 
 
 def range_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Iterator[Fault]:
