@@ -25,6 +25,11 @@ from workbench.errors import InputError, WorkbenchError
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 FRAME = pandas.DataFrame(ROWS)
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+DEEP: list[Any] = []
+for _ in range(3000):
+    DEEP = [DEEP]
 
 
 def written(folder: Path, what: str) -> Path:
@@ -157,6 +162,19 @@ def test_what_is_mixed_is_put_where_it_belongs() -> None:
             {"k": [1, {"s": object()}]},
             "the model returned something of the type object as value.k.1.s;",
         ),
+        ([FRAME], "the model returned a DataFrame as value.0: a table or figure is returned by"),
+        (
+            {"a": {(1, 2): 3}},
+            "the model returned a dictionary as value.a with the key (1, 2), of the type tuple; ",
+        ),
+        (
+            {1: "a", "1": "b"},
+            "the model returned a dictionary as value with the keys 1 and '1', which are the same",
+        ),
+        (["x", "\ud800"], "the model returned a text as value.1 that holds half a character"),
+        ({"\ud800": 1}, "the model returned a text as a key of value that holds half a character"),
+        (ENDLESS, "the model returned something as value.0 that contains itself"),
+        (DEEP, "the model returned something as value that is nested too deeply"),
         (({"t": FRAME, "o": object()}), "the model returned something of the type object as o;"),
         (
             numpy.zeros((2, 2, 2)),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from workbench.core.exact import MARKS
 from workbench.core.sentence import filled
 from workbench.errors import WorkbenchError
 from workbench.widgets.tables import SHOWN_ROWS, nested, table_view
@@ -29,7 +30,9 @@ def drawn(result: Mapping[str, Any], query: Query | None) -> dict[str, Any]:
     tables, faults = _tables(result, query)
     return {
         **shown,
-        "data": nested({name: part for name, part in _shortened(data).items() if name != "notes"}),
+        "data": nested(
+            {each: part for each, part in _shortened(data).items() if each not in ("notes", MARKS)}
+        ),
         "figures": nested(result.get("figures") or []),
         "tables": tables,
         "notes": [*notes, *faults],

@@ -7,19 +7,38 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.exact import MARKS, KeyFault, key_text, marked
 from workbench.core.model import Result
 from workbench.core.wide_integers import TOO_WIDE, wide_column
 from workbench.engines.frames import to_json
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, shown
 
 VALUE = "value"
-DEPTH = 20
+DEPTH = 100
 """So many levels down it is looked for what is wrong."""
 NOT_A_VALUE = (
     "the model returned something of the type {kind} as {name}; allowed: None, numbers, texts, "
     "lists and dictionaries, a DataFrame, a Series, an array, a pyarrow.Table, a Plotly figure, a "
     "dictionary or tuple of these, or a Result"
 )
+NESTED = (
+    "the model returned a {kind} as {name}: a table or figure is returned by itself, or in a "
+    "dictionary or tuple that holds it directly"
+)
+BAD_KEY = (
+    "the model returned a dictionary as {name} with the key {key}, of the type {kind}; allowed as "
+    "keys: texts, numbers, dates, True, False and None"
+)
+SAME_KEYS = (
+    "the model returned a dictionary as {name} with the keys {one} and {other}, which are the same "
+    "text: JSON would keep one of them"
+)
+HALF_CHARACTER = (
+    "the model returned a text as {name} that holds half a character (a lone surrogate), which "
+    "UTF-8 cannot say: text.encode('utf-8', 'replace').decode() puts ? in its place"
+)
+ITSELF = "the model returned something as {name} that contains itself"
+TOO_DEEP = "the model returned something as {name} that is nested too deeply"
 DIMENSIONS = "the model returned an array of {count} dimensions as {name}; allowed: 1 or 2"
 NO_COLUMNS = "the table {name} that the model returned has no columns"
 ALIKE = (
@@ -44,6 +63,9 @@ def result_of(returned: Any) -> Result:
     if _is_special(returned):
         return _sorted({VALUE: returned})
     if isinstance(returned, Mapping) and any(map(_is_special, returned.values())):
+        fault = _key_fault(returned, VALUE)
+        if fault is not None:
+            raise fault
         found = _sorted({str(name): each for name, each in returned.items()})
         lone = VALUE in found.tables and not found.data  # told apart from a table by itself
         return msgspec.structs.replace(found, data={VALUE: {}}) if lone else found
@@ -51,8 +73,15 @@ def result_of(returned: Any) -> Result:
         numbered = {f"{VALUE}_{number}": each for number, each in enumerate(returned)}
         found = _sorted(numbered)
         rest = found.data.get(VALUE, {})
-        return msgspec.structs.replace(found, data={VALUE: [rest.get(name) for name in numbered]})
-    return Result(data={VALUE: _plain(returned, VALUE)})
+        return msgspec.structs.replace(found, data=_data([rest.get(name) for name in numbered]))
+    _check(returned, VALUE)
+    return Result(data=_data(returned))
+
+
+def _data(value: Any) -> dict[str, Any]:
+    """A plain value, with marks beside it where JSON alone would change it."""
+    plain, marks = marked(value)
+    return {VALUE: plain, MARKS: marks} if marks else {VALUE: plain}
 
 
 def _sorted(parts: dict[str, Any]) -> Result:
@@ -65,39 +94,72 @@ def _sorted(parts: dict[str, Any]) -> Result:
         elif _is_table(each):
             tables[name] = table_of(each, name)
         else:
-            rest[name] = _plain(each, name)
-    return Result(data={VALUE: rest} if rest else {}, tables=tables, figures=figures)
+            _check(each, name)
+            rest[name] = each
+    return Result(data=_data(rest) if rest else {}, tables=tables, figures=figures)
 
 
-def _plain(value: Any, name: str) -> Any:
-    """A value that JSON can say. Bytes it would only say in a code that nobody expects."""
-    if _has_json(value):
-        return value
-    where, part = _culprit(value, name)
-    raise WorkbenchError(NOT_A_VALUE, kind=type(part).__name__, name=where)
+def _check(value: Any, name: str) -> None:
+    """Raises WorkbenchError for what JSON cannot say. Bytes it would only say in a code that nobody
+    expects."""
+    if not _has_json(value):
+        raise _fault(value, name)
 
 
 def _has_json(value: Any) -> bool:
     if isinstance(value, bytes | bytearray | memoryview):
         return False
     try:
-        to_json(value)
+        to_json(marked(value)[0])
     except (TypeError, ValueError, RecursionError):
         return False
     return True
 
 
-def _culprit(value: Any, name: str) -> tuple[str, Any]:
-    """The innermost part that JSON cannot say, and where it is."""
+def _fault(value: Any, name: str) -> WorkbenchError:
+    """What is wrong with the innermost part that JSON cannot say, and where that is."""
+    above: list[int] = []
     for _ in range(DEPTH):
-        if not isinstance(value, Mapping | list | tuple):
-            break
+        if id(value) in above:
+            return WorkbenchError(ITSELF, name=name)
+        above.append(id(value))
+        error = _fault_here(value, name)
+        if error is not None:
+            return error
         parts = value.items() if isinstance(value, Mapping) else enumerate(value)
         found = next(((key, part) for key, part in parts if not _has_json(part)), None)
         if found is None:
             break
         name, value = f"{name}.{found[0]}", found[1]
-    return name, value
+    return WorkbenchError(TOO_DEEP, name=name.partition(".")[0])
+
+
+def _fault_here(value: Any, name: str) -> WorkbenchError | None:
+    """None where it must be in one of its parts."""
+    if _is_special(value):
+        return WorkbenchError(NESTED, kind=type(value).__name__, name=name)
+    if isinstance(value, str):
+        return WorkbenchError(HALF_CHARACTER, name=name)
+    if isinstance(value, Mapping):
+        return _key_fault(value, name)
+    if isinstance(value, list | tuple | set | frozenset):
+        return None
+    return WorkbenchError(NOT_A_VALUE, kind=type(value).__name__, name=name)
+
+
+def _key_fault(value: Mapping[Any, Any], name: str) -> WorkbenchError | None:
+    seen: dict[str, Any] = {}
+    for key in value:
+        try:
+            text, _ = key_text(key)
+        except KeyFault:
+            return WorkbenchError(BAD_KEY, name=name, key=shown(key), kind=type(key).__name__)
+        if text in seen:
+            return WorkbenchError(SAME_KEYS, name=name, one=shown(seen[text]), other=shown(key))
+        if not _has_json(text):
+            return WorkbenchError(HALF_CHARACTER, name=f"a key of {name}")
+        seen[text] = key
+    return None
 
 
 def _is_special(value: Any) -> bool:

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from workbench.core import markup
+from workbench.core.exact import MARKS
 from workbench.core.mesh_wire import sentence
 
 SHOWN_ROWS = 10
@@ -86,7 +87,7 @@ def _facts(data: Any) -> list[tuple[str, str]]:
     return [
         (words(name), told(name, value))
         for name, value in data.items()
-        if name != "notes" and not _is_rows(value) and not _is_deep(value)
+        if name not in ("notes", MARKS) and not _is_rows(value) and not _is_deep(value)
     ]
 
 

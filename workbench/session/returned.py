@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.clients.answer import QueryResult
+from workbench.core.exact import MARKS, restored
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ Query = Callable[[str], QueryResult]
 def returned(result: Mapping[str, Any], query: Query | None) -> Any:
     """The value as its function returned it; of a model that says more, its data."""
     data, tables = result.get("data"), list(result.get("tables") or {})
-    if not isinstance(data, Mapping) or set(data) - {VALUE}:
+    if not isinstance(data, Mapping) or set(data) - {VALUE, MARKS}:
         return data
+    if isinstance(data.get(MARKS), list) and VALUE in data:
+        data = {VALUE: restored(data[VALUE], data[MARKS])}
     if tables == [VALUE] and VALUE not in data:
         return frame_of(result, VALUE, query)
     if not tables:
