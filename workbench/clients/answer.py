@@ -26,6 +26,10 @@ _NULLABLE = {
 """Arrow's integers as pandas names those that may be missing."""
 
 
+DAY_NS, LONGEST_DAYS = 86_400 * 10**9, 100_000
+"""Nanoseconds in 64 bits end at 292 years: what is longer stays an offset."""
+
+
 class QueryResult:
     """Arrow-backed. `as_of` (UTC) is the moment of the data; `truncated` that rows are left out."""
 
@@ -52,10 +56,11 @@ class QueryResult:
 
     def df(self) -> pandas.DataFrame:
         """As pandas. Sums of integers, which SQL makes 128 bits wide, are int64 where they fit;
-        integers some of which are missing are pandas' nullable ones (Int64), so exact."""
+        integers some of which are missing are pandas' nullable ones (Int64), so exact. Intervals
+        are timedelta64 where none of a column has months, which are no fixed time."""
         table = _narrowed(self._table)
         frame: pandas.DataFrame = table.to_pandas()
-        return _with_exact_integers(frame, table)
+        return _with_times(_with_exact_integers(frame, table), table)
 
     def pl(self) -> polars.DataFrame:
         import polars
@@ -142,6 +147,34 @@ def _with_exact_integers(frame: pandas.DataFrame, table: pyarrow.Table) -> panda
         if pyarrow.types.is_integer(field.type) and column.null_count:
             kind = pandas.api.types.pandas_dtype(_NULLABLE[str(field.type)])
             frame.isetitem(index, column.to_pandas(types_mapper=lambda _, kind=kind: kind))
+    return frame
+
+
+def _with_times(frame: pandas.DataFrame, table: pyarrow.Table) -> pandas.DataFrame:
+    """Intervals of days and shorter as pandas' durations, not as its offsets of a calendar."""
+    import numpy
+    import pyarrow
+
+    fields = numpy.dtype([("months", "i4"), ("days", "i4"), ("nanoseconds", "i8")])
+    for index, field in enumerate(table.schema):
+        if field.type != pyarrow.month_day_nano_interval():
+            continue
+        column = table.column(index)
+        told = [
+            numpy.frombuffer(each.buffers()[1] or b"", fields)[each.offset :][: len(each)]
+            for each in column.chunks
+        ]
+        parts = numpy.concatenate([numpy.empty(0, fields), *told])
+        missing = column.is_null().to_numpy()
+        days, rest = parts["days"], parts["nanoseconds"]
+        if (
+            parts["months"][~missing].any()
+            or (abs(days[~missing].astype("i8")) > LONGEST_DAYS).any()
+        ):
+            continue
+        whole = (days * numpy.int64(DAY_NS) + rest).astype("timedelta64[ns]")
+        whole[missing] = numpy.timedelta64("NaT")
+        frame.isetitem(index, whole)
     return frame
 
 

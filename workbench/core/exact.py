@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 MARKS = "marks"
 """They stand under this name beside the value: `[path, kind]` of a number, and `[path, "keys",
-kinds]` of a dictionary, one kind for all of its keys or one for each. Inner ones come first."""
-KEYS = "keys"
+kinds]` of a dictionary, one kind for all of its keys or one for each; `[path, "table", rows]` of
+a table without columns. Inner ones come first."""
+KEYS, TABLE = "keys", "table"
 
 _SCALARS = frozenset((int, str, bool, type(None)))
 _NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -32,6 +33,12 @@ _KEYS: dict[str, Callable[[str], Any]] = {
 Path = tuple[str | int, ...]
 
 
+class NoColumns(NamedTuple):
+    """A table without columns, which no store keeps: only its mark travels."""
+
+    rows: int
+
+
 class KeyFault(TypeError):
     """A key that no text stands for, or one that another key has for its text."""
 
@@ -45,16 +52,18 @@ def marked(value: Any) -> tuple[Any, list[list[Any]]]:
     return _walk(value, (), marks), marks
 
 
-def restored(value: Any, marks: Sequence[Any]) -> Any:
-    """A copy of what came as JSON, with what its marks say. What no longer fits stays as it is."""
+def restored(value: Any, marks: Sequence[Any], table: Callable[[int], Any] = NoColumns) -> Any:
+    """A copy of what came as JSON, with what its marks say. `table` makes one without columns."""
     whole: Any = [copy.deepcopy(value)]
-    for path, kind, *kinds in marks:
+    for path, kind, *more in marks:
         steps: list[Any] = [0, *path]
         last, place = steps.pop(), whole
         for each in steps:
             place = place[each]
         if kind == KEYS:
-            place[last] = _with_keys(place[last], kinds[0])
+            place[last] = _with_keys(place[last], more[0])
+        elif kind == TABLE:
+            place[last] = table(more[0])
         elif kind in _NUMBERS:
             place[last] = _NUMBERS[kind]
     return whole[0]
@@ -92,6 +101,8 @@ def _walk(value: Any, path: Path, marks: list[list[Any]]) -> Any:
         return value
     if isinstance(value, Mapping):
         return _mapping(value, path, marks)
+    if isinstance(value, NoColumns):
+        return marks.append([list(path), TABLE, value.rows])
     if isinstance(value, list | tuple | set | frozenset):
         if set(map(type, value)) <= _SCALARS:
             return value

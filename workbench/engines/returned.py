@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
-
-from workbench.core.exact import MARKS, KeyFault, key_text, marked
+from workbench.core.exact import MARKS, KeyFault, NoColumns, key_text, marked
 from workbench.core.model import Result
 from workbench.core.wide_integers import TOO_WIDE, wide_column
+from workbench.engines.columns import noted, storable
 from workbench.engines.frames import to_json
 from workbench.errors import WorkbenchError, shown
 
@@ -40,7 +39,6 @@ HALF_CHARACTER = (
 ITSELF = "the model returned something as {name} that contains itself"
 TOO_DEEP = "the model returned something as {name} that is nested too deeply"
 DIMENSIONS = "the model returned an array of {count} dimensions as {name}; allowed: 1 or 2"
-NO_COLUMNS = "the table {name} that the model returned has no columns"
 ALIKE = (
     "the table {name} that the model returned has the columns {one} and {other}, which SQL does "
     "not tell apart: rename one"
@@ -61,19 +59,19 @@ def result_of(returned: Any) -> Result:
     if isinstance(returned, Result):
         return returned
     if _is_special(returned):
-        return _sorted({VALUE: returned})
+        found = _sorted({VALUE: returned})
+        return found.with_data(_data(found.rest[VALUE]) if found.rest else {})
     if isinstance(returned, Mapping) and any(map(_is_special, returned.values())):
         fault = _key_fault(returned, VALUE)
         if fault is not None:
             raise fault
         found = _sorted({str(name): each for name, each in returned.items()})
-        lone = VALUE in found.tables and not found.data  # told apart from a table by itself
-        return msgspec.structs.replace(found, data={VALUE: {}}) if lone else found
+        lone = VALUE in found.tables  # told apart from a table by itself
+        return found.with_data(_data(found.rest) if found.rest or lone else {})
     if isinstance(returned, tuple) and any(map(_is_special, returned)):
         numbered = {f"{VALUE}_{number}": each for number, each in enumerate(returned)}
         found = _sorted(numbered)
-        rest = found.data.get(VALUE, {})
-        return msgspec.structs.replace(found, data=_data([rest.get(name) for name in numbered]))
+        return found.with_data(_data([found.rest.get(name) for name in numbered]))
     _check(returned, VALUE)
     return Result(data=_data(returned))
 
@@ -84,19 +82,32 @@ def _data(value: Any) -> dict[str, Any]:
     return {VALUE: plain, MARKS: marks} if marks else {VALUE: plain}
 
 
-def _sorted(parts: dict[str, Any]) -> Result:
-    tables: dict[str, Any] = {}
-    figures: list[dict[str, Any]] = []
-    rest: dict[str, Any] = {}
+class _Sorted(NamedTuple):
+    """The parts of what was returned, by where they go."""
+
+    tables: dict[str, Any]
+    figures: list[dict[str, Any]]
+    rest: dict[str, Any]
+
+    def with_data(self, data: dict[str, Any]) -> Result:
+        return Result(data=data, tables=self.tables, figures=self.figures)
+
+
+def _sorted(parts: dict[str, Any]) -> _Sorted:
+    found = _Sorted({}, [], {})
     for name, each in parts.items():
         if hasattr(each, "to_plotly_json"):
-            figures.append(each.to_plotly_json())
+            found.figures.append(each.to_plotly_json())
         elif _is_table(each):
-            tables[name] = table_of(each, name)
+            table = table_of(each, name)
+            if table.num_columns:
+                found.tables[name] = table
+            else:
+                found.rest[name] = NoColumns(table.num_rows)
         else:
             _check(each, name)
-            rest[name] = each
-    return Result(data=_data(rest) if rest else {}, tables=tables, figures=figures)
+            found.rest[name] = each
+    return found
 
 
 def _check(value: Any, name: str) -> None:
@@ -180,8 +191,6 @@ def table_of(value: Any, name: str = VALUE) -> Any:
     import pyarrow
 
     table = value if isinstance(value, pyarrow.Table) else _converted(value, name)
-    if not table.num_columns:
-        raise WorkbenchError(NO_COLUMNS, name=name)
     seen: dict[str, str] = {}
     for column in table.column_names:
         other = seen.setdefault(column.casefold(), column)
@@ -194,8 +203,12 @@ def _converted(value: Any, name: str) -> Any:
     import pandas  # takes 0.4 s, which a table of Arrow's own need not wait for
     import pyarrow
 
+    types: dict[str, Any] = {}
     try:
-        return pyarrow.table(_with_columns(value, name))
+        value = _with_columns(value, name)
+        if isinstance(value, pandas.DataFrame):
+            value, types = storable(value)
+        return noted(pyarrow.table(value), types)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
         wide = wide_column(value.items()) if isinstance(value, pandas.DataFrame) else None
         if wide is not None:

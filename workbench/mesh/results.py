@@ -16,6 +16,7 @@ import msgspec
 from workbench.core.job import Done, TableBytes
 from workbench.core.task_nouns import Saved, Task
 from workbench.core.wire import encode
+from workbench.engines.columns import TYPES, types_in
 from workbench.mesh.rows import Journal, SideFile
 
 DOCUMENT_BYTES = 64 << 10
@@ -92,18 +93,17 @@ def _place(task: Task, done: Done) -> tuple[str, str]:
 
 
 def _tables(side: SideFile, tables: Mapping[str, TableBytes]) -> dict[str, Any]:
-    return {
-        name: {"rows": side.rows[name], "columns": _columns(stream)}
-        for name, stream in tables.items()
-    }
+    return {name: {"rows": side.rows[name], **head_of(stream)} for name, stream in tables.items()}
 
 
-def _columns(stream: TableBytes) -> list[str]:
-    """The column names of an Arrow IPC stream; only its head is read."""
+def head_of(stream: TableBytes) -> dict[str, Any]:
+    """The column names of an Arrow IPC stream, and the types of theirs that the store lacks; only
+    its head is read."""
     import pyarrow.ipc  # heavy; a node whose models make no tables never needs it
 
     with pyarrow.ipc.open_stream(pyarrow.py_buffer(stream)) as reader:
-        return list(reader.schema.names)
+        types = types_in(reader.schema)
+        return {"columns": list(reader.schema.names), **({TYPES: types} if types else {})}
 
 
 def _side_row(folder: str, side: SideFile, task: Task, batch: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.clients.answer import QueryResult
 from workbench.core.exact import MARKS, restored
+from workbench.engines.columns import TYPES, given_back
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def returned(result: Mapping[str, Any], query: Query | None) -> Any:
     if not isinstance(data, Mapping) or set(data) - {VALUE, MARKS}:
         return data
     if isinstance(data.get(MARKS), list) and VALUE in data:
-        data = {VALUE: restored(data[VALUE], data[MARKS])}
+        data = {VALUE: restored(data[VALUE], data[MARKS], _without_columns)}
     if tables == [VALUE] and VALUE not in data:
         return frame_of(result, VALUE, query)
     if not tables:
@@ -41,7 +42,15 @@ def frame_of(result: Mapping[str, Any], name: str, query: Query | None) -> panda
     """One of the tables, whole. Blocks."""
     if query is None or not result.get("alias"):
         raise InputError(NO_HUB, name=name)
-    return query(select_all(result["alias"], name)).df()
+    told = (result.get("tables") or {}).get(name)
+    types = told.get(TYPES) if isinstance(told, Mapping) else None
+    return given_back(query(select_all(result["alias"], name)).df(), types or {})
+
+
+def _without_columns(rows: int) -> pandas.DataFrame:
+    import pandas
+
+    return pandas.DataFrame(index=range(rows))
 
 
 def select_all(alias: Any, name: str) -> str:

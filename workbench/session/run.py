@@ -87,6 +87,10 @@ class RunResult(dict[str, Any]):
         """See `Run.frame`. Raises InputError where it wrote no table."""
         self.check_kept()
         names = self.table_names
+        if not names and hasattr(
+            self.value, "columns"
+        ):  # a table without columns is kept as a mark
+            return cast("pandas.DataFrame", self.value)
         if not names:
             raise InputError.field("table", VALUE, NO_TABLES)
         return frame_of(self, VALUE if VALUE in names else names[0], self._query)
