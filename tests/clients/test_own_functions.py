@@ -376,6 +376,10 @@ async def test_a_value_that_cannot_travel_is_named(tmp_path: Path) -> None:
         await inputs.parameters("m", {"a": [{"b": float("nan")}]})
     with pytest.raises(InputError, match=r"^batch is \[<object object .*>\]; allowed: numbers"):
         await inputs.batch([object()])
+    halves = r"^a is .*ud800.*; allowed: text of whole characters, and a lone surrogate is half of"
+    for value in ("\ud800", [2**100, "\ud800"]):
+        with pytest.raises(InputError, match=halves):
+            await inputs.parameters("m", {"a": value})
     with pytest.raises(InputError, match=r"^batch is 5; allowed: a path"):
         await inputs.batch(5)  # type: ignore[arg-type]
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
+import json
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +18,7 @@ import pyarrow
 import pytest
 
 from workbench.core.model import Context, DataURL, MeshModel, Result, model
+from workbench.core.wire import convert, encode
 from workbench.errors import InputError, WorkbenchError
 from workbench.mesh.schema import Schema
 
@@ -219,7 +224,8 @@ async def _later() -> None: ...
         (
             _of_a_strange_batch,
             "of-a-strange-batch: its batch has the type Event; allowed: pathlib.Path, bytes, "
-            "dict, list, pandas.DataFrame, pyarrow.Table, polars.DataFrame, or none",
+            "dict, list, pandas.DataFrame, pyarrow.Table, polars.DataFrame, or none. An array or a "
+            "Series comes as a pandas.DataFrame",
         ),
     ],
 )
@@ -268,6 +274,88 @@ def test_a_default_of_none_or_of_numpy_is_what_it_means() -> None:
     assert f.validate({}) == schema.validate({}) == {"top": None, "step": 3, "share": 0.5}
     assert f.validate({"top": None}) == f.validate({"top": 4}) | {"top": None}
     assert schema.validate({"top": 4})["top"] == 4
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+def test_a_field_of_an_enum_goes_by_its_parameter_and_offers_its_values() -> None:
+    @model
+    def f(colour: Colour = Colour.RED):  # type: ignore[no-untyped-def]
+        return colour
+
+    schema = f.parameters_schema()
+    assert schema["$defs"] == {"Colour": {"enum": ["blue", "red"]}}
+    assert schema["properties"]["colour"]["default"] == "red"
+
+
+def test_keys_of_a_dictionary_are_of_their_type_again() -> None:
+    @model
+    def f(x: dict[int, str], y: dict[float, list[int]] = {0.5: [1]}):  # type: ignore[no-untyped-def]  # noqa: B006
+        return x
+
+    sent = f.validate({"x": {1: "a"}})
+    assert sent == {"x": {"1": "a"}, "y": {"0.5": [1]}}
+    assert convert(json.loads(encode(sent)), f.parameters) == f.parameters(x={1: "a"})
+    with pytest.raises(InputError, match=r"^parameters\.x is \{'n': 'a'\}; allowed: int"):
+        f.validate({"x": {"n": "a"}})
+
+
+@pytest.mark.parametrize("kind", [dict[tuple[int, int], int], list[dict[bool, int]]])
+def test_a_dictionary_whose_keys_no_text_stands_for_is_refused(kind: Any) -> None:
+    def f(x): ...  # type: ignore[no-untyped-def]
+
+    f.__annotations__ = {"x": kind}
+    with pytest.raises(WorkbenchError, match="the keys of a dictionary are texts, numbers or date"):
+        model(f)
+
+
+class Formed(msgspec.Struct):
+    colour: Colour | None = None
+    day: datetime.date | None = None
+    price: Decimal = Decimal(0)
+    tags: list[Literal["a", "b"]] = []
+    counts: dict[int, int] = {}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"colour": "zz"}, "colour is 'zz'; allowed: red, blue"),
+        ({"day": "2024-13-01"}, "day is '2024-13-01'; allowed: a date as YYYY-MM-DD"),
+        ({"price": "x"}, "price is 'x'; allowed: a number, as a text where each digit matters"),
+        ({"tags": ["a", "c"]}, "tags[1] is 'c'; allowed: a, b"),
+        ({"counts": {"x": 1}}, "counts is {'x': 1}; allowed: int"),
+    ],
+)
+def test_what_is_allowed_is_said_and_not_the_fault_once_more(
+    given: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        convert(given, Formed)
+    assert str(refused.value) == sentence
+
+
+def test_a_form_says_what_a_text_of_it_looks_like() -> None:
+    @model
+    def f(
+        colour: Colour, day: datetime.date, price: Decimal, took: datetime.timedelta | None = None
+    ):  # type: ignore[no-untyped-def]
+        return colour
+
+    good = {"colour": "red", "day": "2024-01-02", "price": 1.1}
+    assert f.validate(good) == {**good, "price": "1.1", "took": None}
+    for wrong, words in (
+        ({"colour": "zz"}, "'zz'; allowed: red, blue"),
+        ({"day": "2024-13-01"}, "'2024-13-01'; allowed: a date as YYYY-MM-DD"),
+        ({"day": 5}, "5; allowed: a date as YYYY-MM-DD"),
+        ({"took": "1h"}, "'1h'; allowed: a duration as P1DT2H30M or null"),
+    ):
+        with pytest.raises(InputError) as refused:
+            f.validate({**good, **wrong})
+        assert str(refused.value) == f"parameters.{next(iter(wrong))} is {words}"
 
 
 def test_a_schema_that_was_given_away_can_be_changed() -> None:

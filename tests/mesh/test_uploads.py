@@ -154,6 +154,13 @@ async def test_uploads_may_not_fill_the_disk(tmp_path: Path) -> None:
         await uploads.begin(2, header(other))
 
 
+async def test_what_a_disk_has_to_keep_free_is_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        NoRoom, match=r"leaves 1099511627776 MiB of its disk free .*, and \d+ MiB are"
+    ):
+        await uploads_of(tmp_path, reserve_bytes=1 << 60).begin(1, header())
+
+
 async def test_partial_uploads_of_yesterday_are_removed(tmp_path: Path) -> None:
     uploads = uploads_of(tmp_path)
     await uploads.begin(1, header())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import datetime
 import importlib
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -24,12 +26,13 @@ import workbench
 from tests.hub_process import MODELS, test_environment
 from tests.hubs import running_hub
 from workbench.clients.discovery import stop_hub
-from workbench.core.model import Context
+from workbench.core.model import Context, model
 from workbench.errors import InputError, ProtocolError, TaskError
 from workbench.session import Run, Runs, Workbench, on_mesh
 from workbench.session.cells import used_and_set
 from workbench.session.map import Part
 from workbench.session.on_mesh import parsed
+from workbench.session.own import taken
 
 WAIT_S = 60.0
 
@@ -189,6 +192,25 @@ def test_its_parameters_are_those_of_its_signature(own: Workbench, frame: pandas
     listed = {each["name"]: each for each in own.models()}["times"]
     assert listed["parametersSchema"]["properties"]["factor"]["maximum"] == 9
     assert (listed["own"], listed["needsBatch"], listed["title"]) == (True, True, "Times")
+
+
+def test_values_go_as_the_function_takes_them() -> None:
+    @model
+    def priced(
+        price: Decimal, share: float, at: datetime.datetime, by: dict[int, str], more: list[Decimal]
+    ):  # type: ignore[no-untyped-def]
+        return price
+
+    at = pandas.Timestamp("2024-01-01", tz="Europe/Berlin")
+    given = {"price": 10**30, "share": Decimal("0.1"), "at": at, "by": {1: "a"}, "more": [1.1]}
+    assert taken(priced, given) == {
+        "price": str(10**30),
+        "share": 0.1,
+        "at": "2024-01-01T00:00:00+01:00",
+        "by": {"1": "a"},
+        "more": ["1.1"],
+    }
+    assert taken("cypher-v1", given) == given
 
 
 def test_a_batch_for_a_function_that_takes_none_is_refused(own: Workbench) -> None:

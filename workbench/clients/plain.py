@@ -10,21 +10,26 @@ from workbench.core.wire import encode
 from workbench.errors import InputError
 
 ALLOWED = "numbers, texts, true or false, None, and lists and dictionaries of these"
+HALVES = "text of whole characters, and a lone surrogate is half of one"
 
 
 def plain(name: str, value: Any) -> Any:
     """The value, as it may travel. Raises InputError with `name` for what JSON cannot say."""
     try:
-        encode([value])
+        encode([value]).encode()
+    except UnicodeEncodeError:
+        raise InputError.field(name, value, HALVES) from None
     except (TypeError, ValueError, RecursionError):
         try:
-            return msgspec.to_builtins(value, enc_hook=_from_numpy, str_keys=True)
+            return msgspec.to_builtins(value, enc_hook=_told, str_keys=True)
         except (TypeError, ValueError, RecursionError):
             raise InputError.field(name, value, ALLOWED) from None
     return value
 
 
-def _from_numpy(value: Any) -> Any:
+def _told(value: Any) -> Any:
+    if hasattr(value, "isoformat"):  # pandas' moments and durations
+        return value.isoformat()
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return value.tolist()
     raise TypeError(type(value).__name__)

@@ -18,7 +18,7 @@ import msgspec
 
 from workbench.core import model_card
 from workbench.core.signature import BatchKind, hints_of, signature_of
-from workbench.core.wire import fault_of
+from workbench.core.wire import FORMS, choices, fault_of
 from workbench.errors import Fault, InputError, WorkbenchError, shown
 
 DATA_URL_FORMAT = "data-url"
@@ -144,15 +144,16 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
         for name in known:
             if name in given:
                 try:
-                    msgspec.convert(given[name], hints[name])
+                    msgspec.convert(given[name], hints[name], str_keys=True)
                 except msgspec.ValidationError as error:
-                    fault = fault_of(str(error), given[name])
+                    fault = choices(fault_of(str(error), given[name]), hints[name])
                     allowed = allowed_words(properties[name]) or fault.allowed
                     faults.append(Fault(f"parameters.{name}", shown(given[name]), allowed))
         if faults:
             raise InputError.of(faults)
         try:
-            return dict(msgspec.to_builtins(msgspec.convert(dict(given), self.parameters)))
+            typed = msgspec.convert(dict(given), self.parameters, str_keys=True)
+            return dict(msgspec.to_builtins(typed, str_keys=True, order="deterministic"))
         except msgspec.ValidationError as error:
             raise InputError.of([fault_of(str(error), given)]) from None
 
@@ -171,6 +172,8 @@ def _schema(parameters: type[msgspec.Struct]) -> dict[str, Any]:
         if field.default_factory is not msgspec.NODEFAULT:  # a list's, which has no constant
             made = msgspec.to_builtins(field.default_factory(), order="deterministic")
             schema["properties"][field.name]["default"] = made
+    for each in definitions.values():
+        each.pop("title", None)  # the name of a class: a form would show it for the parameter's
     return {**schema, "$defs": definitions} if definitions else schema
 
 
@@ -204,6 +207,8 @@ def allowed_words(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if kind in ("integer", "number", "boolean", "null"):
         return " ".join([str(kind), *bounds])
+    if kind == "string" and schema.get("format") in FORMS:
+        return FORMS[schema["format"]]
     if kind != "string" or schema.keys() & _TEXT_FORMS:
         return ""
     low, high = schema.get("minLength", 0), schema.get("maxLength")

@@ -35,6 +35,14 @@ _TYPES: dict[tuple[str, str], BatchKind] = {
     ("polars", "DataFrame"): "polars",
 }
 
+_ODD_KEYS = (
+    msgspec.inspect.BoolType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.CollectionType,
+    msgspec.inspect.TupleType,
+    msgspec.inspect.BytesType,
+)
+
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """`context` names the parameter that gets the context; `batch` says as what the parameter of
@@ -110,7 +118,8 @@ def batch_kind(model: str, kind: Any) -> BatchKind:
     found = _TYPES.get((home, getattr(kind, "__name__", "")))
     if found is None:
         raise WorkbenchError(
-            "{model}: its batch has the type {type}; allowed: {allowed}, or none",
+            "{model}: its batch has the type {type}; allowed: {allowed}, or none. An array or a "
+            "Series comes as a pandas.DataFrame",
             model=model,
             type=_words(kind),
             allowed=", ".join(name if at == "builtins" else f"{at}.{name}" for at, name in _TYPES),
@@ -153,6 +162,14 @@ def _check_kind(model: str, name: str, kind: Any) -> None:
             type=_words(kind),
             reason="JSON has nothing like it" if reason.endswith(":") else reason,
         ) from None
+    if _has_odd_keys(msgspec.inspect.type_info(kind)):
+        raise WorkbenchError(
+            "{model}: parameter {name} has the type {type}, of which no form can be made: the keys "
+            "of a dictionary are texts, numbers or dates",
+            model=model,
+            name=name,
+            type=_words(kind),
+        )
     if b'"contentEncoding"' in msgspec.json.encode(schema):
         raise WorkbenchError(
             "{model}: parameter {name} has the type {type}, of which no form can be made; name it "
@@ -163,9 +180,17 @@ def _check_kind(model: str, name: str, kind: Any) -> None:
         )
 
 
+def _has_odd_keys(kind: msgspec.inspect.Type) -> bool:
+    """Whether a dictionary in it has keys that no text stands for, such as tuples."""
+    parts = [*getattr(kind, "types", ()), *getattr(kind, "item_types", ())]
+    parts += [getattr(kind, name) for name in ("item_type", "value_type") if hasattr(kind, name)]
+    odd = isinstance(kind, msgspec.inspect.DictType) and isinstance(kind.key_type, _ODD_KEYS)
+    return odd or any(map(_has_odd_keys, parts))
+
+
 def _takes(kind: Any, value: Any) -> bool:
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError:
         return False
     return True

@@ -14,11 +14,31 @@ import msgspec.inspect
 from workbench.errors import Fault, InputError, shown
 
 WIRE_VERSION = 1
+WHOLE = "the message"
 
 M = TypeVar("M", bound=msgspec.Struct)
 
-_PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected `(?P<allowed>[^`]*)`(?P<rest>.*)$", re.DOTALL)
+
+FORMS = {
+    "date": "a date as YYYY-MM-DD",
+    "date-time": "a date and time as YYYY-MM-DDTHH:MM:SS, with Z or +HH:MM where its zone matters",
+    "time": "a time as HH:MM:SS",
+    "duration": "a duration as P1DT2H30M",
+    "decimal": "a number, as a text where each digit matters",
+    "uuid": "a UUID",
+}
+"""What texts of a form look like, by the name of the form in a JSON Schema."""
+_SAID = {
+    "Invalid RFC3339 encoded date": "date",
+    "Invalid RFC3339 encoded datetime": "date-time",
+    "Invalid RFC3339 encoded time": "time",
+    "Invalid ISO8601 duration": "duration",
+    "Invalid decimal string": "decimal",
+    "Invalid UUID": "uuid",
+}
+"""msgspec's own sentences about them, which name only what is wrong."""
 
 
 def decode(frame: str | bytes, kinds: dict[str, type[M]]) -> M:
@@ -45,19 +65,19 @@ def decode(frame: str | bytes, kinds: dict[str, type[M]]) -> M:
 def convert(document: Any, struct: type[M]) -> M:
     """A decoded JSON value as `struct`, or InputError for the first faulty field."""
     try:
-        return msgspec.convert(document, struct)
+        return msgspec.convert(document, struct, str_keys=True)
     except msgspec.ValidationError as error:
-        raise InputError.of([_choices(fault_of(str(error), document), struct)]) from None
+        raise InputError.of([choices(fault_of(str(error), document), struct)]) from None
     except RecursionError:
         raise InputError("the message is nested too deeply; allowed: 500 levels") from None
 
 
-def _choices(fault: Fault, struct: type[msgspec.Struct]) -> Fault:
+def choices(fault: Fault, kind: Any) -> Fault:
     """Of a value that is none of a few, msgspec does not say which few: the type does."""
     if not fault.allowed.startswith("Invalid enum value"):
         return fault
-    found: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(struct)]
-    for name in re.findall(r"[^.\[\]]+", fault.field):
+    found: list[msgspec.inspect.Type] = [msgspec.inspect.type_info(kind)]
+    for name in [] if fault.field == WHOLE else re.findall(r"[^.\[\]]+", fault.field):
         found = [inner for each in found for inner in _inside(each, name)]
     allowed = [value for each in found for value in _values(each)]
     return Fault(fault.field, fault.value, ", ".join(map(str, allowed))) if allowed else fault
@@ -69,6 +89,8 @@ def _inside(kind: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]
         return [inner for each in kind.types for inner in _inside(each, name)]
     if isinstance(kind, msgspec.inspect.StructType):
         return [field.type for field in kind.fields if field.encode_name == name]
+    if isinstance(kind, msgspec.inspect.DictType):
+        return [kind.key_type, kind.value_type]  # a key's fault is told at its dictionary
     item = getattr(kind, "item_type", None)
     return [] if item is None else [item]
 
@@ -76,6 +98,8 @@ def _inside(kind: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]
 def _values(kind: msgspec.inspect.Type) -> list[Any]:
     if isinstance(kind, msgspec.inspect.UnionType):
         return [value for each in kind.types for value in _values(each)]
+    if isinstance(kind, msgspec.inspect.EnumType):
+        return [each.value for each in kind.cls]
     return list(kind.values) if isinstance(kind, msgspec.inspect.LiteralType) else []
 
 
@@ -97,14 +121,14 @@ def fault_of(sentence: str, document: Any) -> Fault:
     if expected:
         allowed = (expected["allowed"] + re.sub(r", got `[^`]*`", "", expected["rest"])).strip()
     else:
-        allowed = what
+        allowed = FORMS[_SAID[what]] if what in _SAID else what
     field = _join(path, "")
     return Fault(field, shown(_at(document, field)), allowed)
 
 
 def _join(path: str, name: str) -> str:
     whole = path.removeprefix("$").removeprefix(".")
-    return ".".join(part for part in (whole, name) if part) or "the message"
+    return ".".join(part for part in (whole, name) if part) or WHOLE
 
 
 def _at(document: Any, field: str) -> Any:

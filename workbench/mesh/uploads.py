@@ -23,7 +23,10 @@ RESERVE_BYTES = 512 << 20
 TOO_LARGE = "{field} is {bytes}; allowed: at most {limit_bytes} bytes"
 NO_ROOM = "there is no room for {bytes} more bytes of uploads: {remedy}"
 FULL_QUOTA = "remove old files from the inputs folder, or try again later"
-FULL_DISK = "free space on the node's disk"
+FULL_DISK = (
+    "there is no room for {bytes} more bytes of uploads: the node leaves {reserve} MiB of its disk "
+    "free for its journal, and {free} MiB are free now; free space on that disk"
+)
 NO_UPLOAD = "a binary frame came without an upload: send upload first"
 LARGE_SLICE = "a binary frame has {bytes} bytes; allowed: at most {limit_bytes}"
 EMPTY_SLICE = "a binary frame of an upload is empty; allowed: 1 to {limit_bytes} bytes"
@@ -54,9 +57,18 @@ class Upload:
 class Uploads:
     """Partial uploads lie in `uploads/<sha256>.part`, whole ones among the inputs."""
 
-    def __init__(self, folder: Path, inputs: Inputs, *, limit_bytes: int, disk_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: Inputs,
+        *,
+        limit_bytes: int,
+        disk_bytes: int,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
         self._folder, self._inputs = folder / "uploads", inputs
         self._limit, self._disk_bytes = limit_bytes, disk_bytes
+        self._reserve = reserve_bytes
         self._by_connection: dict[int, Upload] = {}
         self._by_content: dict[str, Upload] = {}
 
@@ -164,8 +176,9 @@ class Uploads:
         used = self._inputs.used_bytes() + promised + sum(part.stat().st_size for part in idle)
         if used + more > self._disk_bytes:
             raise NoRoom(NO_ROOM, bytes=more, remedy=FULL_QUOTA)
-        if shutil.disk_usage(self._folder).free - more < RESERVE_BYTES:
-            raise NoRoom(NO_ROOM, bytes=more, remedy=FULL_DISK)
+        free = shutil.disk_usage(self._folder).free
+        if free - more < self._reserve:
+            raise NoRoom(FULL_DISK, bytes=more, reserve=self._reserve >> 20, free=free >> 20)
 
 
 def echo(message: UploadMessage) -> dict[str, Any]:

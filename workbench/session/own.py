@@ -63,15 +63,17 @@ def check_batch(model: Model, batch: Any) -> None:
         raise InputError(TAKES_NONE, model=name_of(model))
 
 
-def check_parameters(model: Model, given: Mapping[str, Any]) -> None:
-    """Raises InputError for parameters that the function would not take."""
-    if isinstance(model, MeshModel):
-        model.validate(
-            {
-                name: "" if isinstance(value, Path | bytes) else plain(name, value)
-                for name, value in given.items()
-            }
-        )
+def taken(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as the function takes them: a number for a Decimal goes as its digits.
+
+    Raises InputError for those that it would not take.
+    """
+    if not isinstance(model, MeshModel):
+        return dict(given)
+    files = {name: value for name, value in given.items() if isinstance(value, Path | bytes)}
+    told = {name: "" if name in files else plain(name, value) for name, value in given.items()}
+    checked = model.validate(told)
+    return {name: files.get(name, checked[name]) for name in given}
 
 
 def _is_installed(model: MeshModel) -> bool:

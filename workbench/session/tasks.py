@@ -19,7 +19,7 @@ from workbench.session.batches import KeptBatch
 from workbench.session.cells import definition_of_cell
 from workbench.session.limits import limit_ms
 from workbench.session.map import Part, Runs, parts_of
-from workbench.session.own import Model, Named, check_batch, check_parameters, name_of, named
+from workbench.session.own import Model, Named, check_batch, name_of, named, taken
 from workbench.session.run import Run, RunResult
 
 T = TypeVar("T")
@@ -104,12 +104,12 @@ class Tasks(ABC):
         parts = parts_of(batches)
         for part in parts:
             check_batch(model, part.batch)
-        check_parameters(model, parameters)
+        given = taken(model, parameters)
         known = self.block_on(self._named(model))
 
         async def send(batch: Batch) -> str:
             await self._ready()
-            return await self._send(known, batch, parameters, options)
+            return await self._send(known, batch, given, options)
 
         return Runs(self, name_of(model), parts, send)
 
@@ -183,9 +183,9 @@ class Tasks(ABC):
         options: Mapping[str, Any],
     ) -> str:
         check_batch(model, batch)
-        check_parameters(model, parameters)
+        given = taken(model, parameters)
         known = await self._named(model)
-        return await self._send(known, batch, parameters, options)
+        return await self._send(known, batch, given, options)
 
     async def _send(
         self,
@@ -218,11 +218,12 @@ class Tasks(ABC):
         parameters: Mapping[str, Any] | None,
         timeout_s: float | None,
     ) -> Any:
+        given = taken(model, parameters or {})
         known = await self._named(model)
         return await self.mesh.process_batch(
             batch_id,
             model=known.name,
-            parameters=await self._inputs.parameters(known.name, parameters or {}),
+            parameters=await self._inputs.parameters(known.name, given),
             timeout_s=timeout_s,
             model_version=known.version,
         )

@@ -58,6 +58,15 @@ function exactDocument(text) {
   });
 }
 
+/** What a text of a form looks like. */
+const EXAMPLES = {
+  date: () => t("YYYY-MM-DD"),
+  "date-time": () => t("YYYY-MM-DDTHH:MM:SS"),
+  time: () => t("HH:MM:SS"),
+  duration: () => "P1DT2H30M",
+  decimal: () => "0.10",
+};
+
 /** Each kind of field gives {element, focus, read() -> value | undefined, fault() -> sentence}. */
 const KINDS = {
   choice(schema, value, id) {
@@ -88,6 +97,7 @@ const KINDS = {
   text(schema, value, id, name) {
     const secret = SECRET.test(name);
     const control = h("input.wb-input", { id, type: secret ? "password" : "text", autocomplete: secret ? "new-password" : "off", spellcheck: false });
+    control.placeholder = EXAMPLES[schema.format]?.() ?? "";
     control.value = value ?? "";
     const read = () => control.value || (schema.optional ? null : "");
     const fault = () =>
