@@ -35,6 +35,8 @@ _QUOTED = (
     r"(?:(?P<e>\\)?(?P<q>['\"]))"
     r"(?(e)(?:(?!\\?(?P=q))[^\r\n])+|(?:(?!(?P=q))[^\\\r\n]|\\.)+)"
 )
+_A_NAME = r"\s{0,3}['\"](?-i:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)['\"]"
+"""A variable's name, which in a list of such names follows one that ends as a secret's does."""
 _FORMS = (
     r"(?:hf_|sk-|[rs]k_(?:live|test)_|gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|xapp-)[A-Za-z0-9_-]{8,}"
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}"
@@ -117,7 +119,8 @@ _SIGHTS: tuple[Sight, ...] = (
     (
         ("pass", "pwd", "secret", "token", "credential", "key"),
         re.compile(
-            rf"(?i)((?:{TELLTALE})(?:\\?['\"]\s{{0,3}}[:,]|\s?=|\\?['\"]\]\s?=)\s{{0,3}}b?)"
+            rf"(?i)((?:{TELLTALE})(?:\\?['\"]\s{{0,3}}(?::|,(?!{_A_NAME}))|\s?=|\\?['\"]\]\s?=)"
+            r"\s{0,3}b?)"
             rf"{_QUOTED}"
         ),
         rf"\1\g<e>\g<q>{HIDDEN}",

@@ -39,6 +39,10 @@ from workbench.errors import InputError, StoreError, without_secrets
         (r'"{\"api_key\": \"ab\", \"n\": 1}"', r'"{\"api_key\": \"***\", \"n\": 1}"'),
         ('{"client_secret": 1234, "n": 1}', '{"client_secret": "***", "n": 1}'),
         ("os.environ['DB_PASSWORD'] = 'ab'", "os.environ['DB_PASSWORD'] = '***'"),
+        ("['MY_API_KEY', 'MY_HOME', 'X']", "['MY_API_KEY', 'MY_HOME', 'X']"),
+        ("['--token', 'my_word', 'x']", "['--token', '***', 'x']"),
+        ("('MY_API_KEY', 'JBSWY3DPEHPK3PXP')", "('MY_API_KEY', '***')"),
+        ("{'MY_API_KEY': 'MY_HOME'}", "{'MY_API_KEY': '***'}"),
         ("AWS_SECRET_ACCESS_KEY=ab/cd rest", "AWS_SECRET_ACCESS_KEY=*** rest"),
         ("AKIAABCDEFGHIJKLMNOP is one", "*** is one"),
         *(
