@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from tests.mesh.doubles import MODELS, steady
 from workbench.errors import InputError
 from workbench.mesh.models import GROUP, Models, UnknownModel, discover, validated
+from workbench.mesh.own import OwnModel
+from workbench.mesh.schema import Schema
 
 
 def entry(name: str, value: str) -> EntryPoint:
@@ -54,6 +57,31 @@ def test_parameters_get_their_defaults_or_a_sentence() -> None:
     with pytest.raises(InputError) as refused:
         validated(steady, {"units": 0, "x": 1})
     assert str(refused.value).startswith("2 faults: ")
+
+
+def test_a_page_offers_the_newest_own_functions_and_all_can_be_named() -> None:
+    models = Models(MODELS)
+    for number in [*range(30), 3]:
+        models.add(own(f"f{number:02}"))
+    offered = {each["name"] for each in models.listing() if each["listed"]}
+    assert offered == {"once", "steady", "f03", *(f"f{n}" for n in range(11, 30))}
+    assert models.named("f00").name == "f00"
+
+
+def own(name: str) -> OwnModel:
+    return OwnModel(
+        name=name,
+        version="1",
+        title=name,
+        description="",
+        pure=True,
+        gpu_memory_mb=None,
+        schema=Schema({"type": "object", "properties": {}}),
+        batch=None,
+        needs_batch=False,
+        sha256="",
+        path=Path(),
+    )
 
 
 def test_our_own_models_are_installed() -> None:

@@ -83,7 +83,8 @@ class MeshBoard(SubmittingBoard[MeshWidget]):
 
     async def _list_models(self) -> None:
         models = [
-            {**each, "listed": each.get("name") != CELL} for each in await self._client().models()
+            {**each, "listed": each.get("listed", True) and each.get("name") != CELL}
+            for each in await self._client().models()
         ]
         self._tell("models", sorted(models, key=_place))
 

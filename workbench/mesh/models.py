@@ -25,6 +25,9 @@ NO_MODEL = "its entry point {target} is no function made with @model"
 
 log = logging.getLogger("workbench.mesh")
 
+OFFERED = 20
+"""Own functions are never removed while there is room: after an afternoon there are a hundred."""
+
 
 class UnknownModel(InputError):
     """There is no model of that name here."""
@@ -61,6 +64,7 @@ class Models(Mapping[str, AnyModel]):
     def add(self, model: OwnModel) -> None:
         """From now on this is the newest version of an own function."""
         self._versions.pop((model.name, model.version), None)  # the newest stands last
+        self._own.pop(model.name, None)
         self._own[model.name] = self._versions[model.name, model.version] = model
 
     def superseded(self) -> list[OwnModel]:
@@ -137,7 +141,8 @@ class Models(Mapping[str, AnyModel]):
         return model is not None and model.gpu_memory_mb is not None
 
     def listing(self) -> list[dict[str, Any]]:
-        """What the `models` message says of each."""
+        """What the `models` message says of each. A page offers the newest own functions only."""
+        older = set(list(self._own)[:-OFFERED])
         return [
             {
                 "name": model.name,
@@ -147,6 +152,7 @@ class Models(Mapping[str, AnyModel]):
                 "parametersSchema": _schema_of(model),
                 "gpuMemoryMB": model.gpu_memory_mb,
                 "own": isinstance(model, OwnModel),
+                "listed": isinstance(model, MeshModel) or model.name not in older,
                 "needsBatch": needs_batch(model),
                 "takesBatch": model.batch is not None or isinstance(model, MeshModel),
             }

@@ -38,9 +38,10 @@ export class SubmitForm {
     this.redraw();
   }
 
-  /** Cells of notebooks are kept as models, too: they have no form. */
+  /** Cells of notebooks are kept as models, too: they have no form. Of own functions the newest, and what was chosen. */
   get models() {
-    return this.model.get("models").filter((one) => one.listed ?? true);
+    const chosen = [this.kept.model, this.model.get("chosen")];
+    return this.model.get("models").filter((one) => (one.listed ?? true) || chosen.includes(one.name));
   }
 
   redraw() {
