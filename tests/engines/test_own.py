@@ -157,6 +157,7 @@ def test_what_is_mixed_is_put_where_it_belongs() -> None:
     ("value", "words"),
     [
         (object(), "the model returned something of the type object as value; allowed: None"),
+        ({"a": [b"x"]}, "the model returned something of the type bytes as value.a.0; allowed"),
         (b"x", "the model returned something of the type bytes as value; allowed"),
         (
             {"k": [1, {"s": object()}]},

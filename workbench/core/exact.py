@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ a table without columns. Inner ones come first."""
 KEYS, TABLE = "keys", "table"
 
 _SCALARS = frozenset((int, str, bool, type(None)))
+_NUMERIC = _SCALARS | {float}
 _NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _KEYS: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -30,7 +31,7 @@ _KEYS: dict[str, Callable[[str], Any]] = {
     "datetime": datetime.datetime.fromisoformat,
 }
 
-Path = tuple[str | int, ...]
+Path = list[str | int]
 
 
 class NoColumns(NamedTuple):
@@ -49,7 +50,7 @@ def marked(value: Any) -> tuple[Any, list[list[Any]]]:
     Raises KeyFault, and RecursionError where it is nested too deeply.
     """
     marks: list[list[Any]] = []
-    return _walk(value, (), marks), marks
+    return _walk(value, [], marks), marks
 
 
 def restored(value: Any, marks: Sequence[Any], table: Callable[[int], Any] = NoColumns) -> Any:
@@ -93,22 +94,24 @@ def key_text(key: Any) -> tuple[str, str]:
 
 
 def _walk(value: Any, path: Path, marks: list[list[Any]]) -> Any:
-    if type(value) in _SCALARS:
+    """`path` is where it is, the same list all the way."""
+    if type(value) is list:
+        return _list(value, path, marks)
+    if type(value) is dict:
+        return _mapping(value, path, marks)
+    if _is_said(value):
         return value
     if isinstance(value, float):
-        if not math.isfinite(value):
-            marks.append([list(path), str(float(value))])
+        marks.append([list(path), str(float(value))])
         return value
-    if isinstance(value, Mapping):
-        return _mapping(value, path, marks)
     if isinstance(value, NoColumns):
         return marks.append([list(path), TABLE, value.rows])
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("JSON would say them in a code that nobody expects")
+    if isinstance(value, Mapping):
+        return _mapping(value, path, marks)
     if isinstance(value, list | tuple | set | frozenset):
-        if set(map(type, value)) <= _SCALARS:
-            return value
-        parts = [_walk(each, (*path, at), marks) for at, each in enumerate(value)]
-        same = all(one is other for one, other in zip(parts, value, strict=True))
-        return value if same else parts
+        return _list(value, path, marks)
     if hasattr(value, "tolist") and hasattr(value, "dtype"):  # NumPy's and pandas' arrays
         return _walk(value.tolist(), path, marks)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -121,18 +124,58 @@ def _walk(value: Any, path: Path, marks: list[list[Any]]) -> Any:
     return value
 
 
+def _is_said(value: Any) -> bool:
+    """Whether JSON says it just so, by a glance."""
+    return type(value) in _SCALARS or (type(value) is float and math.isfinite(value))
+
+
+def _list(value: Collection[Any], path: Path, marks: list[list[Any]]) -> Any:
+    if _all_said(value):
+        return value
+    parts: list[Any] | None = None
+    for at, each in enumerate(value):
+        if not _is_said(each):
+            path.append(at)
+            made = _walk(each, path, marks)
+            path.pop()
+            if made is not each:
+                parts = list(value) if parts is None else parts
+                parts[at] = made
+    return value if parts is None else parts
+
+
 def _mapping(value: Mapping[Any, Any], path: Path, marks: list[list[Any]]) -> Any:
-    texts = [key_text(key) for key in value]
-    parts: dict[str, Any] = {}
-    for (text, _), each in zip(texts, value.values(), strict=True):
-        if text in parts:
-            raise KeyFault
-        parts[text] = _walk(each, (*path, text), marks)
-    kinds = [kind for _, kind in texts]
-    if set(kinds) - {"str"}:
+    texts, kinds = _texts_of(value)
+    if not kinds and type(value) is dict and _all_said(value.values()):
+        return value
+    parts = dict(zip(texts, value.values(), strict=True))
+    if len(parts) < len(value):
+        raise KeyFault
+    for text, each in parts.items():
+        if not _is_said(each):
+            path.append(text)
+            parts[text] = _walk(each, path, marks)
+            path.pop()
+    if kinds:
         one = len(set(kinds)) == 1
         marks.append([list(path), KEYS, kinds[0] if one else kinds])
     return parts
+
+
+def _all_said(values: Collection[Any]) -> bool:
+    kinds = set(map(type, values))
+    if float not in kinds:
+        return kinds <= _SCALARS
+    return kinds <= _NUMERIC and all(math.isfinite(each) for each in values if type(each) is float)
+
+
+def _texts_of(value: Mapping[Any, Any]) -> tuple[Collection[str], list[str]]:
+    """Its keys as texts, and their kinds where any is no text."""
+    if set(map(type, value)) <= {str}:
+        return value.keys(), []
+    told = [key_text(key) for key in value]
+    kinds = [kind for _, kind in told]
+    return [text for text, _ in told], kinds if set(kinds) - {"str"} else []
 
 
 def _with_keys(value: Any, kinds: str | list[str]) -> Any:

@@ -60,25 +60,35 @@ def result_of(returned: Any) -> Result:
         return returned
     if _is_special(returned):
         found = _sorted({VALUE: returned})
-        return found.with_data(_data(found.rest[VALUE]) if found.rest else {})
+        return found.with_data(_data(found.rest[VALUE], found.rest) if found.rest else {})
     if isinstance(returned, Mapping) and any(map(_is_special, returned.values())):
         fault = _key_fault(returned, VALUE)
         if fault is not None:
             raise fault
         found = _sorted({str(name): each for name, each in returned.items()})
         lone = VALUE in found.tables  # told apart from a table by itself
-        return found.with_data(_data(found.rest) if found.rest or lone else {})
+        return found.with_data(_data(found.rest, found.rest) if found.rest or lone else {})
     if isinstance(returned, tuple) and any(map(_is_special, returned)):
         numbered = {f"{VALUE}_{number}": each for number, each in enumerate(returned)}
         found = _sorted(numbered)
-        return found.with_data(_data([found.rest.get(name) for name in numbered]))
-    _check(returned, VALUE)
-    return Result(data=_data(returned))
+        rest = [found.rest.get(name) for name in numbered]
+        return found.with_data(_data(rest, found.rest))
+    return Result(data=_data(returned, {VALUE: returned}))
 
 
-def _data(value: Any) -> dict[str, Any]:
-    """A plain value, with marks beside it where JSON alone would change it."""
-    plain, marks = marked(value)
+def _data(value: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain value, with marks beside it where JSON alone would change it.
+
+    Raises WorkbenchError for what JSON cannot say in one of its `parts`.
+    """
+    try:
+        plain, marks = marked(value)
+        to_json(plain)
+    except (TypeError, ValueError, RecursionError):
+        for name, each in parts.items():
+            if not _has_json(each):
+                raise _fault(each, name) from None
+        raise
     return {VALUE: plain, MARKS: marks} if marks else {VALUE: plain}
 
 
@@ -105,21 +115,11 @@ def _sorted(parts: dict[str, Any]) -> _Sorted:
             else:
                 found.rest[name] = NoColumns(table.num_rows)
         else:
-            _check(each, name)
             found.rest[name] = each
     return found
 
 
-def _check(value: Any, name: str) -> None:
-    """Raises WorkbenchError for what JSON cannot say. Bytes it would only say in a code that nobody
-    expects."""
-    if not _has_json(value):
-        raise _fault(value, name)
-
-
 def _has_json(value: Any) -> bool:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return False
     try:
         to_json(marked(value)[0])
     except (TypeError, ValueError, RecursionError):
