@@ -57,6 +57,11 @@ class Talker(Visitor):
         box.press("Enter")
         expect(box).to_have_value("")
 
+    def has_settings(self) -> None:
+        """The page has heard that this conversation has settings: it sends those that it knows."""
+        settings = self.page.locator('.wb-chat .wb-quietbutton[data-own="yes"]')
+        expect(settings.first).to_be_attached()
+
     def has(self, count: int, status: str = "done") -> None:
         """So many messages, the last of them with this status."""
         expect(self.messages).to_have_count(count)

@@ -64,6 +64,7 @@ def test_what_a_model_says_is_drawn_and_never_run(site: Served, talker: Talker, 
     talker.has(2, "stopped")
     with hand(site.data) as hub:
         hub.make_it_say(HOSTILE)
+        talker.has_settings()
         talker.say("Show me")
         talker.has(4)
     expect(talker.last).to_contain_text("Here 🎉 it is:")
@@ -117,6 +118,7 @@ def test_an_answer_goes_on_while_its_page_reloads(site: Served, talker: Talker) 
     talker.has(2, "stopped")
     with hand(site.data) as hub:
         hub.make_it_say(None, max_tokens=6000)
+        talker.has_settings()
         talker.say("Go on")
         expect(talker.messages).to_have_count(4)
         talker.page.reload()

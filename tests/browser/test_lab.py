@@ -80,6 +80,7 @@ def test_code_goes_into_a_new_cell_below(lab: Served, talker: Talker) -> None:
     talker.has(2, "stopped")
     with hand(lab.data) as hub:
         hub.make_it_say("```python\nprint(6 * 7)\n```")
+        talker.has_settings()
         talker.say("Some code")
         talker.has(4)
     cells = talker.page.locator(".jp-Notebook .jp-CodeCell")
