@@ -78,6 +78,7 @@ TESTS = {
         "runes/test_moves.py",
         "runes/test_index.py",
         "runes/test_snapshot.py",
+        "runes/test_trust.py",
         "runes/test_index_scenarios.py",
         "runes/test_index_chain.py",
     ),

@@ -94,6 +94,10 @@ def test_a_restored_index_knows_the_hash_that_the_next_block_follows() -> None:
     tip, raw = chain.block("00" * 32, 7, [first])
     index.apply_block(raw)
     assert Index.restore(index.snapshot()).block_hash == tip
+    _, raw = chain.block(tip, 8, [chain.coinbase(201, 0, PAY, b"test", [])])
+    index.apply_block(raw)
+    again = Index.restore(index.snapshot())
+    assert again.hash_at(200) == index.hash_at(200) == tip
 
 
 def test_an_empty_index_can_be_kept_too() -> None:
@@ -280,6 +284,24 @@ def test_a_snapshot_that_is_not_true_is_refused(change: Callable[[list[Any]], No
         f"the snapshot contradicts itself ({REASONS[change]}): it was not written by snapshot(); "
         "restore another one"
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (3, None, "a rune without a time"),
+        (5, "1", "9:1 was minted more often than its cap allows"),
+    ],
+)
+def test_a_rune_that_no_block_gives_is_refused(place: int, value: Any, reason: str) -> None:
+    index = Index("regtest")
+    apply(index, 9, etching(None))
+
+    def change(body: list[Any]) -> None:
+        body[ENTRIES][0][place] = value
+
+    with pytest.raises(InputError, match=rf"\({reason}\)"):
+        Index.restore(resealed(index.snapshot(), change))
 
 
 @pytest.mark.parametrize(
