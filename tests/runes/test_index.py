@@ -249,6 +249,15 @@ def test_runes_move_on_and_burn_by_each_cause_as_one_event() -> None:
     ]
 
 
+def test_two_causes_of_burning_in_one_transaction_are_one_sum() -> None:
+    index = Index("regtest")
+    made = etching(None, premine=10)
+    apply(index, 5, made)
+    edict = Edict(RuneId(5, 1), 4, 0)  # what is left has no output to go to
+    told = apply(index, 6, send(Runestone(edicts=(edict,)), [output(made, 1)], [BURN]))
+    assert [(event["type"], event["amount"]) for event in told] == [("burn", "10")]
+
+
 def test_without_a_message_the_runes_go_to_the_first_output() -> None:
     index = Index("regtest")
     made = etching(None, premine=10)
