@@ -77,6 +77,7 @@ TESTS = {
     "runes": (
         "runes/test_moves.py",
         "runes/test_index.py",
+        "runes/test_commitments.py",
         "runes/test_snapshot.py",
         "runes/test_trust.py",
         "runes/test_index_scenarios.py",
