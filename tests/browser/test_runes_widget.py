@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import STATES, Shot
 from tests.browser.harness import BarePage, page_files, sent
@@ -123,13 +123,19 @@ def test_a_refusal_is_a_sentence_with_its_way_out(draw: Open, shot: Shot) -> Non
     shot(page, "runes-refused")
 
 
-def test_a_rune_is_found_and_taken_with_the_keys(draw: Open, state: dict[str, Any]) -> None:
-    page = draw().page
+def looks_for_a_rune(page: Page) -> Locator:
+    """The field of the rune, in which a reader typed the first letters of one."""
     page.locator("#wb-runes-batch").select_option(BATCH)
     page.locator("#wb-question").select_option("runes-reconcile")
     field = page.get_by_role("combobox", name="Rune", exact=True)
     field.press_sequentially("oas")
     page.wait_for_function("() => model.sent.some((one) => one.text === 'oas')")
+    return field
+
+
+def test_a_rune_is_found_and_taken_with_the_keys(draw: Open, state: dict[str, Any]) -> None:
+    page = draw().page
+    field = looks_for_a_rune(page)
     asked = sent(page, "search")[-1]
     assert asked["alias"] == BATCH
     says(page, {"kind": "runes", "number": asked["number"] - 1, "found": []})  # of an earlier one
@@ -162,11 +168,7 @@ def test_the_list_of_runes_does_not_cover_what_is_wrong_with_the_rune(
     draw: Open, state: dict[str, Any]
 ) -> None:
     page = draw().page
-    page.locator("#wb-runes-batch").select_option(BATCH)
-    page.locator("#wb-question").select_option("runes-reconcile")
-    field = page.get_by_role("combobox", name="Rune", exact=True)
-    field.press_sequentially("oas")
-    page.wait_for_function("() => model.sent.some((one) => one.text === 'oas')")
+    field = looks_for_a_rune(page)
     says(
         page,
         {"kind": "runes", "number": sent(page, "search")[-1]["number"], "found": state["found"]},
