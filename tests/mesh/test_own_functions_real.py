@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import pickle
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pandas
+import psutil
 import pyarrow
 import pytest
 import pytest_asyncio
@@ -119,6 +121,23 @@ async def test_only_the_process_of_the_task_ever_loads_the_bytes(mesh: Mesh) -> 
     with pytest.raises(TaskError):
         await mesh.client.result(task, 60)
     assert int(witness.read_text()) != os.getpid()
+
+
+async def test_the_cell_that_is_tried_next_finds_a_fresh_process_ready(mesh: Mesh) -> None:
+    async def served(number: int) -> int:
+        made = cell(f"import os\n@model\ndef f(n={number}):\n    return os.getpid()\n")["f"]
+        return int((await mesh.run(made))["data"]["value"])
+
+    def children() -> set[int]:
+        children = psutil.Process().children()
+        return {child.pid for child in children if "workbench.engines.child" in child.cmdline()}
+
+    pid, ready, number = await served(0), set[int](), 0
+    async with asyncio.timeout(60):
+        while pid not in ready:  # one that is only just being born may come too late for this one
+            ready = children() - {pid}
+            number += len(ready) > 0
+            pid = await served(number) if ready else await asyncio.sleep(0.05, pid)
 
 
 async def test_a_call_of_c_is_cancelled_in_its_midst(mesh: Mesh) -> None:

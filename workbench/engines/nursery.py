@@ -19,6 +19,7 @@ SWEEP_S = 30.0
 
 Wish = tuple[str | None, Vendor | None]
 """The GPU that a process is to see, and whose it is."""
+Wanted = tuple[Wish, Future[TaskProcess]]
 
 
 class Nursery:
@@ -34,8 +35,8 @@ class Nursery:
         self._guard = Guard()
         self._idle: list[TaskProcess] = []
         self._lock = threading.Lock()
-        self._wanted: queue.SimpleQueue[tuple[Wish, Future[TaskProcess]] | None]
-        self._wanted = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
+        self._sparing = False
         self._nurse = threading.Thread(target=self._work, name="nursery", daemon=True)
         self._nurse.start()
 
@@ -88,6 +89,25 @@ class Nursery:
             self._idle.append(process)
         for each in old:
             self.end(each)
+
+    def spare(self) -> None:
+        """Have a fresh process ready: the cell of a notebook that is tried next is an own function
+        of its own, and would wait 0.3 s for one."""
+        with self._lock:
+            if self._sparing or any(not each.own for each in self._idle):
+                return
+            self._sparing = True
+        born: Future[TaskProcess] = Future()
+        born.add_done_callback(self._spared)
+        self._wanted.put(((None, None), born))
+
+    def _spared(self, born: Future[TaskProcess]) -> None:
+        with self._lock:
+            self._sparing = False
+            if born.exception() is None:  # else who wants one will hear why there is none
+                process = born.result()
+                process.idle_since = time.monotonic()
+                self._idle.append(process)
 
     def end(self, process: TaskProcess, grace_s: float = 0.0) -> None:
         """End a process and return when it is gone."""

@@ -59,6 +59,7 @@ class Supervision:
         self, order: Order, nursery: Nursery, post: Post, wanted: Callable[[], bool]
     ) -> None:
         self._order, self._nursery, self._post, self._wanted = order, nursery, post, wanted
+        self._own = order.target if is_own(order.target) else ""
         self._lock = threading.Lock()
         self._process: TaskProcess | None = None
         self._cancelled = False
@@ -107,8 +108,7 @@ class Supervision:
         if self._cancelled:
             return Cancelled()
         try:
-            own = self._order.target if is_own(self._order.target) else ""
-            process = self._nursery.take(self._order.gpu, self._order.vendor, own=own)
+            process = self._nursery.take(self._order.gpu, self._order.vendor, own=self._own)
         except OSError as error:
             return Lost(f"no process could be started for the task: {error}")
         with self._lock:
@@ -131,6 +131,8 @@ class Supervision:
         else:
             # A model that ended by itself gets no grace: what it left running is litter.
             self._nursery.end(process, 0.0 if self._end is not None else 1.0)
+        if self._own and self._order.gpu is None:
+            self._nursery.spare()
 
     def _watch(self, process: TaskProcess) -> Outcome:
         self._deadline = time.monotonic() + START_S
