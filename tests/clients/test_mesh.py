@@ -486,6 +486,8 @@ async def test_waiting_has_a_deadline_and_the_task_goes_on() -> None:
         ({"error": "said", "template": "{f.__class__}", "values": {"f": 1}}, "said"),
         ({"error": "said", "template": "{f:>9999999}", "values": {"f": 1}}, "said"),
         ({"error": "said", "template": "{g}", "values": {"f": 1}}, "said"),
+        ({"error": "?", "template": "{f} {f:rune|runes}", "values": {"f": 6}}, "6 runes"),
+        ({"error": "said", "template": "{g:rune|runes}", "values": {"f": 6}}, "said"),
         ({"error": "said", "template": "{0}", "values": {}}, "said"),
         ({"error": "said", "template": "open {", "values": {}}, "said"),
         ({"error": "said {", "template": 7, "values": None}, "said {"),

@@ -144,6 +144,11 @@ def test_progress_says_state_and_sentence() -> None:
         ("{0}", {"a": 1}, "{0}"),
         ("{a:zz}", {"a": 1}, "{a:zz}"),
         ("{a", {"a": 1}, "{a"),
+        ("{a} {a:rune|runes}", {"a": 1}, "1 rune"),
+        ("{a} {a:rune|runes}", {"a": 6}, "6 runes"),
+        ("{a:rune|runes}", {"b": 6}, "{a:rune|runes}"),
+        ("{a:999999999999}", {"a": 1}, "{a:999999999999}"),
+        ("{a.__class__}", {"a": 1}, "{a.__class__}"),
     ],
 )
 def test_a_sentence_is_filled_in_or_left_as_it_is(

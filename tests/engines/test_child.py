@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.engines.waiting import alive, until
 from workbench.core.job import Log, Progress
+from workbench.core.mesh_wire import sentence
 from workbench.engines.child import Capture, RunningContext
 from workbench.engines.frames import (
     LARGE_BYTES,
@@ -131,13 +133,29 @@ def test_values_of_a_sentence_travel_as_numbers_and_words() -> None:
     import numpy
 
     given = {"n": numpy.int64(3), "big": 2**70, "path": Path("/a"), "none": None, "yes": True}
-    assert speakable(given) == {
+    assert speakable("{a}", given)[1] == {
         "n": 3,
         "big": "1180591620717411303424",
         "path": "/a",
         "none": None,
         "yes": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "text"),
+    [
+        ("loss {loss:.3f}", {"loss": 0.12345}, "loss 0.123"),
+        ("of {path.name}", {"path": Path("/a/b.txt")}, "of b.txt"),
+        ("{loss:zz}", {"loss": 1.5}, "{loss:zz}"),
+        ("{n} {n:row|rows}", {"n": 1}, "1 row"),
+        ("a {set, of} braces", {"n": 1}, "a {set, of} braces"),
+    ],
+)
+def test_a_format_is_filled_where_its_value_still_is_what_it_was(
+    template: str, values: dict[str, Any], text: str
+) -> None:
+    assert sentence(*speakable(template, values)) == text
 
 
 def running(kept: Kept) -> RunningContext:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.core.llm import BackendBroken, ContextOverflow, ModelError
+from workbench.core.sentence import is_plain
 from workbench.errors import (
     Fault,
     InputError,
@@ -41,7 +42,7 @@ _BY_CODE: dict[str, type[WorkbenchError]] = {
     "context": ContextOverflow,
     "backend": BackendBroken,
 }
-_PLAIN = re.compile(r"(?:[^{}]|\{[A-Za-z_]\w*\}|\{\{|\}\})*")
+_NAMES = re.compile(r"\{([A-Za-z_]\w*)[!:}]")
 
 
 def fault(message: Mapping[str, Any], key: str = "error") -> WorkbenchError:
@@ -64,13 +65,13 @@ def _faults(values: Mapping[str, Any]) -> list[Fault]:
 def sentence(message: Mapping[str, Any], key: str = "error") -> tuple[str, dict[str, Any]]:
     """Template and values of a message, safe to format.
 
-    A template comes from the other side: one with anything but plain {names} that all have
-    a value is not used, for a format string can name attributes and huge widths.
+    A template comes from the other side: one that is not plain, or with a name that has no
+    value, is not used.
     """
     template, values = message.get("template"), message.get("values")
     values = values if isinstance(values, dict) else {}
-    if isinstance(template, str) and _PLAIN.fullmatch(template):
-        names = set(re.findall(r"\{([A-Za-z_]\w*)\}", template))
+    if isinstance(template, str) and is_plain(template):
+        names = set(_NAMES.findall(template))
         if names <= values.keys() and not values.keys() & {"faults", "outcome"}:
             return template, values
     reason = message.get(key)

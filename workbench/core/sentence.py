@@ -29,6 +29,16 @@ class Told(str):
     sentence: Sentence
 
 
+_PLAIN = re.compile(r"(?:[^{}]|\{\{|\}\}|\{[A-Za-z_]\w*(?:!r|:[^|{}]*\|[^{}]*)?\})*")
+
+
+def is_plain(template: str) -> bool:
+    """Whether a template has nothing but the places that every reader fills, a page as well. A
+    format may name attributes, or a width that fills the memory: what comes from elsewhere is
+    filled only where it has none."""
+    return _PLAIN.fullmatch(template) is not None
+
+
 def told(template: str, **values: Any) -> Told:
     """The template filled with its values."""
     line = Told(filled(template, values))

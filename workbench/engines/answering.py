@@ -72,10 +72,11 @@ class Questions:
         except Exception:
             log.exception("engine.answer_failed")
             fault = WorkbenchError(BROKEN)
+        template, values = speakable(fault.template, fault.values)
         return Reply(
             number=question.number,
-            template=fault.template,
-            values=speakable(fault.values),
+            template=template,
+            values=values,
             absent=isinstance(fault, NoModel),
         )
 

@@ -151,12 +151,14 @@ class RunningContext:
         if not whole:  # of nothing all is done
             done = whole = 1.0
         part = min(max(float(done), 0.0), whole)
-        self._outlet.send(Progress(part, whole, str(template)[:LINE_CHARS], speakable(values)))
+        text, values = speakable(template, values)
+        self._outlet.send(Progress(part, whole, text[:LINE_CHARS], values))
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
         if level not in LEVELS:
             raise InputError.field("level", level, ", ".join(LEVELS))
-        self._outlet.send(Log(str(level), str(template)[:LINE_CHARS], speakable(values)))
+        text, values = speakable(template, values)
+        self._outlet.send(Log(str(level), text[:LINE_CHARS], values))
 
     def generate(self, prompt: str, /) -> str:
         reply = self._asking.ask(str(prompt))

@@ -7,6 +7,7 @@ amounts of Runes do not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
@@ -17,6 +18,7 @@ import msgspec
 
 from workbench.core.gpu import Vendor
 from workbench.core.job import Event, Log, Progress
+from workbench.core.sentence import is_plain
 
 LENGTH = struct.Struct(">I")
 BINARY, BINARY_MARK = struct.Struct(">BI"), 0xC6  # msgpack's `bin 32`
@@ -224,9 +226,14 @@ def line_event(level: str, line: str) -> Log:
     return Log(level, "{line}", {"line": line})
 
 
-def speakable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a sentence as they may travel: numbers and words, anything else as words."""
-    return {name: _speakable(value) for name, value in values.items()}
+def speakable(template: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A sentence as it may travel: its values numbers and words, anything else as words. One with
+    formats, such as {loss:.3f}, is filled here, for no reader fills those."""
+    text = str(template)
+    if values and not is_plain(text):
+        with contextlib.suppress(Exception):  # as it stands, then
+            return text.format(**values), {}
+    return text, {name: _speakable(value) for name, value in values.items()}
 
 
 def _speakable(value: Any) -> Any:

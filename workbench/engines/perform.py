@@ -143,9 +143,10 @@ def _raised(error: BaseException) -> Raised:
         template = "{kind}: {reason}"
         values = {"kind": type(error).__name__, "reason": _words(error)}
     rejected = isinstance(error, InputError)
+    template, values = speakable(template, values)
     return Raised(
         template=template,
-        values=speakable(values),
+        values=values,
         traceback="" if rejected else _trace(error),  # a bad input is no fault of the code
         rejected=rejected,
         reusable=False,
