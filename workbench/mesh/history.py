@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from workbench.core.mesh_wire import TERMINAL, TasksMessage, sentence
+from workbench.core.seen import MOST
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import Known, Recovered, Task
 from workbench.mesh.models import Models
@@ -23,8 +24,6 @@ from workbench.mesh.rows import (
     recovered_of,
 )
 
-KNOWN_TASKS = 1_000_000
-"""Ended tasks whose ids are remembered as idempotency keys."""
 SHOWN = TERMINAL | {"accepted"}
 
 
@@ -72,8 +71,8 @@ class History:
         return rows[0]["inline_input"] if rows else None
 
     async def ended(self) -> list[Known]:
-        """The tasks that had ended before this start, oldest first."""
-        rows = await self._journal.read("all_task_ids", limit=KNOWN_TASKS)
+        """The newest tasks that had ended before this start, oldest first."""
+        rows = await self._journal.read("all_task_ids", limit=MOST)
         return [
             Known(row["task_id"], row["content_hash"], row["state"])
             for row in reversed(rows)
