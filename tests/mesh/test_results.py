@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from workbench.mesh.results import AT_HAND_CHARS, AT_HAND_S, CACHE_S, CACHED_RESULTS, Cache
 
 END = {"result": {"data": {"amount": 2**128 - 1}, "alias": None}, "cacheKey": "k", "kept": False}
@@ -59,3 +61,16 @@ def test_what_is_at_hand_stays_bounded_and_the_oldest_goes_first() -> None:
         cache.add(f"small{number}", "t", 0, END)
     assert cache.find("k3", 0) is None
     assert cache.at_hand("k3", 0) is None
+
+
+def test_a_result_that_is_known_costs_at_most_280_bytes_beside_what_is_at_hand() -> None:
+    cache, too_large = Cache(), {"text": "x" * AT_HAND_CHARS}
+    tracemalloc.start()
+    try:
+        for number in range(CACHED_RESULTS):
+            cache.add(f"{number:032x}", f"0123456789abcdef-{number:05}", 10**12 + number, END)
+        cache.add("k", "last", 0, too_large)
+        assert cache.at_hand(f"{number:032x}", 10**12 + number) is None
+        assert tracemalloc.get_traced_memory()[0] <= 280 * CACHED_RESULTS
+    finally:
+        tracemalloc.stop()

@@ -7,7 +7,6 @@ a side file, which is written before the entry that refers to it.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -119,37 +118,52 @@ def _side_row(folder: str, side: SideFile, task: Task, batch: str | None) -> dic
     }
 
 
+class _End(msgspec.Struct, frozen=True, gc=False):
+    """Which task ended with a result, and when (ms since the epoch)."""
+
+    task_id: str
+    at_ms: int
+
+
 class Cache:
     """Where the result for a content lies: 24 hours, the newest 10,000. What was answered with
     lately is at hand: to ask the journal costs a hundred times as much as all else of a repeat."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
-        self._bodies: OrderedDict[str, str] = OrderedDict()
+        self._known: dict[str, _End] = {}
+        self._bodies: dict[str, str] = {}
+        """Both with the newest last."""
         self._chars = 0
 
     def add(self, key: str, task_id: str, at_ms: int, body: dict[str, Any]) -> None:
         """Task `task_id` ended with this content's result, and its end is durable."""
-        self._known[key] = (task_id, at_ms)
-        self._known.move_to_end(key)
-        self._chars -= len(self._bodies.pop(key, ""))
-        text = encode(body)
-        self._bodies[key] = text
+        self._forget(key)
+        self._known[key] = _End(task_id, at_ms)
+        self._bodies[key] = text = encode(body)
         self._chars += len(text)
         while self._chars > AT_HAND_CHARS:
-            self._chars -= len(self._bodies.popitem(last=False)[1])
+            self._put_away(next(iter(self._bodies)))
         while len(self._known) > CACHED_RESULTS:
-            self._chars -= len(self._bodies.pop(self._known.popitem(last=False)[0], ""))
+            self._forget(next(iter(self._known)))
 
     def find(self, key: str, now_ms: int) -> str | None:
         """Which task's end holds the result for this content."""
-        task_id, at_ms = self._known.get(key, ("", 0))
-        return task_id if task_id and 0 <= now_ms - at_ms < CACHE_S * 1000 else None
+        end = self._known.get(key)
+        if end is None or not 0 <= now_ms - end.at_ms < CACHE_S * 1000:
+            return None
+        return end.task_id
 
     def at_hand(self, key: str, now_ms: int) -> dict[str, Any] | None:
         """That end itself, as the journal has it; None: ask the journal. Only for a while, since
         what is kept no longer goes from the journal first."""
         text = self._bodies.get(key)
-        if text is None or not 0 <= now_ms - self._known[key][1] < AT_HAND_S * 1000:
+        if text is None or not 0 <= now_ms - self._known[key].at_ms < AT_HAND_S * 1000:
             return None
         return dict(msgspec.json.decode(text))
+
+    def _forget(self, key: str) -> None:
+        self._known.pop(key, None)
+        self._put_away(key)
+
+    def _put_away(self, key: str) -> None:
+        self._chars -= len(self._bodies.pop(key, ""))
