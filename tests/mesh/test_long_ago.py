@@ -72,3 +72,19 @@ async def test_what_never_was_is_unknown(bench: Bench) -> None:
     peer = bench.peer()
     peer.say({"type": "attach", "taskId": "never there"})
     assert (await peer.until(lambda each: each["type"] == "error"))["code"] == "unknown-task"
+
+
+async def test_ended_tasks_of_one_model_share_its_name(tmp_path: Path) -> None:
+    book = TaskBook()
+    bench = Bench(tmp_path, book=book)
+    await bench.start()
+    peer = bench.peer()
+    for number in range(2):
+        peer.say(inline(f"t{number}", inputData={"n": number}))
+        (await bench.engine.attempt(f"t{number}.1")).end()
+        await peer.end(f"t{number}")
+    first, second = (book.past(f"t{number}") for number in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.model is second.model
+    await bench.stop()

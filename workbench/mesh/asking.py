@@ -46,17 +46,17 @@ class Asking:
         asked = message.model, parameters, message.input_url, inline, message.model_version
         digest = content_hash(*asked)
         known = self._book.entry(message.task_id) or self._book.past(message.task_id)
-        version, pure, gpu_memory_mb = "", True, None
+        name, version, pure, gpu_memory_mb = message.model, "", True, None
         if known is None:
             model = self._models.named(message.model, message.model_version)
-            version, pure = model.version, model.pure
-            gpu_memory_mb = self._models.gpu_memory_mb(message.model, version)
+            name, version, pure = model.name, model.version, model.pure  # one text for all tasks
+            gpu_memory_mb = self._models.gpu_memory_mb(name, version)
             parameters = self._checked(model, message, inline)
         size = len(inline.encode()) if inline is not None else 0
-        extra = self._models.extra_inputs(message.model, version)
+        extra = self._models.extra_inputs(name, version)
         return Task(
             task_id=message.task_id,
-            model=message.model,
+            model=name,
             model_version=version,
             pure=pure,
             parameters=parameters,
