@@ -234,6 +234,7 @@ def test_parsed_documents_are_taken_as_files_are() -> None:
     [
         ({"premine": -1}, "entry.premine is -1; allowed: decimal string from 0 to 2^128 - 1"),
         ({"premine": 2**128}, f"entry.premine is {2**128}; allowed: decimal string from 0"),
+        ({"premine": f"{2**53}.0"}, f"entry.premine is '{2**53}.0'; allowed: an integer without a"),
         ({"premine": 1.5}, "entry.premine is Decimal('1.5'); allowed: decimal string from 0"),
         ({"etching": "xyz"}, "entry.etching is 'xyz'; allowed: 64 lower-case hexadecimal digits"),
         ({"divisibility": 39}, "entry.divisibility is 39; allowed: integer from 0 to 38"),

@@ -53,6 +53,11 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 Number = Any
 """An amount as the document has it: `atomic` and `divided` take it apart."""
 
+EXACT_FLOAT = 2**53
+NO_FLOAT = (
+    "an integer without a point: above 2^53 a column of floats has lost digits (export it as text "
+    "or integers)"
+)
 DIVIDED_RULE = "a decimal number from 0, at most {places} decimal places"
 _LONGEST = 80
 
@@ -136,12 +141,15 @@ def only_keys(*names: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def atomic(field: str, value: Any) -> str:
-    """An amount in atomic units as a decimal string; a fraction is refused, never rounded."""
+    """An amount in atomic units as a decimal string; a fraction is refused, never rounded, and
+    what was written from a float that may have been rounded before."""
     text = _decimal_text(field, value, AMOUNT_RULE)
     whole, point, fraction = text.partition(".")
     digits = whole.lstrip("0") or "0"
     if (point and fraction.strip("0")) or not whole.isdigit() or int(digits) > MAX_AMOUNT:
         raise InputError.field(field, value, AMOUNT_RULE)
+    if fraction == "0" and int(digits) >= EXACT_FLOAT:
+        raise InputError.field(field, value, NO_FLOAT)
     return digits
 
 
