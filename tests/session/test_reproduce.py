@@ -189,6 +189,16 @@ def test_a_snapshot_says_what_was_read_and_answered(tmp_path: Path) -> None:
         workbench.snapshot(path / "below.json")
 
 
+def test_a_file_that_another_library_read_is_named_by_hand(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text("rune,usd\nA,1\n")
+    taken = workbench.snapshot(tmp_path / "made.snapshot.json", files=[prices])
+    digest = sha256(prices.read_bytes()).hexdigest()
+    assert taken.record.inputs == [Input("prices.csv", digest)]
+    with pytest.raises(InputError, match=r"files is '.*gone.csv'; allowed: files that can be read"):
+        workbench.snapshot(files=str(tmp_path / "gone.csv"))
+
+
 def test_blocks_and_a_restored_index_are_inputs() -> None:
     chain = runes.open_blocks(SMALL.with_name("block-sim.bin"))
     batch = runes.blocks_batch(chain)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,19 +90,36 @@ def finish() -> None:
         snapshot()
 
 
-def snapshot(path: str | Path | None = None, *, seeds: Mapping[str, Any] | None = None) -> Snapshot:
+def snapshot(
+    path: str | Path | None = None,
+    *,
+    seeds: Mapping[str, Any] | None = None,
+    files: Iterable[str | Path] = (),
+) -> Snapshot:
     """Write down what the results so far were computed from: call it in the last cell.
 
     `path` is the notebook or the file to write; without one it is `<notebook>.snapshot.json`,
-    where Jupyter says which notebook this is. `seeds` are those that you set yourself, by name.
-    Raises InputError where it cannot be written.
+    where Jupyter says which notebook this is. `seeds` are those that you set yourself, by name;
+    `files` what you read without the workbench, such as with pandas. Raises InputError for a file
+    that is not there, and where it cannot be written.
     """
+    RECORDS.opened(_there(files))
     notebook = _Redirected.notebook or _notebook(path)
     record = taken(notebook, seeds or {})
     target = _target(path, notebook)
     if target is not None:
         _write(_Redirected.target or target, record)
     return Snapshot(record, target)
+
+
+def _there(files: Iterable[str | Path]) -> list[Path]:
+    if isinstance(files, str | Path):
+        files = [files]
+    paths = [Path(each) for each in files]
+    for path in paths:
+        if not path.is_file():
+            raise InputError.field("files", str(path), "files that can be read")
+    return paths
 
 
 def taken(notebook: Path | None, seeds: Mapping[str, Any]) -> Record:
