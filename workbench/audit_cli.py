@@ -31,8 +31,10 @@ def audit(given: Namespace, settings: Settings) -> int:
     from workbench.widgets.bundle import catalogue
 
     source = given.against if len(given.against) > 1 else given.against[0]
-    theirs = read(source, producer=given.producer, network=given.network, height=given.height)
-    found = auditing(_ours(given, settings), theirs, given.rune)
+    ours = _ours(given, settings)
+    network = given.network or getattr(ours, "network", None)
+    theirs = read(source, producer=given.producer, network=network, height=given.height)
+    found = auditing(ours, theirs, given.rune)
     speech = Speech(given.language, catalogue(given.language))
     page = audit_page(found, version=VERSION, speech=speech)
     try:

@@ -127,8 +127,11 @@ def _add_runes(commands: Any) -> None:
     check.add_argument("--height", type=int, metavar="N", help="the block at which they stood")
     check.add_argument("--language", choices=LANGUAGES, default=LANGUAGES[0], help="of the report")
     check.add_argument("--data", type=Path, help=DATA_HELP)
-    for parser in (fetch, decode, check, *_add_snapshot(verbs)):
+    for parser in (fetch, decode):
         parser.add_argument("--network", choices=NETWORKS, default=NETWORKS[0])
+    text = "what the files do not say themselves; mainnet where nothing says it"
+    for parser in (check, *_add_snapshot(verbs)):
+        parser.add_argument("--network", choices=NETWORKS, help=text)
 
 
 def _add_snapshot(runes: Any) -> Iterator[argparse.ArgumentParser]:

@@ -137,7 +137,7 @@ def _compared(index: Index, other: Index, what: str) -> int:
 
 
 def _replayed(
-    given: Namespace, network: Network, stopped: list[bool], until: int | None, window: int
+    given: Namespace, network: Network | None, stopped: list[bool], until: int | None, window: int
 ) -> tuple[Index, bool]:
     """An index of the blocks from the first runes on, and whether it got to their end."""
     from workbench.core.rune import first_rune_height
@@ -146,10 +146,10 @@ def _replayed(
     from workbench.runes.index import Index
 
     chain = useful(open_blocks(given.blocks, network=network)).part(last=until)
-    start = first_rune_height(network)
+    start = first_rune_height(chain.network)
     if chain.first_height > start and not given.from_start:
         raise InputError(BEGINS_LATE, first=chain.first_height, start=start)
-    index = Index(network, window=window)
+    index = Index(chain.network, window=window)
     return index, _advance(index, chain, stopped)
 
 
@@ -174,7 +174,7 @@ def _remember(index: Index, chain: BlockChain) -> None:
         index.remember(block.raw)
 
 
-def _dumped(given: Namespace, network: Network) -> Index:
+def _dumped(given: Namespace, network: Network | None) -> Index:
     from workbench.runes.reading import read
     from workbench.runes.trust import trusted_index
 

@@ -228,8 +228,8 @@ def test_an_unknown_rune_is_a_sentence() -> None:
 
 
 def run(*arguments: Any) -> int:
-    made = ("--network", "regtest", "--height", LAST)
-    return cli.main(["runes", "audit", *map(str, (*arguments, *made))])
+    """The producer's files are held to be of our network."""
+    return cli.main(["runes", "audit", *map(str, (*arguments, "--height", LAST))])
 
 
 def test_the_command_writes_the_page_and_says_by_its_code_what_came_of_it(
