@@ -58,10 +58,7 @@ def _moved(moved: Moved) -> Told:
 
 def _ours(given: Namespace, settings: Settings) -> Asked:
     """A snapshot of the state, a batch or raw blocks; else what a hub keeps."""
-    from workbench.runes.index import Index
     from workbench.runes.reading import read
-    from workbench.runes.snapshot import FORMAT
-    from workbench.runes.state import index_batch
     from workbench.session.batches import ALIAS
 
     path = Path(given.ours)
@@ -70,9 +67,8 @@ def _ours(given: Namespace, settings: Settings) -> Asked:
             raise InputError(NO_OWN, ours=given.ours)
         from workbench.session import connect
 
-        return connect(settings.data).batch(given.ours)
-    if path.is_file():
-        with path.open("rb") as file:
-            if file.read(len(FORMAT)) == FORMAT:
-                return index_batch(Index.restore(path.read_bytes()))
+        try:
+            return connect(settings.data).batch(given.ours)
+        except InputError:
+            raise InputError(NO_OWN, ours=given.ours) from None
     return read(path, network=given.network)

@@ -156,11 +156,22 @@ def test_blocks_from_the_start_are_read_at_the_state_level(tmp_path: Path) -> No
 def test_the_spent_outputs_beside_a_block_give_its_fees(tmp_path: Path) -> None:
     for one in history():
         (tmp_path / f"{one.height}_0123abcd.bin").write_bytes(one.raw)
-        spent = gzip.compress(spent_document(one.spent))
-        (tmp_path / f"{one.height}_0123abcd.spent.json.gz").write_bytes(spent)
+        spent = spent_document(one.spent)
+        if one.height % 2:
+            (tmp_path / f"{one.height}_0123abcd.spent.json").write_bytes(spent)
+        else:
+            (tmp_path / f"{one.height}_0123abcd.spent.json.gz").write_bytes(gzip.compress(spent))
     chain = runes.open_blocks(tmp_path, network="regtest")
     state = runes.blocks_batch(chain, from_start=True)
     assert state.tables["blocks"]["fees_sat"].null_count == 0
+
+
+def test_spent_outputs_of_another_name_are_told_where_they_belong(tmp_path: Path) -> None:
+    block, spent = tmp_path / "7.bin", tmp_path / "7_utxos.json.gz"
+    block.write_bytes(small_block())
+    spent.write_bytes(gzip.compress(b"[]"))
+    with pytest.raises(InputError, match=r"7_utxos.json.gz is JSON and no block: .* beside it"):
+        runes.read([block, spent])
 
 
 @pytest.mark.parametrize("form", ["raw", "xz", "gzip", "hex"])

@@ -37,6 +37,19 @@ def near(trusted: runes.Index) -> runes.Index:
     return trusted
 
 
+def test_a_snapshot_is_a_source_too_and_keeps_its_mark(
+    trusted: runes.Index, tmp_path: Path
+) -> None:
+    path = tmp_path / "taken.snapshot"
+    path.write_bytes(trusted.snapshot())
+    for source in (path, path.read_bytes()):
+        batch = runes.read(source)
+        assert (batch.network, batch.last_height) == ("regtest", TAKEN)
+        assert trust_sentence(str(trusted.trusted)) in repr(runes.reconcile(batch))
+    with pytest.raises(InputError, match="network is 'mainnet'; allowed: regtest"):
+        runes.read(path, network="mainnet")
+
+
 def refused(change: Callable[[dict[str, Any], dict[str, Any]], None]) -> str:
     entries, balances = dump_of(computed())
     change(entries["runes"], balances["runes"])

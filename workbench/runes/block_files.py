@@ -18,6 +18,7 @@ import numpy as np
 from workbench.core.bitcoin import double_sha256, opening_height, target
 from workbench.core.rune import Network
 from workbench.errors import InputError
+from workbench.runes.documents import head_of, parts_of
 from workbench.runes.raw import MAX_BLOCK_BYTES, is_raw_block, network_of, read_raw_block
 
 MAGIC: dict[Network, bytes] = {
@@ -30,6 +31,12 @@ MAGIC: dict[Network, bytes] = {
 """What stands before each block (Bitcoin Core, kernel/chainparams.cpp)."""
 
 KEY_FILE = "xor.dat"
+SPENT = (".spent.json.gz", ".spent.json")
+"""How a file ends that holds the outputs which the block of its name spends."""
+SPENT_BESIDE = (
+    "{path} is JSON and no block: the outputs that a block spends are read from beside it, where "
+    "they lie under its name up to the first full stop and .spent.json.gz"
+)
 _KEY_BYTES = 8
 _NODE_FILE = re.compile(r"blk\d+\.dat")
 _BEFORE = 8  # the magic and the size
@@ -129,7 +136,7 @@ def are_blocks(path: Path) -> bool:
     """Whether a file, or a folder's first one, holds raw blocks."""
     if path.is_dir():
         found = [one for one in sorted(path.iterdir()) if one.is_file() and one.name != KEY_FILE]
-        named = [one for one in found if not one.name.endswith(".spent.json.gz")]
+        named = [one for one in found if not one.name.endswith(SPENT)]
         return any(_NODE_FILE.fullmatch(one.name) for one in found) or (
             bool(named) and are_blocks(named[0])
         )
@@ -141,7 +148,7 @@ def _paths(given: Iterable[str | Path]) -> Iterator[Path]:
         if each.is_dir():
             found = sorted(one for one in each.iterdir() if one.is_file())
             node = [one for one in found if _NODE_FILE.fullmatch(one.name)]
-            skip = (KEY_FILE, ".spent.json.gz")
+            skip = (KEY_FILE, *SPENT)
             yield from node or [one for one in found if not one.name.endswith(skip)]
         elif each.is_file():
             yield each
@@ -177,6 +184,8 @@ def _lone(path: Path) -> bytes:
     try:
         return read_raw_block(path)
     except InputError as error:
+        if head_of(parts_of(path)[0]).lstrip()[:1] in (b"{", b"["):
+            raise InputError(SPENT_BESIDE, path=path.name) from None
         raise InputError("{path}: {reason}", path=path.name, reason=str(error)) from None
 
 
@@ -251,8 +260,10 @@ def _raw(record: Record, key: bytes) -> bytes:
 
 def _spent(record: Record) -> bytes | None:
     """The document that `workbench runes fetch` stores beside a block."""
-    path = record.path.with_name(record.path.name.partition(".")[0] + ".spent.json.gz")
-    return path.read_bytes() if record.start is None and path.is_file() else None
+    stem = record.path.name.partition(".")[0]
+    beside = [record.path.with_name(stem + ending) for ending in SPENT]
+    found = [path for path in beside if record.start is None and path.is_file()]
+    return found[0].read_bytes() if found else None
 
 
 def _heaviest(records: dict[str, Record]) -> tuple[Record, ...]:

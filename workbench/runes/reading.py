@@ -33,13 +33,16 @@ from workbench.runes.documents import (
     read_documents,
 )
 from workbench.runes.gathering import Gathering
+from workbench.runes.index import Index
 from workbench.runes.kinds import MAX_HEIGHT
 from workbench.runes.merging import PLACE, merged, not_before
 from workbench.runes.records import RECORDS
 from workbench.runes.repeats import told_twice
+from workbench.runes.snapshot import FORMAT
 from workbench.runes.sources import SHAPES, check_producer
 from workbench.runes.sources.bestinslot import OPI
 from workbench.runes.sources.opi_columns import COLUMNS, fast_events
+from workbench.runes.state import index_batch
 from workbench.runes.tables import ARROW, TABLES
 
 _OF_ANY_VERSION = re.compile(rb'"schema"\s*:\s*"runes-batch/')
@@ -59,9 +62,10 @@ def read(
 ) -> Batch:
     """A batch at the `state` level from the documents of one producer.
 
-    A runes-batch/1 comes back as `load_batch` gives it; raw blocks as `blocks_batch` does, with
-    `progress` told blocks. Both know their `network`, and another one is refused, as another
-    `height` is of a batch; exports are of mainnet where it is not given. Otherwise `source` is a
+    A runes-batch/1 comes back as `load_batch` gives it, a snapshot of an index as `index_batch`
+    does; raw blocks as `blocks_batch` does, with `progress` told blocks. They know their `network`,
+    and another one is refused, as another `height` is of a batch; exports are of mainnet where it
+    is not given. Otherwise `source` is a
     file, a folder, several paths, bytes, or documents that are parsed already (with integers as
     int and fractions as Decimal).
     `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
@@ -79,8 +83,12 @@ def read(
     gathering = Gathering(producer or _producer_of(onto), rune)
     if onto is not None:
         gathering.know(onto.tables["etchings"])
-    if isinstance(source, str | Path | bytes) and _is_batch(source):
-        return _as_asked(load_batch(source), network, height)
+    if isinstance(source, str | Path | bytes):
+        if _is_batch(source):
+            return _as_asked(load_batch(source), network, height)
+        if _is_state(source):
+            state = source if isinstance(source, bytes) else Path(source).read_bytes()
+            return _as_asked(index_batch(Index.restore(state)), network, height)
     if _hold_blocks(source):
         return _read_blocks(source, network, progress)
     if isinstance(source, str | Path | bytes) or _are_paths(source):
@@ -140,6 +148,14 @@ def _is_batch(source: str | Path | bytes) -> bool:
         return True
     found = [] if not isinstance(source, bytes) and Path(source).is_dir() else parts_of(source)
     return bool(found) and _OF_ANY_VERSION.search(head_of(found[0])) is not None
+
+
+def _is_state(source: str | Path | bytes) -> bool:
+    """Whether it is the snapshot of an index."""
+    if isinstance(source, bytes):
+        return source.startswith(FORMAT)
+    path = Path(source)
+    return path.is_file() and head_of(parts_of(path)[0]).startswith(FORMAT)
 
 
 def _read_files(
