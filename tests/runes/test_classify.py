@@ -181,7 +181,10 @@ def test_categories_of_ones_own_go_first(held_out: tuple[Bench, dict[str, str]])
         ),
         ([{"name": "a", "conditions": []}], "parameters.customCategories"),
         ([{"name": "a", "conditions": [{"feature": "mints"}]}], "atLeast, atMost or both"),
-        ([{"name": "a", "conditions": [{"feature": "x", "atLeast": 1}]}], "parameters.custom"),
+        (
+            [{"name": "a", "conditions": [{"feature": "x", "atLeast": 1}]}],
+            "is 'x'; allowed: activity, ",
+        ),
         (
             [{"name": "dormant", "conditions": [{"feature": "mints", "atLeast": 1}]}],
             "a name that no category of the table has",

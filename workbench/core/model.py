@@ -148,7 +148,9 @@ class MeshModel(msgspec.Struct, frozen=True, kw_only=True):
                 except msgspec.ValidationError as error:
                     fault = choices(fault_of(str(error), given[name]), hints[name])
                     allowed = allowed_words(properties[name]) or fault.allowed
-                    faults.append(Fault(f"parameters.{name}", shown(given[name]), allowed))
+                    # A part that no path leads to, such as a key, is told with its whole.
+                    value = shown(given[name]) if fault.value == shown(None) else fault.value
+                    faults.append(Fault(f"parameters.{name}", value, allowed))
         if faults:
             raise InputError.of(faults)
         try:

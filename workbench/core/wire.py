@@ -85,6 +85,8 @@ def choices(fault: Fault, kind: Any) -> Fault:
 
 def _inside(kind: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]:
     """The type of one field of a struct, or of the items of a list; of each part of a union."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _inside(kind.type, name)
     if isinstance(kind, msgspec.inspect.UnionType):
         return [inner for each in kind.types for inner in _inside(each, name)]
     if isinstance(kind, msgspec.inspect.StructType):
@@ -96,6 +98,8 @@ def _inside(kind: msgspec.inspect.Type, name: str) -> list[msgspec.inspect.Type]
 
 
 def _values(kind: msgspec.inspect.Type) -> list[Any]:
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _values(kind.type)
     if isinstance(kind, msgspec.inspect.UnionType):
         return [value for each in kind.types for value in _values(each)]
     if isinstance(kind, msgspec.inspect.EnumType):

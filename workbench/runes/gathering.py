@@ -44,6 +44,10 @@ _NEARLY = (
     "{place} looks like {says} of {producer}, but has no {names}: export it with that field, or "
     "say whose it is with producer="
 )
+_COMPLAINT = (
+    "{place} holds no data: the service answered {words}; ask it again, and keep what it answers "
+    "then"
+)
 _AMOUNTS = {
     name: [column.name for column in columns if column.kind.is_amount]
     for name, columns in TABLES.items()
@@ -153,6 +157,9 @@ class Gathering:
                     says=near[0].says,
                     names=", ".join(near[1]),
                 )
+            words = _complaint(value) if isinstance(value, dict) else None
+            if words is not None:
+                raise InputError(_COMPLAINT, place=document.place, words=shown(words))
             raise InputError(
                 _NO_SHAPE,
                 place=document.place,
@@ -292,3 +299,11 @@ def _value_at(value: Any, path: str) -> Any:
         elif place.isdigit() and isinstance(value, list | tuple) and int(place) < len(value):
             value = value[int(place)]
     return value
+
+
+def _complaint(value: Mapping[str, Any]) -> str | None:
+    """What a service says where it has no answer, such as `{"code": -1, "msg": "rate limited"}`."""
+    if any(isinstance(each, dict | list) and each for each in value.values()):
+        return None
+    said = (value.get(name) for name in ("error", "msg", "message", "detail"))
+    return next((words for words in said if isinstance(words, str) and words), None)

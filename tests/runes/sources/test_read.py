@@ -595,6 +595,12 @@ def test_an_empty_path_is_not_the_folder_that_one_stands_in(reads: Any) -> None:
         reads("")
 
 
+@pytest.mark.parametrize("data", [{}, {"data": None}], ids=["none", "null"])
+def test_a_service_that_gave_no_answer_is_quoted(data: dict[str, Any]) -> None:
+    said = refusal(body({"code": -1, "msg": "rate limited", **data}))
+    assert said.startswith("bytes holds no data: the service answered 'rate limited'; ask it again")
+
+
 def test_what_is_no_source_is_refused_in_a_sentence() -> None:
     with pytest.raises(InputError, match="source is None; allowed: a file, a folder"):
         runes.load_batch(None)  # type: ignore[arg-type]
