@@ -17,7 +17,8 @@ from workbench.runes.batch import Batch
 from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
 from workbench.runes.repeats import alike_lines
-from workbench.runes.tables import ARROW, TABLES
+from workbench.runes.slices import RUNE_COLUMN, Local
+from workbench.runes.tables import TABLES, nothing
 
 UNPLACED = 2**31
 """No block has so many transactions."""
@@ -37,7 +38,6 @@ Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
 
 STATE = "state"
-_RUNE_COLUMN = {"runestones": "mints"}
 _OF_A_STATE = frozenset(("inputs", "balances", "entries"))
 """What a batch at the runestone level never has."""
 
@@ -86,10 +86,12 @@ class Evidence:
     """Some `tx_index` are none: see `numbered`."""
     covers: frozenset[str] | None = None
     """The tables that it speaks of, with rows or without; None: all that its level has."""
+    local: Local | None = field(default=None, repr=False)
+    """The tables themselves, where they lie in this process."""
 
     def rows(self, sql: str, **params: Any) -> pa.Table:
         """The rows of a SELECT in which `{balances}` stands for that table's name."""
-        names = {name: self.tables.get(name, _nothing(name)) for name in TABLES}
+        names = {name: self.tables.get(name, nothing(name)) for name in TABLES}
         return self.query(sql.format(**names), params)
 
     def one(self, sql: str, **params: Any) -> dict[str, Any]:
@@ -104,11 +106,7 @@ class Evidence:
         block stands for it, from `UNPLACED` on: it says which transaction, not what came first.
         """
         known = [name for name in _TOLD_PLACES if name in self.tables]
-        lacking = [
-            name
-            for name in known
-            if self.rows(f"SELECT 1 FROM {{{name}}} WHERE tx_index IS NULL LIMIT 1").num_rows  # noqa: S608
-        ]
+        lacking = list(filter(self._lacks_places, known))
         if not lacking:
             return self
         said = " UNION ALL ".join(
@@ -120,6 +118,20 @@ class Evidence:
             name: _FILLED.format(table=self.tables[name], numbers=numbers) for name in lacking
         }
         return replace(self, tables={**self.tables, **filled}, unplaced=True)
+
+    def _lacks_places(self, name: str) -> bool:
+        if self.local is not None:
+            return self.local.lacks(name, "tx_index")
+        sql = f"SELECT 1 FROM {{{name}}} WHERE tx_index IS NULL LIMIT 1"  # noqa: S608
+        return bool(self.rows(sql).num_rows)
+
+    def of(self, rune: str | None, *tables: str) -> Evidence:
+        """The same, where of these tables only the rows of one rune are read: SQL that means no
+        others has its answer sooner. It still says so, for tables that lie elsewhere are whole."""
+        if rune is None or self.local is None or self.unplaced:
+            return self
+        slices = self.local.of(rune, [name for name in tables if name in self.tables])
+        return replace(self, tables={**self.tables, **slices.names}, query=slices.query)
 
     def needs(self, question: str, *tables: str, state: bool = True) -> None:
         """Raises InputError unless it speaks of these tables, with rows or without, and is at the
@@ -193,7 +205,7 @@ class Evidence:
         except InputError:
             return False
         looks = (
-            f"SELECT 1 FROM {{{name}}} WHERE {_RUNE_COLUMN.get(name, 'rune_id')} = $text LIMIT 1"  # noqa: S608
+            f"SELECT 1 FROM {{{name}}} WHERE {RUNE_COLUMN.get(name, 'rune_id')} = $text LIMIT 1"  # noqa: S608
             for name in self.tables
             if name != "blocks"
         )
@@ -207,7 +219,7 @@ class Evidence:
     def spoken_of(self) -> str:
         """A SELECT for `rows` of `rune_id`: one row for each time that a table names a rune."""
         parts = [
-            f"SELECT {_RUNE_COLUMN.get(name, 'rune_id')} AS rune_id FROM {{{name}}}"  # noqa: S608
+            f"SELECT {RUNE_COLUMN.get(name, 'rune_id')} AS rune_id FROM {{{name}}}"  # noqa: S608
             for name in self.tables
             if name != "blocks"
         ]
@@ -283,7 +295,8 @@ def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Eviden
     from workbench.store.scratch import Scratch  # it loads DuckDB, which a lone import need not
 
     present = {name: table for name, table in tables.items() if table.num_rows}
-    first, last = _range(present)
+    first, last = (None, None) if batch else _range(present)
+    scratch = Scratch(present)
     return Evidence(
         name=batch.id if batch else "this set of tables",
         network=batch.network if batch else "mainnet",
@@ -295,7 +308,8 @@ def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Eviden
         trust=batch.source.trust if batch else None,
         covers=getattr(batch, "covers", None) if batch else frozenset(tables),
         tables={name: name for name in present},
-        query=Scratch(present).query,
+        query=scratch.query,
+        local=Local(present, scratch),
     )
 
 
@@ -319,19 +333,3 @@ def _range(tables: Mapping[str, pa.Table]) -> tuple[int | None, int | None]:
     if not bounds:
         return None, None
     return min(one["min"] for one in bounds), max(one["max"] for one in bounds)
-
-
-SQL_TYPES = {
-    pa.int64(): "BIGINT",
-    pa.uint64(): "UBIGINT",
-    pa.string(): "VARCHAR",
-    pa.bool_(): "BOOLEAN",
-    pa.float64(): "DOUBLE",
-    pa.timestamp("s"): "TIMESTAMP_S",
-}
-
-
-def _nothing(name: str) -> str:
-    """The table without rows, as a part of a SELECT."""
-    columns = ", ".join(f"NULL::{SQL_TYPES[one.type]} AS {one.name}" for one in ARROW[name])
-    return f"(SELECT {columns} WHERE false)"

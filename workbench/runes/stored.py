@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from workbench.errors import Fault, InputError
 from workbench.runes import faults, packing
 from workbench.runes.batch import checked_header
-from workbench.runes.evidence import SQL_TYPES, Evidence
+from workbench.runes.evidence import Evidence
 from workbench.runes.records import RECORDS
 from workbench.runes.repeats import one_each
 from workbench.runes.rows import Header, Source
-from workbench.runes.tables import ARROW, TABLES, empty_table
+from workbench.runes.tables import ARROW, SQL_TYPES, TABLES, empty_table
 from workbench.store.scratch import Scratch
 
 CHUNK = 1 << 20

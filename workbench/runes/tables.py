@@ -263,3 +263,19 @@ ARROW: dict[str, Any] = {
 def empty_table(name: str) -> pa.Table:
     """The table `name` without rows."""
     return ARROW[name].empty_table()
+
+
+SQL_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.float64(): "DOUBLE",
+    pa.timestamp("s"): "TIMESTAMP_S",
+}
+
+
+def nothing(name: str) -> str:
+    """The table without rows, as a part of a SELECT."""
+    columns = ", ".join(f"NULL::{SQL_TYPES[one.type]} AS {one.name}" for one in ARROW[name])
+    return f"(SELECT {columns} WHERE false)"

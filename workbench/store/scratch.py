@@ -57,14 +57,25 @@ class Scratch:
             self._connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
         self._connection.execute("SET lock_configuration = true")
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        """The rows of a SELECT; a 128-bit amount is a decimal string."""
+    def query(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        more: Mapping[str, pa.Table] | None = None,
+    ) -> pa.Table:
+        """The rows of a SELECT; a 128-bit amount is a decimal string. `more` are tables for this
+        query alone."""
         with self._turn:  # tables and macros belong to the one connection
+            for name, table in (more or {}).items():
+                self._connection.register(name, _in_pieces(table))
             try:
                 relation = self._connection.sql(sql, params=dict(params or {}))
                 return exact(relation).to_arrow_table()
             except (duckdb.OutOfRangeException, duckdb.ConversionException):
                 raise self._beyond() from None
+            finally:
+                for name in more or {}:
+                    self._connection.unregister(name)
 
     def _beyond(self) -> InputError:
         """Whose amounts are too many to be true, where that can be told."""

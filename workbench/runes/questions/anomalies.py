@@ -71,6 +71,7 @@ def anomalies(
     batch.needs("anomalies", "events")
     batch = batch.numbered()
     wanted = _wanted(batch, rune, over)
+    batch = batch.of(wanted, "events", "inputs", "allocations")
     scored = batch.rows(_SCORED, rune=wanted, over=over)
     beyond = scored.filter(pc.greater(pc.abs(scored["z"]), threshold))
     followed = all(map(batch.holds, returns.NEEDED))

@@ -140,6 +140,7 @@ def burns(
     batch.needs("burns", "events")
     wanted = None if rune is None else batch.rune(rune)
     which = wanted.id if wanted else None
+    batch = batch.of(which, "events")
     rows = _burned(batch, which)
     causes = _by_cause(rows)
     return Answer(

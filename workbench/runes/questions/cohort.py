@@ -51,6 +51,7 @@ def cohort(
     """Compares the holders of a rune after two blocks: entered, left, grew, shrank, stayed."""
     batch.needs("cohort", "balances")
     wanted = batch.rune(rune)
+    batch = batch.of(wanted.id, "balances", "allocations", "inputs", "events")
     span = {
         "since": settled(batch, "cohort", wanted, since, "since"),
         "until": settled(batch, "cohort", wanted, until, "until"),

@@ -110,6 +110,8 @@ def compare_sources(a: Asked, b: Asked, *, rune: str | None = None) -> Answer:
     """
     sides = (evidence_of(a), evidence_of(b))
     wanted = None if rune is None else _rune(sides, rune)
+    a, b = (side.of(wanted, "balances", "events") for side in sides)
+    sides = (a, b)
     tables, missing = _tables(sides)
     counts: Counter[tuple[str, str, str]] = Counter()
     found = _header(sides)

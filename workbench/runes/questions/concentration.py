@@ -130,9 +130,10 @@ def concentration(
     """Says how much of a rune its largest holders have: their share, HHI, Gini and Nakamoto."""
     batch.needs("concentration", "balances")
     wanted = None if rune is None else batch.rune(rune)
+    only = None if wanted is None else wanted.id
+    batch = batch.of(only, "balances")
     if wanted is not None:
         refuse_nameless(batch, "concentration", wanted)
-    only = None if wanted is None else wanted.id
     known = batch.rows(_KNOWN, rune=only)
     asked = {"rune": only, "top": top, "exchanges": list(exchanges), "scale": _SCALE}
     found = [

@@ -86,6 +86,7 @@ def fragmentation(
     """Counts each holder's outputs and their age: lots, coin-days, long-term share, entropy."""
     batch.needs("fragmentation", "balances")
     wanted = batch.rune(rune)
+    batch = batch.of(wanted.id, "balances", "allocations", "inputs")
     _has_outputs(batch, wanted)
     asked = {"rune": wanted.id, "last": batch.last_height, "long": long_days * BLOCKS_A_DAY}
     found = batch.rows(_LOTS + _HOLDERS, **asked)

@@ -47,6 +47,7 @@ def holders(
     """Lists every holder of a rune with its amount and share, after any block of the batch."""
     batch.needs("holders", "balances")
     wanted = batch.rune(rune)
+    batch = batch.of(wanted.id, "balances", "allocations", "inputs", "events")
     refuse_nameless(batch, "holders", wanted)
     after = settled(batch, "holders", wanted, height)
     found = batch.rows(_HOLDERS, rune=wanted.id, height=after)

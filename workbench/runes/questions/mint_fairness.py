@@ -165,6 +165,7 @@ def mint_fairness(
     batch.needs("mint_fairness", "mints", state=False)
     wanted = None if rune is None else batch.rune(rune)
     which, name = (None, None) if wanted is None else (wanted.id, wanted.name)
+    batch = batch.of(which, "mints")
     chosen = {"rune": which, "state": batch.is_state}
     receivers = batch.rows(_CHOSEN + _RECEIVERS, **chosen)
     facts = {

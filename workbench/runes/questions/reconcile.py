@@ -83,6 +83,7 @@ def reconcile(
     against its outputs, to the atomic unit."""
     batch.needs("reconcile", "entries")
     wanted = None if rune is None else batch.rune(rune).id
+    batch = batch.of(wanted, "balances", "inputs", "events")
     table = _table(batch.rows(_RUNES, rune=wanted))
     offenders = _offenders(batch, wanted)
     facts = _facts(table, offenders)

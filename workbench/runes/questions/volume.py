@@ -142,9 +142,11 @@ def volume(
     if per == "day":
         batch.needs_rows("volume per day", "blocks")
     wanted = None if rune is None else batch.rune(rune)
+    only = None if wanted is None else wanted.id
     period, join = _PERIODS[per]
     sql = _FLOWS.replace("<period>", period).replace("<join>", join)
-    found = batch.numbered().rows(sql, rune=None if wanted is None else wanted.id)
+    tables = batch.numbered().of(only, "allocations", "inputs", "events", "balances")
+    found = tables.rows(sql, rune=only)
     table = _table(found, per)
     facts = _facts(table)
     return Answer(

@@ -67,6 +67,7 @@ def wasted(
     """Counts mints not credited, etchings ignored and cenotaphs, with the fees that they cost."""
     batch.needs("wasted", "runestones")
     only = None if rune is None else batch.rune(rune).id
+    batch = batch.of(only, "runestones", "mints")
     groups = batch.rows(_MESSAGES + _GROUPS, rune=only).to_pylist()
     whole = _sums(groups)
     vain = [group for group in groups if _is_vain(group)]
