@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Protocol, TypeAlias
@@ -125,9 +125,9 @@ class Evidence:
         sql = f"SELECT 1 FROM {{{name}}} WHERE tx_index IS NULL LIMIT 1"  # noqa: S608
         return bool(self.rows(sql).num_rows)
 
-    def of(self, rune: str | None, *tables: str) -> Evidence:
-        """The same, where of these tables only the rows of one rune are read: SQL that means no
-        others has its answer sooner. It still says so, for tables that lie elsewhere are whole."""
+    def of(self, rune: str | Sequence[str] | None, *tables: str) -> Evidence:
+        """The same, where of these tables only the rows of one rune, or of several, are read: SQL
+        that means no others is done sooner. It still says so: tables elsewhere are whole."""
         if rune is None or self.local is None or self.unplaced:
             return self
         slices = self.local.of(rune, [name for name in tables if name in self.tables])

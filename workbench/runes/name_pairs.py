@@ -49,26 +49,42 @@ def near_pairs(
         return Pairs(none, none, none.astype(float), none)
     if len(guarded) > 1:
         return _pairs(names, guarded, cosine, more, limit)
-    places = np.union1d(_possible(names, guarded[0], cosine), np.array(more, np.int64).ravel())
-    spot = {place: number for number, place in enumerate(places.tolist())}
-    pairs = _pairs(
-        [names[place] for place in places],
-        [spot[guarded[0]]],
-        cosine,
-        [(spot[of], spot[other]) for of, other in more],
-        limit,
-    )
-    return pairs._replace(of=places[pairs.of], other=places[pairs.other])
+    return _pairs_of_one(names, guarded[0], cosine, more, limit)
 
 
-def _possible(names: Sequence[str], guarded: int, cosine: float) -> np.ndarray:
-    """Places of the names that may have this cosine, the one itself among them: the squares of
-    n_b are at least as many as its letters."""
-    codes, there = _codes(names)
-    counts = np.bincount(codes[guarded][there[guarded]], minlength=_SIGNS**3)
-    dots = np.where(there, counts[codes], 0).sum(axis=1)
-    most = np.sqrt(float((counts**2).sum()) * there.sum(axis=1))
-    return np.union1d(np.flatnonzero(dots >= (cosine - _ROUNDING) * most), [guarded])
+def _pairs_of_one(
+    names: Sequence[str],
+    guarded: int,
+    cosine: float,
+    more: Sequence[tuple[int, int]],
+    limit: int,
+) -> Pairs:
+    """The same without matrices, which take longer to load than this takes: the squares of n_b
+    are at least as many as its letters, so that few names need theirs."""
+    codes, lengths = _codes(names)
+    counts = np.bincount(codes[guarded, : lengths[guarded]], minlength=_SIGNS**3)
+    dots = counts.astype(np.int16)[codes].sum(axis=1)  # a triple without a letter has none
+    square = (counts**2).sum()
+    enough = dots >= (cosine - _ROUNDING) * np.sqrt(float(square) * lengths)
+    enough[[other for _, other in more]] = True
+    places = np.flatnonzero(enough)
+    places = places[places != guarded]
+    rows, marks = np.nonzero(np.arange(codes.shape[1]) < lengths[places][:, None])
+    said, times = np.unique(rows * _SIGNS**3 + codes[places][rows, marks], return_counts=True)
+    squares = np.zeros(len(places), dtype=np.int64)
+    np.add.at(squares, said // _SIGNS**3, times**2)
+    cosines = dots[places] / np.sqrt(square * squares)
+    near = cosines >= cosine
+    _bounded(len(more) + int(near.sum()), cosine, limit)
+    kept = near | np.isin(places, [other for _, other in more])
+    other, cosines = places[kept], cosines[kept]
+    of = np.full(len(other), guarded)
+    return Pairs(of, other, cosines, _edits(names, of, other))
+
+
+def _bounded(count: int, cosine: float, limit: int) -> None:
+    if count > limit:
+        raise InputError.field("cosine", cosine, f"one that leaves at most {limit:,} pairs")
 
 
 def _pairs(
@@ -85,31 +101,32 @@ def _pairs(
     for piece in _near(counts, squares, np.asarray(guarded, dtype=np.int64), cosine):
         found.append(piece)
         total += len(piece)
-        if total > limit:
-            raise InputError.field("cosine", cosine, f"one that leaves at most {limit:,} pairs")
+        _bounded(total, cosine, limit)
     of, other = np.unique(np.concatenate(found), axis=0).T
     return Pairs(of, other, _cosines(counts, squares, of, other), _edits(names, of, other))
 
 
 def _codes(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The triple around each letter of each name as a number, and where there is a letter."""
-    width = max(map(len, names))
-    letters = np.zeros((len(names), width + 2), dtype=np.int32)
-    texts = np.array(list(names), dtype=f"S{width}")
-    signs = texts.view(np.uint8).reshape(len(names), width).astype(np.int32)
-    letters[:, 1:-1] = np.where(signs > 0, signs - 64, 0)
+    """The triple around each letter of each name as a number, then those without a letter; and how
+    many letters each has."""
+    lengths = np.fromiter(map(len, names), dtype=np.int64, count=len(names))
+    width = int(lengths.max())
+    letters = np.zeros((len(names), width + 2), dtype=np.int16)
+    texts = np.array(names, dtype=f"S{width}")
+    signs = texts.view(np.uint8).reshape(len(names), width)
+    letters[:, 1:-1] = np.where(signs > 0, signs - np.uint8(64), 0)
     codes = (letters[:, :-2] * _SIGNS + letters[:, 1:-1]) * _SIGNS + letters[:, 2:]
-    return codes, letters[:, 1:-1] > 0
+    return codes, lengths
 
 
 def _triples(names: Sequence[str]) -> Any:
     """How often each name has each triple, marks at its ends included: a row for each name."""
     from scipy.sparse import csr_matrix  # slow to import
 
-    codes, there = _codes(names)
-    rows = np.nonzero(there)[0]
+    codes, lengths = _codes(names)
+    rows, places = np.nonzero(np.arange(codes.shape[1]) < lengths[:, None])
     ones = np.ones(len(rows), dtype=np.int64)
-    return csr_matrix((ones, (rows, codes[there])), shape=(len(names), _SIGNS**3))
+    return csr_matrix((ones, (rows, codes[rows, places])), shape=(len(names), _SIGNS**3))
 
 
 def _near(counts: Any, squares: np.ndarray, guarded: np.ndarray, cosine: float) -> Any:

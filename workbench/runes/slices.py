@@ -37,14 +37,18 @@ class Local:
         """Whether a row of a table says nothing there."""
         return bool(self._tables[name][column].null_count)
 
-    def of(self, rune: str, names: Sequence[str]) -> Slices:
-        """Of these tables the rows of one rune."""
+    def of(self, rune: str | Sequence[str], names: Sequence[str]) -> Slices:
+        """Of these tables the rows of one rune, or of several."""
+        among = pa.array([] if isinstance(rune, str) else rune, pa.string())
+        choose = (
+            partial(pc.equal, rune) if isinstance(rune, str) else partial(pc.is_in, value_set=among)
+        )
         cut = {}
         with ThreadPoolExecutor(pa.cpu_count()) as pool:
             for name in names:
                 pieces = self._tables[name].to_batches()
                 runes = (piece[RUNE_COLUMN.get(name, "rune_id")] for piece in pieces)
-                masks = list(pool.map(partial(pc.equal, rune), runes))
+                masks = list(pool.map(choose, runes))
                 if sum(mask.true_count for mask in masks) <= MOST * self._tables[name].num_rows:
                     cut[name] = list(zip(pieces, masks, strict=True))
         return Slices(cut, self._scratch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -23,6 +22,11 @@ KINDS = ("spacers", "words", "doubled", "near")
 """From the one that deceives most. `near`: a like cosine and few edits."""
 SHOWN_BARS = 20
 _RUN = re.compile(r"(.)\1+")
+
+Row = dict[str, Any]
+Names = dict[str, list[Any]]
+"""The columns of `_NAMES`, a place in them for each rune: rows of all would take longer than the
+rest of the question of one."""
 
 _NAMES = """
 SELECT rune_id, min(name) AS name, min(spaced_name) AS spaced, min(height) AS height,
@@ -65,64 +69,59 @@ def similar_names(
     if rune is None:
         batch.needs("similar_names", "balances")
     batch.needs_rows("similar_names", "etchings")
-    names = batch.rows(_NAMES).to_pylist()
+    names: Names = batch.rows(_NAMES).to_pydict()
     if rune is None:
-        shown: Sequence[int] = range(len(names))
-        _add_holders(batch, names, shown)
-        guarded = _most_held(names, most)
+        holders = _holders(batch, names["rune_id"])
+        guarded = _most_held(names, holders, most)
     else:
         guarded = [_place(batch, names, rune)]
-    pairs = near_pairs(
-        [name["name"] for name in names], guarded, cosine, _same_keys(names, guarded)
-    )
+    pairs = near_pairs(names["name"], guarded, cosine, _same_keys(names, guarded))
     if rune is not None:
         shown = sorted({*guarded, *pairs.other.tolist()})
-        _add_holders(batch, names, shown)
-    rows = _alike(names, guarded, pairs, cosine, edits)
+        holders = _holders(batch, [names["rune_id"][place] for place in shown], some=True)
+    rows = _alike(names, holders, guarded, pairs, cosine, edits)
     facts = _facts(names, guarded, rows)
-    about = None if rune is None else names[guarded[0]]["spaced"]
+    about = None if rune is None else names["spaced"][guarded[0]]
     return Answer(
         question="similar_names",
         sentence=_sentence(facts, about),
         table=_table(rows),
         figure=_figure(rows),
         facts=facts,
-        explanation=_explanation(batch, names, shown, cosine, edits),
+        explanation=_explanation(batch, names, holders, cosine, edits),
     )
 
 
-def _add_holders(batch: Evidence, names: list[dict[str, Any]], shown: Sequence[int]) -> None:
-    """How many hold the runes at these places."""
+def _holders(batch: Evidence, runes: list[str], *, some: bool = False) -> dict[str, Row]:
+    """How many hold these runes, of all or only of `some`."""
     known = "balances" in batch.tables
-    some = None if len(shown) == len(names) else [names[place]["rune_id"] for place in shown]
-    rows = batch.rows(_HOLDERS, some=some).to_pylist() if known else []
+    found = batch.of(runes, "balances") if some else batch
+    rows = found.rows(_HOLDERS, some=runes if some else None).to_pylist() if known else []
     held = {row["rune_id"]: row for row in rows}
-    for place in shown:
-        row = held.get(names[place]["rune_id"], {"holders": 0, "nobodys": 0})
-        names[place]["holders"] = row["holders"] if known else None
-        names[place]["nobodys"] = row["nobodys"]
+    nobody = {"holders": 0 if known else None, "nobodys": 0}
+    return {rune: held.get(rune, nobody) for rune in runes}
 
 
-def _words(name: dict[str, Any]) -> list[str]:
-    return sorted(name["spaced"].split("•"))
+def _words(spaced: str) -> list[str]:
+    return sorted(spaced.split("•"))
 
 
-def _single(name: dict[str, Any]) -> str:
+def _single(name: str) -> str:
     """The letters, runs of one letter counted once."""
-    return _RUN.sub(r"\1", name["name"])
+    return _RUN.sub(r"\1", name)
 
 
-def _most_held(names: list[dict[str, Any]], most: int) -> list[int]:
+def _most_held(names: Names, holders: dict[str, Row], most: int) -> list[int]:
     """Places of the runes with most holders; of equals the older one first."""
-    order = sorted(range(len(names)), key=lambda place: -names[place]["holders"])
-    return [place for place in order[:most] if names[place]["holders"]]
+    counts = [holders[rune]["holders"] for rune in names["rune_id"]]
+    order = sorted(range(len(counts)), key=lambda place: -counts[place])
+    return [place for place in order[:most] if counts[place]]
 
 
-def _place(batch: Evidence, names: list[dict[str, Any]], rune: str) -> int:
+def _place(batch: Evidence, names: Names, rune: str) -> int:
     found = batch.rune(rune)
-    for place, name in enumerate(names):
-        if name["rune_id"] == found.id:
-            return place
+    if found.id in names["rune_id"]:
+        return names["rune_id"].index(found.id)
     raise InputError(
         "similar_names needs the etching of {rune}, which {batch} does not have",
         rune=found.id,
@@ -131,15 +130,21 @@ def _place(batch: Evidence, names: list[dict[str, Any]], rune: str) -> int:
 
 
 def _alike(
-    names: list[dict[str, Any]], guarded: list[int], pairs: Pairs, cosine: float, edits: int
-) -> list[dict[str, Any]]:
+    names: Names,
+    holders: dict[str, Row],
+    guarded: list[int],
+    pairs: Pairs,
+    cosine: float,
+    edits: int,
+) -> list[Row]:
     """Every guarded name with each name that looks like it, the most held first."""
     rank = {place: number for number, place in enumerate(guarded)}
     rows = []
     for of, place, likeness, distance in _each(pairs):
-        kind = _kind(names[of], names[place])
+        kind = _kind(names, of, place)
         if kind or (likeness >= cosine and distance <= edits):
-            row = _row(names[of], names[place], kind or "near", likeness, distance)
+            sides = (_told(names, holders, of), _told(names, holders, place))
+            row = _row(*sides, kind or "near", likeness, distance)
             rows.append((rank[of], KINDS.index(row["kind"]), distance, -likeness, place, row))
     rows.sort(key=lambda one: one[:5])
     return [row for *_, row in rows]
@@ -149,35 +154,43 @@ def _each(pairs: Pairs) -> Any:
     return zip(*(column.tolist() for column in pairs), strict=True)
 
 
-def _same_keys(names: list[dict[str, Any]], guarded: list[int]) -> list[tuple[int, int]]:
+def _told(names: Names, holders: dict[str, Row], place: int) -> Row:
+    row = {name: column[place] for name, column in names.items()}
+    return {**row, "holders": holders[row["rune_id"]]["holders"]}
+
+
+def _same_keys(names: Names, guarded: list[int]) -> list[tuple[int, int]]:
     """Pairs that share their letters, their words or their letters without doubled ones."""
     words: dict[tuple[str, ...], list[int]] = {}
     singles: dict[str, list[int]] = {}
     for place in guarded:
-        words.setdefault(tuple(_words(names[place])), []).append(place)
-        singles.setdefault(_single(names[place]), []).append(place)
-    letters = set(map(frozenset, singles))  # what has other letters needs no closer look
+        words.setdefault(tuple(_words(names["spaced"][place])), []).append(place)
+        singles.setdefault(_single(names["name"][place]), []).append(place)
+    lengths = set(map(len, map("•".join, words)))
+    ends = {single[0] + single[-1] for single in singles}
+    letters = set(map(frozenset, singles))
     pairs = []
-    for place, name in enumerate(names):
-        like = list(words.get(tuple(_words(name)), ()))
-        if frozenset(name["name"]) in letters:
+    for place, (name, spaced) in enumerate(zip(names["name"], names["spaced"], strict=True)):
+        like: list[int] = []
+        if len(spaced) in lengths:  # what is of another length has other words
+            like += words.get(tuple(_words(spaced)), ())
+        if name[0] + name[-1] in ends and frozenset(name) in letters:
             like += singles.get(_single(name), ())
         pairs += [(of, place) for of in like if of != place]
     return pairs
 
 
-def _kind(of: dict[str, Any], other: dict[str, Any]) -> str | None:
+def _kind(names: Names, of: int, other: int) -> str | None:
     """How a name deceives, where it does so by rule."""
-    if of["name"] == other["name"]:
+    ours, theirs = names["name"][of], names["name"][other]
+    if ours == theirs:
         return "spacers"
-    if _words(of) == _words(other):
+    if _words(names["spaced"][of]) == _words(names["spaced"][other]):
         return "words"
-    return "doubled" if _single(of) == _single(other) else None
+    return "doubled" if _single(ours) == _single(theirs) else None
 
 
-def _row(
-    of: dict[str, Any], other: dict[str, Any], kind: str, likeness: float, distance: int
-) -> dict[str, Any]:
+def _row(of: Row, other: Row, kind: str, likeness: float, distance: int) -> Row:
     return {
         "of": of["rune_id"],
         "of_name": of["spaced"],
@@ -193,7 +206,7 @@ def _row(
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
+def _table(rows: list[Row]) -> pa.Table:
     text, whole = pa.string(), pa.int64()
     kinds = [("of", text), ("of_name", text), ("of_holders", whole), ("rune_id", text)]
     kinds += [("name", text), ("holders", whole), ("kind", text), ("cosine", pa.float64())]
@@ -201,12 +214,10 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(kinds))
 
 
-def _facts(
-    names: list[dict[str, Any]], guarded: list[int], rows: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _facts(names: Names, guarded: list[int], rows: list[Row]) -> Row:
     kinds = Counter(row["kind"] for row in rows)
     return {
-        "names": len(names),
+        "names": len(names["name"]),
         "guarded": len(guarded),
         "imitated": len({row["of"] for row in rows}),
         "pairs": len(rows),
@@ -237,7 +248,7 @@ def _sentence(facts: dict[str, Any], about: str | None) -> Sentence:
     )
 
 
-def _figure(rows: list[dict[str, Any]]) -> Figure:
+def _figure(rows: list[Row]) -> Figure:
     """The runes with most imitations, by kind."""
     counts = Counter(row["of_name"] for row in rows)
     shown = [name for name, _ in counts.most_common(SHOWN_BARS)]
@@ -264,14 +275,14 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
 
 def _explanation(
     batch: Evidence,
-    names: list[dict[str, Any]],
-    shown: Sequence[int],
+    names: Names,
+    holders: dict[str, Row],
     cosine: float,
     edits: int,
 ) -> Explanation:
     missing: list[str] = []
-    nobodys = sum(names[place]["nobodys"] for place in shown)
-    doubtful = sum(name["doubtful"] for name in names)
+    nobodys = sum(row["nobodys"] for row in holders.values())
+    doubtful = sum(names["doubtful"])
     if "balances" not in batch.tables:
         missing.append("the balances: how many hold each rune is not known")
     missing += said_counts(
