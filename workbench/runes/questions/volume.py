@@ -27,10 +27,11 @@ _PERIODS = {
 }
 """What a row is of, and what that takes beside the height."""
 _SAME = "sides.rune_id = {0}.rune_id AND sides.period IS NOT DISTINCT FROM {0}.period"
-_SIDES = ("gross", "issued", "burned")
-_BIAS, _MASK = f"{2**120}::HUGEINT", f"{2**64 - 1}::HUGEINT"
+_SIDES = ("gross", "came", "issued", "burned")
+_MASK = f"{2**64 - 1}::HUGEINT"
 _PLACE = f"height * {2**32} + tx_index AS place"
 _HEIGHT = "place >> 32 AS height"
+_WHO = "coalesce(script, address, '?') AS who"
 _ASKED = "($rune IS NULL OR rune_id = $rune)"
 _UNKNOWN = "count(*) - count(amount_low) AS unknown"
 _NAMELESS = "count(*) - count(coalesce(script, address)) AS nameless"
@@ -46,32 +47,36 @@ def _each(sql: str, sides: tuple[str, ...]) -> str:
 
 
 _FLOWS = f"""
-WITH changed AS MATERIALIZED (
-  SELECT rune_id, place, who, sum(high) + ((sum(low) + {_BIAS}) >> 64) - {2**56} AS high,
-    (sum(low) + {_BIAS}) & {_MASK} AS low
-  FROM (
-    SELECT rune_id, {_PLACE}, coalesce(script, address) AS who,
-      amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
-    FROM {{allocations}} WHERE {_ASKED}
-    UNION ALL
-    SELECT rune_id, {_PLACE}, coalesce(script, address),
-      -amount_high::HUGEINT, -amount_low::HUGEINT
-    FROM {{inputs}} WHERE {_ASKED}
-  ) GROUP BY rune_id, place, who
+WITH own AS (
+  SELECT rune_id, {_PLACE}, {_WHO}, coalesce(sum(amount_high), 0) AS in_high,
+    coalesce(sum(amount_low), 0) AS in_low
+  FROM {{inputs}} WHERE {_ASKED} GROUP BY rune_id, place, who
+), given AS (
+  SELECT rune_id, {_PLACE}, {_WHO}, amount_high, amount_low FROM {{allocations}} WHERE {_ASKED}
+), both_sides AS (
+  SELECT rune_id, place, any_value(in_high) AS in_high, any_value(in_low) AS in_low,
+    coalesce(sum(amount_high), 0) AS out_high, coalesce(sum(amount_low), 0) AS out_low,
+    CASE WHEN any_value(in_high) = 0 AND out_high = 0 THEN any_value(in_low) < out_low
+      ELSE (any_value(in_high) + (any_value(in_low) >> 64), any_value(in_low) & {_MASK})
+        < (out_high + (out_low >> 64), out_low & {_MASK}) END AS less
+  FROM given JOIN own USING (rune_id, place, who) GROUP BY rune_id, place, who
+), kept AS (
+  SELECT rune_id, <period> AS period, sum(CASE WHEN less THEN in_high ELSE out_high END) AS high,
+    sum(CASE WHEN less THEN in_low ELSE out_low END) AS low
+  FROM (SELECT *, {_HEIGHT} FROM both_sides) <join> GROUP BY rune_id, period
 ), issues AS (
   SELECT rune_id, {_PLACE}, kind = 'burned' AS is_burn, amount_high, amount_low
   FROM {{events}} WHERE kind <> 'transferred' AND {_ASKED}
     AND coalesce(amount_high > 0 OR amount_low > 0, true)
-), flows AS (
-  SELECT rune_id, <period> AS period,
-    sum(high) FILTER (high >= 0) AS net_high, sum(low) FILTER (high >= 0) AS net_low,
-    -sum(high) FILTER (high < 0) AS sent_high, -sum(low) FILTER (high < 0) AS sent_low
-  FROM (SELECT *, {_HEIGHT} FROM changed) <join> GROUP BY rune_id, period
 ), placed AS (
   SELECT rune_id, place,
     sum(high) + (sum(low) >> 64) <> 0 OR sum(low) & {_MASK} <> 0 AS is_off
   FROM (
-    SELECT rune_id, place, high, low FROM changed
+    SELECT rune_id, {_PLACE}, amount_high::HUGEINT AS high, amount_low::HUGEINT AS low
+    FROM {{allocations}} WHERE {_ASKED}
+    UNION ALL
+    SELECT rune_id, {_PLACE}, -amount_high::HUGEINT, -amount_low::HUGEINT
+    FROM {{inputs}} WHERE {_ASKED}
     UNION ALL
     SELECT rune_id, place, CASE WHEN is_burn THEN amount_high ELSE -amount_high::HUGEINT END,
       CASE WHEN is_burn THEN amount_low ELSE -amount_low::HUGEINT END
@@ -83,24 +88,34 @@ WITH changed AS MATERIALIZED (
   FROM (SELECT *, {_HEIGHT} FROM placed) <join> GROUP BY rune_id, period
 ), active AS (
   SELECT rune_id, <period> AS period, count(DISTINCT who) AS scripts
-  FROM (SELECT *, {_HEIGHT} FROM changed) <join> GROUP BY rune_id, period
+  FROM (
+    SELECT rune_id, height, coalesce(script, address) AS who FROM {{allocations}} WHERE {_ASKED}
+    UNION ALL
+    SELECT rune_id, height, coalesce(script, address) FROM {{inputs}} WHERE {_ASKED}
+  ) <join> GROUP BY rune_id, period
 ), parts AS (
   SELECT rune_id, <period> AS period, sum(amount_high) AS gross_high, sum(amount_low) AS gross_low,
+    NULL AS came_high, NULL AS came_low,
     NULL AS issued_high, NULL AS issued_low, NULL AS burned_high, NULL AS burned_low,
     {_UNKNOWN}, {_NAMELESS}
   FROM {{allocations}} <join> WHERE {_ASKED} GROUP BY rune_id, period
   UNION ALL
-  SELECT rune_id, <period> AS period, NULL, NULL, NULL, NULL, NULL, NULL, {_UNKNOWN}, {_NAMELESS}
+  SELECT rune_id, <period> AS period, NULL, NULL, sum(amount_high), sum(amount_low),
+    NULL, NULL, NULL, NULL, {_UNKNOWN}, {_NAMELESS}
   FROM {{inputs}} <join> WHERE {_ASKED} GROUP BY rune_id, period
   UNION ALL
-  SELECT rune_id, <period> AS period, NULL, NULL,
+  SELECT rune_id, <period> AS period, NULL, NULL, NULL, NULL,
     sum(amount_high) FILTER (NOT is_burn), sum(amount_low) FILTER (NOT is_burn),
     sum(amount_high) FILTER (is_burn), sum(amount_low) FILTER (is_burn), {_UNKNOWN}, 0
   FROM (SELECT *, {_HEIGHT} FROM issues) <join> GROUP BY rune_id, period
 ), sides AS (
-  SELECT rune_id, period, {_each("sum(<side>_<half>)", _SIDES)},
+  SELECT rune_id, period, {_each("coalesce(sum(<side>_<half>), 0)", _SIDES)},
     sum(unknown)::BIGINT AS unknown, sum(nameless)::BIGINT AS nameless
   FROM parts GROUP BY rune_id, period
+), flows AS (
+  SELECT sides.*, {_each("gross_<half> - coalesce(<half>, 0)", ("net",))},
+    {_each("came_<half> - coalesce(<half>, 0)", ("sent",))}
+  FROM sides LEFT JOIN kept ON {_SAME.format("kept")}
 ), held AS (
   SELECT rune_id, amount_sum(amount_high, amount_low) AS held FROM {{balances}}
   WHERE {_ASKED} GROUP BY rune_id
@@ -113,14 +128,16 @@ WITH changed AS MATERIALIZED (
 )
 SELECT sides.rune_id, etched.name, sides.period, transactions, coalesce(scripts, 0) AS scripts,
   unbalanced, unknown, nameless, coalesce(used.used, held.held) AS in_use,
-  {_each("coalesce(<side>_<half>, 0)::VARCHAR", AMOUNTS)}
-FROM sides JOIN counted ON {_SAME.format("counted")}
-LEFT JOIN flows ON {_SAME.format("flows")} LEFT JOIN active ON {_SAME.format("active")}
+  {_each("<side>_<half>::VARCHAR", AMOUNTS)}
+FROM flows AS sides JOIN counted ON {_SAME.format("counted")}
+LEFT JOIN active ON {_SAME.format("active")}
 LEFT JOIN etched ON etched.rune_id = sides.rune_id
 LEFT JOIN used ON used.rune_id = sides.rune_id LEFT JOIN held ON held.rune_id = sides.rune_id
 ORDER BY sides.period, sides.rune_id
 """
-"""The bias, a multiple of 2^64, keeps what is shifted positive."""
+"""What a script gives and gets in one transaction is on both sides: the less of both stayed with
+it, so that net = gross - kept, and sent = came - kept. Only there is anything put together by
+script. '?' is neither a script nor an address."""
 
 Per = Literal["batch", "block", "day"]
 _PER_TITLES = {"block": "Transactions per block", "day": "Transactions per day"}
