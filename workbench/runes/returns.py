@@ -66,45 +66,69 @@ ORDER BY sent_place, paired.rune_id, b
 told apart by their hashes of 64 bits, for texts cost ten times as much."""
 
 _SELF = """
-WITH moved AS (
-  SELECT {place}, rune_id, hash(script) AS who, amount_high AS in_high, amount_low AS in_low,
-    0::UBIGINT AS out_high, 0::UBIGINT AS out_low, script IS NOT NULL AS known
-  FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
-  UNION ALL
-  SELECT {place}, rune_id, hash(script), 0::UBIGINT, 0::UBIGINT, amount_high, amount_low,
-    script IS NOT NULL AND amount_low IS NOT NULL
-  FROM {{allocations}} SEMI JOIN (SELECT height, tx_index, rune_id FROM {{inputs}})
-    USING (height, tx_index, rune_id)
-  WHERE $rune IS NULL OR rune_id = $rune
+WITH came AS MATERIALIZED (
+  SELECT {place}, rune_id, min(hash(script)) AS sender, max(hash(script)) AS other,
+    count(*) = count(script) AS known,
+    coalesce(sum(amount_high), 0) AS in_high, coalesce(sum(amount_low), 0) AS in_low
+  FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune GROUP BY place, rune_id
+), gone AS (
+  SELECT {place}, rune_id, hash(script) AS who, amount_high AS high, amount_low AS low,
+    script IS NOT NULL AND amount_low IS NOT NULL AS known
+  FROM {{allocations}} WHERE $rune IS NULL OR rune_id = $rune
+), moved AS MATERIALIZED (
+  SELECT place, rune_id, who, high, low, sender <> other AS of_several,
+    NOT of_several AND who = sender AS is_own, gone.known AND came.known AS known
+  FROM gone JOIN came USING (place, rune_id)
+), doubtful AS MATERIALIZED (
+  SELECT place, rune_id FROM came WHERE NOT known
+  UNION
+  SELECT place, rune_id FROM moved WHERE NOT known
+), by_one AS (
+  SELECT place, rune_id, sum(high) AS out_high, sum(low) AS out_low
+  FROM moved ANTI JOIN doubtful USING (place, rune_id) WHERE is_own GROUP BY place, rune_id
+), by_several AS (
+  SELECT place, rune_id, who, sum(high) AS out_high, sum(low) AS out_low
+  FROM moved ANTI JOIN doubtful USING (place, rune_id) WHERE of_several
+  GROUP BY place, rune_id, who
+), several AS (
+  SELECT place, rune_id, who, coalesce(sum(high), 0) AS in_high, coalesce(sum(low), 0) AS in_low
+  FROM (
+    SELECT {place}, rune_id, hash(script) AS who, amount_high AS high, amount_low AS low
+    FROM {{inputs}} WHERE $rune IS NULL OR rune_id = $rune
+  ) SEMI JOIN (FROM came WHERE sender <> other) USING (place, rune_id)
+  GROUP BY place, rune_id, who
 ), sums AS (
-  SELECT place, rune_id, bool_and(known) AS known,
-    sum(in_high) AS in_high, sum(in_low) AS in_low,
-    coalesce(sum(out_high), 0) AS out_high, coalesce(sum(out_low), 0) AS out_low
-  FROM moved GROUP BY place, rune_id, who
+  SELECT rune_id, in_high, in_low, out_high, out_low
+  FROM by_one JOIN came USING (place, rune_id)
+  UNION ALL
+  SELECT rune_id, in_high, in_low, out_high, out_low
+  FROM by_several JOIN several USING (place, rune_id, who)
 ), compared AS (
   SELECT *, CASE WHEN in_high = 0 AND out_high = 0 THEN in_low < out_low
     ELSE (in_high + (in_low >> 64), in_low & 18446744073709551615::HUGEINT)
       < (out_high + (out_low >> 64), out_low & 18446744073709551615::HUGEINT) END AS less
   FROM sums
-), whose AS (
-  SELECT place, rune_id, known, out_high, out_low,
-    CASE WHEN less THEN in_high ELSE out_high END AS back_high,
-    CASE WHEN less THEN in_low ELSE out_low END AS back_low
-  FROM compared
-), per_transaction AS (
-  SELECT rune_id, bool_and(known) AS known,
-    sum(out_high) AS gross_high, sum(out_low) AS gross_low,
-    sum(back_high) AS back_high, sum(back_low) AS back_low
-  FROM whose GROUP BY place, rune_id
+), back AS (
+  SELECT rune_id, sum(CASE WHEN less THEN in_high ELSE out_high END) AS high,
+    sum(CASE WHEN less THEN in_low ELSE out_low END) AS low
+  FROM compared GROUP BY rune_id
+), gross AS (
+  SELECT rune_id, sum(high) AS high, sum(low) AS low
+  FROM moved ANTI JOIN doubtful USING (place, rune_id) GROUP BY rune_id
+), counted AS (
+  SELECT rune_id, count(*) AS transfers FROM came GROUP BY rune_id
+), uncounted AS (
+  SELECT rune_id, count(*) AS unknown FROM doubtful GROUP BY rune_id
 )
-SELECT rune_id, count(*) AS transfers, count(*) FILTER (NOT known) AS unknown,
-  coalesce(sum(gross_high) FILTER (known), 0)::VARCHAR AS gross_high,
-  coalesce(sum(gross_low) FILTER (known), 0)::VARCHAR AS gross_low,
-  coalesce(sum(back_high) FILTER (known), 0)::VARCHAR AS back_high,
-  coalesce(sum(back_low) FILTER (known), 0)::VARCHAR AS back_low
-FROM per_transaction GROUP BY rune_id
+SELECT rune_id, transfers, coalesce(unknown, 0) AS unknown,
+  coalesce(gross.high, 0)::VARCHAR AS gross_high, coalesce(gross.low, 0)::VARCHAR AS gross_low,
+  coalesce(back.high, 0)::VARCHAR AS back_high, coalesce(back.low, 0)::VARCHAR AS back_low
+FROM counted LEFT JOIN uncounted USING (rune_id)
+LEFT JOIN gross USING (rune_id) LEFT JOIN back USING (rune_id)
 """
-"""Only transactions that spend the rune: what others put on outputs came from nobody."""
+"""Only transactions that spend the rune: what others put on outputs came from nobody. A `doubtful`
+one has an unknown script or amount. Nearly all have one sender, whose outputs need no table of
+who gave what."""
 
 _SENDERS = """
 SELECT count(*) AS unfollowed FROM (
