@@ -119,6 +119,11 @@ class Evidence:
         }
         return replace(self, tables={**self.tables, **filled}, unplaced=True)
 
+    def is_placed(self) -> bool:
+        """Whether every row has its `tx_index`, where that is known without reading them all."""
+        known = (name for name in _TOLD_PLACES if name in self.tables)
+        return self.local is not None and not any(map(self._lacks_places, known))
+
     def _lacks_places(self, name: str) -> bool:
         if self.local is not None:
             return self.local.lacks(name, "tx_index")

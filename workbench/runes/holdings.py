@@ -5,6 +5,7 @@ balances(h) = balances(end) - what outputs received after h + what inputs carrie
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from workbench.core.sentence import told
@@ -93,6 +94,17 @@ def held_at(*heights: str) -> str:
 def _of(part: str, name: str, is_later: bool) -> str:
     later = f"height IS NULL OR height > ${name}" if is_later else "true"
     return part.replace("<later>", later).replace("<name>", name)
+
+
+def counting_back(batch: Evidence, height: int) -> Evidence:
+    """The same with what counting back to the block reads: nothing beyond the balances where it is
+    the last one."""
+    if batch.last_height is not None and height < batch.last_height:
+        return batch
+    tables = {
+        name: sql for name, sql in batch.tables.items() if name not in ("allocations", "inputs")
+    }
+    return replace(batch, tables=tables)
 
 
 def settled(

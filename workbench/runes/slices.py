@@ -39,50 +39,54 @@ class Local:
 
     def of(self, rune: str | Sequence[str], names: Sequence[str]) -> Slices:
         """Of these tables the rows of one rune, or of several."""
-        among = pa.array([] if isinstance(rune, str) else rune, pa.string())
-        choose = (
-            partial(pc.equal, rune) if isinstance(rune, str) else partial(pc.is_in, value_set=among)
-        )
-        cut = {}
-        with ThreadPoolExecutor(pa.cpu_count()) as pool:
-            for name in names:
-                pieces = self._tables[name].to_batches()
-                runes = (piece[RUNE_COLUMN.get(name, "rune_id")] for piece in pieces)
-                masks = list(pool.map(choose, runes))
-                if sum(mask.true_count for mask in masks) <= MOST * self._tables[name].num_rows:
-                    cut[name] = list(zip(pieces, masks, strict=True))
-        return Slices(cut, self._scratch)
+        return Slices({name: self._tables[name] for name in names}, rune, self._scratch)
 
 
 class Slices:
     """Rows of tables, to be asked for by the names that `names` gives them in SQL."""
 
     def __init__(
-        self, cut: Mapping[str, Sequence[tuple[pa.RecordBatch, pa.Array]]], scratch: Scratch
+        self, tables: Mapping[str, pa.Table], rune: str | Sequence[str], scratch: Scratch
     ) -> None:
-        self._cut = {PREFIX + name: pieces for name, pieces in cut.items()}
-        self._columns: dict[str, dict[str, pa.ChunkedArray]] = {name: {} for name in self._cut}
-        self._scratch = scratch
-        self.names = {name: PREFIX + name for name in cut}
+        self.names = {name: PREFIX + name for name in tables}
+        self._whole = {PREFIX + name: table for name, table in tables.items()}
+        self._rune, self._scratch = rune, scratch
+        self._pieces: dict[str, list[tuple[pa.RecordBatch, pa.Array]]] = {}
+        self._columns: dict[str, dict[str, pa.ChunkedArray]] = {name: {} for name in self._whole}
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of a SELECT. What it reads of a slice it says by name: `*` gives no column
         that stands nowhere else in it."""
         words = set(_WORD.findall(sql))
-        tables = {name: self._table(name, words) for name in self._cut if name in words}
+        with ThreadPoolExecutor(pa.cpu_count()) as pool:
+            tables = {name: self._table(name, words, pool) for name in self._whole if name in words}
         return self._scratch.query(sql, params, tables)
 
-    def _table(self, name: str, words: set[str]) -> pa.Table:
-        pieces, known = self._cut[name], self._columns[name]
-        schema = pieces[0][0].schema
-        wanted = [one for one in schema.names if one in words] or schema.names[:1]
+    def _table(self, name: str, words: set[str], pool: ThreadPoolExecutor) -> pa.Table:
+        whole, known = self._whole[name], self._columns[name]
+        wanted = [one for one in whole.column_names if one in words] or whole.column_names[:1]
+        if name not in self._pieces:
+            self._pieces[name] = self._found(name, pool)
+        pieces = self._pieces[name]
+        if sum(mask.true_count for _, mask in pieces) > MOST * whole.num_rows:
+            return whole.select(wanted)
         fresh = [one for one in wanted if one not in known]
-        with ThreadPoolExecutor(pa.cpu_count()) as pool:
-            parts = pool.map(
-                lambda each: each[1][each[0]].filter(each[2]),
-                ((one, *piece) for one in fresh for piece in pieces),
-            )
-            for one in fresh:
-                kind = schema.field(one).type
-                known[one] = pa.chunked_array(list(islice(parts, len(pieces))), kind)
+        parts = pool.map(
+            lambda each: each[1][each[0]].filter(each[2]),
+            ((one, *piece) for one in fresh for piece in pieces),
+        )
+        for one in fresh:
+            kind = whole.schema.field(one).type
+            known[one] = pa.chunked_array(list(islice(parts, len(pieces))), kind)
         return pa.table({one: known[one] for one in wanted})
+
+    def _found(self, name: str, pool: ThreadPoolExecutor) -> list[tuple[pa.RecordBatch, pa.Array]]:
+        """The table in pieces, and where in each of them the rune is."""
+        pieces = self._whole[name].to_batches()
+        column = RUNE_COLUMN.get(name.removeprefix(PREFIX), "rune_id")
+        if isinstance(self._rune, str):
+            choose = partial(pc.equal, self._rune)
+        else:
+            choose = partial(pc.is_in, value_set=pa.array(self._rune, pa.string()))
+        masks = pool.map(choose, (piece[column] for piece in pieces))
+        return list(zip(pieces, masks, strict=True))

@@ -62,7 +62,8 @@ def cohort(
     refuse_debts(batch, "cohort", wanted, span["since"], both["before"])
     refuse_debts(batch, "cohort", wanted, span["until"], both["after"])
     found = both.filter(pc.coalesce(both["script"], both["address"]).is_valid())
-    counts = Counter(found["kind"].to_pylist())
+    counted = found["kind"].value_counts().to_pylist()
+    counts = Counter({one["values"]: one["counts"] for one in counted})
     kinds = {kind: counts[kind] for kind in KINDS}
     return Answer(
         question="cohort",

@@ -16,6 +16,7 @@ from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.holdings import (
     OWNER,
+    counting_back,
     held_at,
     missing_holders,
     refuse_debts,
@@ -50,7 +51,7 @@ def holders(
     batch = batch.of(wanted.id, "balances", "allocations", "inputs", "events")
     refuse_nameless(batch, "holders", wanted)
     after = settled(batch, "holders", wanted, height)
-    found = batch.rows(_HOLDERS, rune=wanted.id, height=after)
+    found = counting_back(batch, after).rows(_HOLDERS, rune=wanted.id, height=after)
     high, low = found["high"], found["low"]
     refuse_debts(batch, "holders", wanted, after, high)
     total = sum_amounts(high, low)

@@ -48,13 +48,24 @@ _MOVED = """(
   FROM {events} WHERE $rune IS NULL OR rune_id = $rune
 ) AS moved"""
 
+_IS_OFF = f"high + (low >> 64) <> 0 OR low & {2**64 - 1}::HUGEINT <> 0"
+_PLACED = f"""
+SELECT count(*) AS off FROM (
+  SELECT
+    sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
+    sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
+  FROM {_MOVED.replace(" txid,", "")} GROUP BY height, tx_index, rune_id HAVING {_IS_OFF}
+)
+"""
+"""Whether any is off, where each transaction has its place: nearly always none is, and the texts of
+their ids need not be read."""
 _TRANSACTIONS = f"""
 WITH off AS (
   SELECT height, tx_index, CASE WHEN tx_index IS NULL THEN txid END AS txid, rune_id,
     sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
     sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
   FROM {_MOVED} GROUP BY height, tx_index, CASE WHEN tx_index IS NULL THEN txid END, rune_id
-  HAVING high + (low >> 64) <> 0 OR low & {2**64 - 1}::HUGEINT <> 0
+  HAVING {_IS_OFF}
 )
 SELECT moved.height, moved.tx_index, any_value(moved.txid) AS txid, moved.rune_id,
   amount_sum(CASE WHEN sign > 0 THEN amount_high ELSE 0 END,
@@ -138,6 +149,10 @@ def _offenders(batch: Evidence, rune: str | None) -> pa.Table | None:
     """Transactions whose sides differ; None where the batch does not hold both sides."""
     if not (batch.holds("inputs") and batch.holds("events")):
         return None
+    if batch.is_placed() and not batch.one(_PLACED, rune=rune)["off"]:
+        kinds = {"height": pa.int64(), "tx_index": pa.int64(), "txid": pa.string()}
+        texts = dict.fromkeys(("rune_id", "came", "went"), pa.string())
+        return pa.schema({**kinds, **texts}).empty_table()
     return batch.rows(_TRANSACTIONS, rune=rune)
 
 
