@@ -70,6 +70,16 @@ def test_lots_of_several_ages() -> None:
     assert answer.facts["entropy_bits"] == 1.0
 
 
+def test_an_output_that_is_told_twice_is_one_lot_since_the_later_time() -> None:
+    once = lying(("aa", 6, DAY), ("bb", 2, 0))
+    made = once["allocations"]
+    again = table("allocations", {"height": 0, "txid": txid(DAY, 0), "output": 0, "amount": 6})
+    twice = {**once, "allocations": pa.concat_tables([again, made])}
+    first, second = (fragmentation(one, rune=ASH, long_days=1) for one in (once, twice))
+    assert second.facts == first.facts and second.facts["lots"] == 2
+    assert second.table.equals(first.table)
+
+
 def test_one_holder_has_no_entropy() -> None:
     facts = fragmentation(lying(("aa", 7, DAY)), rune=ASH).facts
     assert (facts["entropy_bits"], facts["evenness"], facts["long_share"]) == (0.0, None, 0.0)
