@@ -72,7 +72,7 @@ class Slices:
             return whole.select(wanted)
         fresh = [one for one in wanted if one not in known]
         parts = pool.map(
-            lambda each: each[1][each[0]].filter(each[2]),
+            lambda each: self._cut(name, *each),
             ((one, *piece) for one in fresh for piece in pieces),
         )
         for one in fresh:
@@ -80,13 +80,21 @@ class Slices:
             known[one] = pa.chunked_array(list(islice(parts, len(pieces))), kind)
         return pa.table({one: known[one] for one in wanted})
 
+    def _cut(self, name: str, column: str, piece: pa.RecordBatch, mask: pa.Array) -> pa.Array:
+        if column == _rune_column(name) and isinstance(self._rune, str):
+            return pa.repeat(self._rune, mask.true_count)
+        return piece[column].filter(mask)
+
     def _found(self, name: str, pool: ThreadPoolExecutor) -> list[tuple[pa.RecordBatch, pa.Array]]:
         """The table in pieces, and where in each of them the rune is."""
         pieces = self._whole[name].to_batches()
-        column = RUNE_COLUMN.get(name.removeprefix(PREFIX), "rune_id")
         if isinstance(self._rune, str):
             choose = partial(pc.equal, self._rune)
         else:
             choose = partial(pc.is_in, value_set=pa.array(self._rune, pa.string()))
-        masks = pool.map(choose, (piece[column] for piece in pieces))
+        masks = pool.map(choose, (piece[_rune_column(name)] for piece in pieces))
         return list(zip(pieces, masks, strict=True))
+
+
+def _rune_column(name: str) -> str:
+    return RUNE_COLUMN.get(name.removeprefix(PREFIX), "rune_id")
