@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from workbench.session.reproducing import reproduce
     from workbench.session.shortcuts import map, run, runs, submit
     from workbench.session.snapshots import snapshot
+    from workbench.speaking import language
 
 _HOMES = {
     "connect": "workbench.session",
     "Run": "workbench.session",
     "Runs": "workbench.session",
+    "language": "workbench.speaking",
     "map": "workbench.session.shortcuts",
     "reproduce": "workbench.session.reproducing",
     "run": "workbench.session.shortcuts",
@@ -97,6 +99,7 @@ __all__ = [
     "WorkbenchError",
     "__version__",
     "connect",
+    "language",
     "map",
     "model",
     "reproduce",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.sentence import LANGUAGES
 from workbench.errors import InputError, SettingsError, StoreError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ RUNNING = (
     "a hub runs on {folder} already (PID {pid}): notebooks and the page use that one; "
     "`workbench stop --data {folder}`, or `make stop` in a clone, stops it"
 )
-LANGUAGES = ("en", "pt-BR")
 DATA_HELP = "the data folder (WORKBENCH_DATA)"
 
 

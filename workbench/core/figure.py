@@ -8,6 +8,8 @@ from typing import Any
 
 from workbench.core import markup
 from workbench.core.figure_picture import picture
+from workbench.core.figure_words import in_language
+from workbench.core.sentence import spoken, told
 
 PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_POINTS = 20
@@ -36,22 +38,27 @@ UNSHARED = {"showSendToCloud": False}
 
 class Figure(dict[str, Any]):
     """A Plotly figure as plain data; drawn by Plotly's own renderer, else as a still picture: a
-    page that nbconvert wrote has no script of Plotly, and would fetch it."""
+    page that nbconvert wrote has no script of Plotly, and would fetch it. What is drawn is said in
+    the language of this process, the figure itself stays as it is."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        layout = {"template": DEFAULTS, **(self.get("layout") or {})}
-        config = {**UNSHARED, **(self.get("config") or {})}
-        plain = {**self, "layout": layout, "config": config}
+        said = in_language(self, spoken())
+        layout = {"template": DEFAULTS, **(said.get("layout") or {})}
+        config = {**UNSHARED, **(said.get("config") or {})}
+        plain = {**said, "layout": layout, "config": config}
         drawn = {PLOTLY: plain, "text/html": self._repr_html_()}
         return {**drawn, "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
-        rows = [(*row,) for trace in self.get("data") or () for row in _points(trace)]
-        caption = self.title or "figure"
+        speech = spoken()
+        said = Figure(in_language(self, speech))
+        rows = [(*row,) for trace in said.get("data") or () for row in _points(trace)]
+        caption = said.title or "figure"
         if len(rows) > SHOWN_POINTS:
-            caption = f"{caption}: {SHOWN_POINTS} of {len(rows)} points"
-        table = markup.table(("trace", "x", "y"), rows[:SHOWN_POINTS], caption)
-        drawn = picture(self)
+            shown = {"shown": SHOWN_POINTS, "count": len(rows)}
+            caption = speech.say(told("{title}: {shown} of {count} points", title=caption, **shown))
+        table = markup.table((speech.say("trace"), "x", "y"), rows[:SHOWN_POINTS], caption)
+        drawn = picture(said)
         if not drawn:
             return table
         return f"{drawn}<details><summary>{escape(caption)}</summary>{table}</details>"

@@ -13,6 +13,8 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
+from workbench.core.sentence import spoken
+
 WIDTH, HEIGHT = 760, 400
 MOST_POINTS = 2_000
 LABELS = 16
@@ -263,11 +265,14 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _number(value: float, said: str) -> str:
+    """A number along an axis, with the signs of the reader's language."""
     if "%" in said:
-        return f"{100 * value:g} %"
-    if said == "d" or abs(value) >= 1e15:
-        return f"{value:.0f}" if abs(value) < 1e15 else f"{value:.3g}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+        text = f"{100 * value:g} %"
+    elif said == "d" or abs(value) >= 1e15:
+        text = f"{value:.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+    else:
+        text = f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+    return spoken().digits(text)
 
 
 def _format(layout: Mapping[str, Any], axis: str) -> str:

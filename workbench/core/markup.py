@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from workbench.core.sentence import spoken
+
 CELL_CHARS = 200
 _CELL = "text-align:left;padding:2px 8px;white-space:pre-wrap;overflow-wrap:anywhere"
 _NOTE = "opacity:.75;font-size:90%;margin:4px 0"
@@ -16,7 +18,7 @@ def text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        value = f"{value:,.6g}"
+        value = spoken().digits(f"{value:,.6g}")
     shown = str(value)
     return escape(shown if len(shown) <= CELL_CHARS else shown[: CELL_CHARS - 1] + "…")
 

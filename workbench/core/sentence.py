@@ -11,6 +11,9 @@ import msgspec
 
 from workbench.errors import counted
 
+LANGUAGES = ("en", "pt-BR")
+"""What people are spoken to in; the first is that of the templates."""
+
 
 class Sentence(msgspec.Struct, frozen=True, rename="camel"):
     """The catalogues are keyed by `template`; `{names}` in it are filled from `values`, and
@@ -51,12 +54,15 @@ def filled(template: str, values: Mapping[str, Any], single: Container[str] = ("
     return counted(template, values, single).format(**values)
 
 
-_NUMBERS = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
+_NUMBER = r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?"
+_NUMBERS = re.compile(_NUMBER)
+_WRITTEN = re.compile(rf"(?P<number>{_NUMBER})( (?P<unit>\S+|atomic units))?")
+"""A number as Python writes it for people: 1,234.5, 76.2 %, 12.5 ⧉."""
 _SWAPPED = str.maketrans(",.", ".,")
 
 
 class Speech:
-    """Says sentences in a language of the catalogues, for what is written without a page.
+    """Says sentences in a language of the catalogues, for what is written without the page.
 
     `catalogue` has the sentence of each English template; one that it lacks stays English.
     """
@@ -81,7 +87,30 @@ class Speech:
             return text
         return _NUMBERS.sub(lambda at: at[0].translate(_SWAPPED), text)
 
+    def text(self, text: str) -> str:
+        """A text of data: a number as Python writes it, or words that the catalogue may know."""
+        written = None if isinstance(text, Told) else _WRITTEN.fullmatch(text)
+        if written is None:
+            return self.say(text)
+        unit = written["unit"] or ""
+        said = self.say(unit) if " " in unit else unit  # a lone word may be the symbol of a rune
+        return " ".join(filter(None, (self.digits(written["number"]), said)))
+
     def _value(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return self.digits(value) if _NUMBERS.fullmatch(value) else self.say(value)
+        if isinstance(value, float):
+            return self.digits(str(value))
+        return self.text(value) if isinstance(value, str) else value
+
+
+class _Current:
+    speech = Speech()
+
+
+def spoken() -> Speech:
+    """What this process draws is said in: English, until a face chooses another language."""
+    return _Current.speech
+
+
+def speak(speech: Speech) -> None:
+    """From now on whatever draws itself in this process is said in `speech`."""
+    _Current.speech = speech

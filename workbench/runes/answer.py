@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.model import Result
-from workbench.core.sentence import Sentence, Told
+from workbench.core.sentence import Sentence, Told, spoken, told
 from workbench.runes import drawing
 from workbench.runes.history import trust_line
 
@@ -110,7 +109,7 @@ class Answer:
     def result(self, batch: str) -> Result:
         """It as what a mesh model gives back."""
         data = {
-            "answer": msgspec.to_builtins(self.sentence),
+            "answer": _document(self.sentence),
             "facts": {name: _plain(value) for name, value in self.facts.items()},
             "explanation": self.explanation.document(),
             "amounts": list(self.amounts),
@@ -122,18 +121,20 @@ class Answer:
 
     def __repr__(self) -> str:
         columns = ", ".join(self.table.column_names)
-        rows = f"{drawing.counted(self.table.num_rows)} of {columns}"
+        count = self.table.num_rows
+        rows = f"{count:,} row{'' if count == 1 else 's'} of {columns}"
         return "\n".join([f"{self.question}: {self.sentence}", rows, *filter(None, [self.trust])])
 
     def _repr_html_(self) -> str:
+        say = spoken().say
         reading = drawing.Reading(self.amounts, self.counts, self.divisibility)
         parts = [
-            drawing.lead(str(self.sentence)),
-            drawing.rows(self.table, reading, ".frame has all"),
+            drawing.lead(self.sentence),
+            drawing.rows(self.table, reading, ".frame"),
             *(drawing.further(name, table, reading) for name, table in self.more.items()),
-            *map(markup.note, filter(None, [self.trust])),
-            *(markup.note(f"Missing: {line}") for line in self.explanation.missing),
-            drawing.folded("How this came about", drawing.listed(self.explanation.parts)),
+            *(drawing.noted(trust_line(trust)) for trust in filter(None, [self.trust])),
+            *(drawing.noted(told("Missing: {line}", line=one)) for one in self.explanation.missing),
+            drawing.folded(say("How this came about"), drawing.listed(self.explanation.parts)),
         ]
         return "".join(parts)
 
@@ -149,7 +150,12 @@ class Answer:
 
 
 def _line(line: str) -> Any:
-    return msgspec.to_builtins(line.sentence) if isinstance(line, Told) else line
+    return _document(line.sentence) if isinstance(line, Told) else line
+
+
+def _document(sentence: Sentence) -> Any:
+    """It as JSON carries it; a line that is `told` among its values as its text, which is a key."""
+    return msgspec.to_builtins(sentence, enc_hook=str)
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from workbench.core.sentence import spoken
 from workbench.errors import Fault, InputError
 from workbench.runes import faults, packing
 from workbench.runes.amounts import (
@@ -29,8 +30,11 @@ from workbench.runes.amounts import (
     sum_amounts,
     table_amounts,
 )
+from workbench.runes.drawing import counted
+from workbench.runes.history import trust_line
 from workbench.runes.records import RECORDS
 from workbench.runes.rows import Document, Header, Source, arrow_table, json_rows
+from workbench.runes.saying import said_span
 from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table
 
 if TYPE_CHECKING:
@@ -116,18 +120,20 @@ class Batch:
         return f"<Batch {self.id}: {self.network}, {blocks}, {level}; {rows or 'empty'}>"
 
     def _repr_html_(self) -> str:
-        facts = {
-            "network": self.network,
-            "blocks": f"{self.first_height:,} to {self.last_height:,}",
-            "completeness": self.completeness,
-            "source": self.source.producer,
-            **({"trust": self.source.trust} if self.source.trust else {}),
-            **{name: f"{count:,} rows" for name, count in self.rows().items() if count},
-        }
+        say = spoken().say
+        trust = self.source.trust
+        facts = [
+            (say("network"), self.network),
+            (say("blocks"), say(said_span(self.first_height, self.last_height))),
+            (say("completeness"), say(self.completeness)),
+            (say("source"), self.source.producer),
+            *([(say("trust"), say(trust_line(trust)))] if trust else []),
+            *((name, counted(count)) for name, count in self.rows().items() if count),
+        ]
         lines = "".join(
             f"<tr><th scope='row' style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for name, text in facts.items()
+            for name, text in facts
         )
         return f"<table><caption>{html.escape(self.id)}</caption><tbody>{lines}</tbody></table>"
 

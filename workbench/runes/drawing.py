@@ -1,4 +1,6 @@
-"""How an answer looks in a notebook: headings in words, amounts as read and exact, parts folded."""
+"""How an answer looks in a notebook: headings in words, amounts as read and exact, parts folded.
+
+All in the language that this process speaks."""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.core import markup
+from workbench.core.sentence import Sentence, Told, spoken, told
 from workbench.runes.saying import said_amount, said_share
 
 SHOWN_ROWS = 10
@@ -20,6 +23,8 @@ _SMALL = "opacity:.75;font-size:85%"
 _HEADINGS = {"hhi": "HHI", "txid": "transaction", "tx_index": "place in block"}
 _NAMES = ("height", "tx_index", "_at", "since", "until", "seed")
 """Integers of such columns name a block or a draw: their digits stay together."""
+_WORDS = frozenset(("cause", "kind", "measure", "outlook", "reason", "status", "table", "what"))
+"""What stands in such columns are words of ours, and not data."""
 _SHARES = ("share", "progress", "coverage", "premine_of_current", "premine_of_maximum")
 
 
@@ -38,15 +43,16 @@ class Reading:
         return self.divisibility
 
 
-def lead(sentence: str) -> str:
+def lead(sentence: Sentence) -> str:
     """The sentence that an answer is; a name that it begins with stays as it is."""
-    first = sentence.partition(" ")[0]
-    said = sentence[:1].upper() + sentence[1:] if first.isalpha() else sentence
+    said = spoken().say(sentence)
+    first = said.partition(" ")[0]
+    said = said[:1].upper() + said[1:] if first.isalpha() else said
     return f'<p style="font-size:110%;margin:8px 0">{escape(said)}.</p>'
 
 
-def rows(table: pa.Table, reading: Reading, rest: str) -> str:
-    """The first rows; a wide table scrolls by itself. `rest` says where all of them are."""
+def rows(table: pa.Table, reading: Reading, whole: str) -> str:
+    """The first rows; a wide table scrolls by itself. `whole` is what has all of them."""
     shown = table.slice(0, SHOWN_ROWS).to_pylist()
     right = {one.name: _is_number(one, reading) for one in table.schema}
     head = [_cell('th scope="col"', side, escape(heading(name))) for name, side in right.items()]
@@ -58,9 +64,15 @@ def rows(table: pa.Table, reading: Reading, rest: str) -> str:
     drawn = f"<thead><tr>{''.join(head)}</tr></thead><tbody>{lines}</tbody>"
     said = counted(table.num_rows)
     if table.num_rows > len(shown):
-        said = f"The first {len(shown)} of {said}; {rest}"
+        known = {"shown": len(shown), "rows": f"{table.num_rows:,}", "whole": whole}
+        said = spoken().say(told("The first {shown} of {rows} rows; {whole} has all", **known))
     scrolled = f'<div style="overflow-x:auto"><table style="margin:0">{drawn}</table></div>'
     return scrolled + markup.note(said)
+
+
+def noted(line: Told) -> str:
+    """A line of small print."""
+    return markup.note(spoken().say(line))
 
 
 def further(name: str, table: pa.Table, reading: Reading) -> str:
@@ -68,7 +80,7 @@ def further(name: str, table: pa.Table, reading: Reading) -> str:
     if not table.num_rows:
         return ""
     title = f"{heading(name)} · {counted(table.num_rows)}"
-    return folded(title, rows(table, reading, f'.more["{name}"] has all'))
+    return folded(title, rows(table, reading, f'.more["{name}"]'))
 
 
 def folded(title: str, inner: str) -> str:
@@ -77,9 +89,10 @@ def folded(title: str, inner: str) -> str:
 
 def listed(parts: Iterable[tuple[str, Sequence[str]]]) -> str:
     """Lines under their headings."""
+    say = spoken().say
     return "".join(
-        f"<div><strong>{escape(title)}</strong><ul style='margin:2px 0 8px'>"
-        + "".join(f"<li>{escape(line)}</li>" for line in lines)
+        f"<div><strong>{escape(say(title))}</strong><ul style='margin:2px 0 8px'>"
+        + "".join(f"<li>{escape(say(line))}</li>" for line in lines)
         + "</ul></div>"
         for title, lines in parts
     )
@@ -87,15 +100,14 @@ def listed(parts: Iterable[tuple[str, Sequence[str]]]) -> str:
 
 def heading(column: str) -> str:
     """The name of a column in words, with its unit."""
-    if column in _HEADINGS:
-        return _HEADINGS[column]
     words = column.replace("_", " ")
-    return words.removesuffix(" sat") + " (sat)" if words.endswith(" sat") else words
+    with_unit = words.removesuffix(" sat") + " (sat)" if words.endswith(" sat") else words
+    return spoken().say(_HEADINGS.get(column, with_unit))
 
 
 def counted(rows: int) -> str:
     """So many rows, in words."""
-    return f"{rows:,} row{'' if rows == 1 else 's'}"
+    return spoken().say(told("{rows} {rows:row|rows}", rows=f"{rows:,}"))
 
 
 def _is_number(field: pa.Field, reading: Reading) -> bool:
@@ -116,21 +128,24 @@ def _said(name: str, row: Mapping[str, Any], reading: Reading) -> str:
         return "–"
     if name in reading.amounts:
         return _amount(int(value), None if name in reading.counts else reading.of(row))
+    speech = spoken()
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return speech.say("yes" if value else "no")
     if isinstance(value, float):
-        return said_share(value) if name.endswith(_SHARES) else f"{value:,.4g}"
+        return speech.text(said_share(value) if name.endswith(_SHARES) else f"{value:,.4g}")
     if isinstance(value, int):
-        return str(value) if name.endswith(_NAMES) else f"{value:,}"
-    return _text(str(value))
+        return str(value) if name.endswith(_NAMES) else speech.digits(f"{value:,}")
+    return _text(speech.say(value) if name in _WORDS else str(value))
 
 
 def _amount(amount: int, divisibility: int | None) -> str:
     """As a person reads it, and below it the exact atomic units where those differ."""
+    speech = spoken()
     if not divisibility:
-        return f"{amount:,}"
-    exact = f'<br><span style="{_SMALL}" title="atomic units">{amount}</span>'
-    return said_amount(amount, divisibility) + (exact if amount else "")
+        return speech.digits(f"{amount:,}")
+    unit = speech.say("atomic units")
+    exact = f'<br><span style="{_SMALL}" title="{escape(unit, quote=True)}">{amount}</span>'
+    return speech.text(said_amount(amount, divisibility)) + (exact if amount else "")
 
 
 def _text(text: str) -> str:

@@ -13,11 +13,20 @@ from typing import Any
 
 from workbench.core.bitcoin import Transaction
 from workbench.core.rune import MAX_U32, MAX_U64, NETWORKS, Network, first_rune_height, rune_name
+from workbench.core.sentence import spoken
 from workbench.core.spent import SpentOutput, read_spent
 from workbench.errors import InputError
 from workbench.runes.commitments import Origin, Origins, is_p2tr
-from workbench.runes.history import block_text, events_of, first_hash, next_hash, trust_sentence
+from workbench.runes.history import (
+    block_text,
+    events_of,
+    first_hash,
+    next_hash,
+    trust_line,
+    trust_sentence,
+)
 from workbench.runes.ledger import Change, Ledger
+from workbench.runes.saying import said_span
 from workbench.runes.seen import Seen
 from workbench.runes.snapshot import State, Step, dump, load
 from workbench.runes.whole import (
@@ -324,12 +333,12 @@ class Index:
         """Where it stands, in words."""
         facts = {
             "network": self.network,
-            "blocks": "none" if self._first is None else f"{self._first:,} to {self.height:,}",
+            "blocks": "none" if self._first is None else said_span(self._first, self.height),
             "runes": f"{len(self._ledger.entries):,}",
             "outputs held": f"{len(self._ledger.balances):,}",
         }
         if self._trust is not None:
-            facts["trust"] = trust_sentence(self._trust)
+            facts["trust"] = trust_line(trust_sentence(self._trust))
         if self._ledger.doubts:
             facts["doubts"] = f"{len(self._ledger.doubts):,}"
         elif self._first is not None:
@@ -340,8 +349,10 @@ class Index:
         return f"Index({', '.join(f'{name}: {said}' for name, said in self.facts().items())})"
 
     def _repr_html_(self) -> str:
+        speech = spoken()
         rows = "".join(
-            f"<tr><th scope='row'>{escape(name)}</th><td>{escape(said)}</td></tr>"
+            f"<tr><th scope='row'>{escape(speech.say(name))}</th>"
+            f"<td>{escape(speech.text(said))}</td></tr>"
             for name, said in self.facts().items()
         )
-        return f"<table><caption>Runes index</caption>{rows}</table>"
+        return f"<table><caption>{escape(speech.say('Runes index'))}</caption>{rows}</table>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.core.rune import format_amount
-from workbench.core.sentence import told
+from workbench.core.sentence import Told, told
 
 SHOWN_SHARE = 0.0005
 """Below it one decimal place says nothing."""
@@ -30,3 +30,8 @@ def said_share(share: float | None) -> str:
 def said_counts(*counts: tuple[str, int]) -> tuple[str, ...]:
     """Of each template with a `{count}` the sentence, where there are any."""
     return tuple(told(template, count=f"{count:,}") for template, count in counts if count)
+
+
+def said_span(first: int | None, last: int | None) -> Told:
+    """From one block to another."""
+    return told("{first} to {last}", first=f"{first:,}", last=f"{last:,}")

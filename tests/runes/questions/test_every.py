@@ -127,7 +127,7 @@ def test_has_no_word_that_a_page_in_portuguese_lacks(asked: tuple[str, Answer]) 
     named = {str(one) for trace in traces for one in trace.get(meta.get("words"), ())}
     said |= {part for one in named for part in one.split(": ") if part.replace(" ", "").isalpha()}
     columns = {name for one in (answer.table, *answer.more.values()) for name in one.column_names}
-    said |= {words(name) for name in columns | set(answer.facts)}
+    said |= {words(name) for name in columns | set(answer.facts) | set(answer.more)}
     assert said - catalogue("pt-BR").keys() == set()
 
 
