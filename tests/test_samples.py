@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,12 @@ def test_without_room_there_are_none_and_no_half_of_one(
     place_samples(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert "No space left" in caplog.text
+
+
+def test_an_installed_notebook_finds_the_samples_where_it_does_in_a_clone() -> None:
+    """`../data/samples` is what the analyses read unless they are given something else."""
+    clone = samples.PACKAGE.parent
+    shipped = tomllib.loads((clone / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    placed = {name: clone / at for name, at in shipped["targets"]["wheel"]["force-include"].items()}
+    assert placed["data/samples"] == placed["notebooks"].parent / "data" / "samples"
+    assert placed["data/samples"] in samples.SOURCES

@@ -9,8 +9,8 @@ from pathlib import Path
 
 NAME = "samples"
 PACKAGE = Path(__file__).parent
-SOURCES = (PACKAGE.parent / "data" / NAME, PACKAGE / "sample_files")
-"""In a clone; in an installed package."""
+SOURCES = (PACKAGE.parent / "data" / NAME, PACKAGE / "data" / NAME)
+"""In a clone; in an installed package: in both as the notebooks beside it name them."""
 
 log = logging.getLogger("workbench.samples")
 

@@ -12,12 +12,21 @@ from typing import Any
 import pytest
 
 from tests.runes.sources import documents
+from tests.speaking import speaking
 
 pytestmark = pytest.mark.timeout(300)  # a kernel with Arrow, on a busy machine
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 HUB = ("first-batch", "workbench")
 """They go to the hub; the analyses read files, and so can share a kernel."""
-ANALYSES = sorted(path.stem for path in FOLDER.glob("*.ipynb") if path.stem not in HUB)
+EDITION = ".pt-BR"
+ANALYSES = sorted(
+    path.stem
+    for path in FOLDER.glob("*.ipynb")
+    if path.stem not in HUB and not path.stem.endswith(EDITION)
+)
+TOLD = ("first-batch", *ANALYSES)
+"""What has a Portuguese edition: the page's own notebook speaks both by itself."""
+SWAPPED = str.maketrans(",.", ".,")
 QUOTED = re.compile(r"(?<!\^)\b\d(?:[\d,]*\d)?(?:\.\d+)?")
 
 
@@ -142,17 +151,67 @@ def test_who_holds_a_rune_can_be_asked_of_a_list_that_says_neither_its_rune_nor_
     monkeypatch.chdir(FOLDER)
     (tmp_path / "page.json").write_text(json.dumps(documents.XVERSE_HOLDERS))
     given = {"BATCH": str(tmp_path / "page.json"), "RUNE": "840000:3", "HEIGHT": 900_000}
-    space: dict[str, Any] = {**given, "SINCE": None}
+    space: dict[str, Any] = {**given, "SINCE": None, "LANGUAGE": "en"}
     code = [cell.source for cell in read("who-holds-a-rune").cells if cell.cell_type == "code"]
     for cell in code[1:]:
         exec(cell, space)
     assert (space["batch"].last_height, space["batch"].rows()["balances"]) == (900_000, 1)
 
 
-@pytest.mark.parametrize("name", [*ANALYSES, *HUB])
+@pytest.mark.parametrize("name", [*ANALYSES, *HUB, *(f"{one}{EDITION}" for one in TOLD)])
 def test_a_notebook_is_kept_without_outputs_and_an_analysis_has_parameters(name: str) -> None:
     cells = read(name).cells
     assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
     given = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
     assert len(given) == (name != "workbench")
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_portuguese_edition_runs_the_same_code_and_says_the_language_once(name: str) -> None:
+    """And so gives the same results; in Voilà each leads to the other."""
+    english, portuguese = read(name), read(f"{name}{EDITION}")
+    assert portuguese.metadata == english.metadata
+    for one, other in zip(english.cells, portuguese.cells, strict=True):
+        assert (one.id, one.cell_type, one.metadata) == (other.id, other.cell_type, other.metadata)
+        if one.cell_type == "code":
+            said = one.source.replace('LANGUAGE = "en"', 'LANGUAGE = "pt-BR"')
+            assert other.source == said
+    code = "".join(cell.source for cell in portuguese.cells if cell.cell_type == "code")
+    assert (code.count("LANGUAGE ="), code.count("workbench.language(LANGUAGE)")) == (1, 1)
+    assert f"[Em português]({name}{EDITION}.ipynb)" in english.cells[0].source
+    assert f"[In English]({name}.ipynb)" in portuguese.cells[0].source
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_portuguese_edition_tells_the_same_story(name: str) -> None:
+    """The same headings, code and numbers, these with the signs of the language."""
+    number = re.compile(r"\d(?:[\d.,]*\d)?")
+    pairs = zip(read(name).cells, read(f"{name}{EDITION}").cells, strict=True)
+    for one, other in pairs:
+        if one.cell_type == "code":
+            continue
+        assert other.source != one.source
+        headed = [re.findall(r"^#+ ", each.source, re.MULTILINE) for each in (one, other)]
+        assert headed[0] == headed[1]
+        english = [each.translate(SWAPPED) for each in number.findall(one.source)]
+        assert sorted(number.findall(other.source)) == sorted(english)
+        code = [re.findall(r"`[^`]+`", each.source) for each in (one, other)]
+        assert sorted(code[0]) == sorted(code[1])
+        assert one.source.count("**In the sample**") == other.source.count("**Na amostra**")
+
+
+def test_the_portuguese_edition_draws_its_answers_in_portuguese(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here without a kernel; what it draws is what its text says of the sample."""
+    monkeypatch.chdir(FOLDER)
+    cells = read(f"mint-fairness{EDITION}").cells
+    space: dict[str, Any] = {}
+    with speaking("en"):
+        for cell in cells:
+            if cell.cell_type == "code":
+                exec(cell.source, space)
+        drawn = space["mints"]._repr_html_()
+    assert ">412 cunhagens foram pedidas, para 132 recebedores: o top 10 fica com 45,2 %" in drawn
+    assert "412 cunhagens vão para 132 recebedores" in "".join(cell.source for cell in cells)
