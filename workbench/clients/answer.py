@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import markup
+from workbench.core.sentence import Sentence, Speech, spoken
 
 if TYPE_CHECKING:
     import pandas
@@ -86,7 +87,7 @@ class QueryResult:
             [name, *map(_text, each.to_pylist())]
             for name, each in zip(names, head.columns, strict=True)
         ]
-        lines = [f"QueryResult: {self._caption(TEXT_ROWS, TEXT_COLUMNS)}"]
+        lines = [f"QueryResult: {self._caption(TEXT_ROWS, TEXT_COLUMNS, Speech())}"]
         widths = [max(map(len, column)) for column in cells]
         for row in zip(*cells, strict=True):
             padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -98,25 +99,26 @@ class QueryResult:
         head = self._table.slice(0, SHOWN_ROWS).select(range(len(names)))
         cells = [column.to_pylist() for column in head.columns]
         return markup.table(
-            names, zip(*cells, strict=True), self._caption(SHOWN_ROWS, SHOWN_COLUMNS)
+            names, zip(*cells, strict=True), self._caption(SHOWN_ROWS, SHOWN_COLUMNS, spoken())
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
 
-    def _caption(self, rows: int, columns: int) -> str:
-        count = len(self)
-        parts = [f"{count:,} row{'' if count == 1 else 's'}"]
+    def _caption(self, rows: int, columns: int, speech: Speech) -> str:
+        count, wide = len(self), len(self.columns)
+        parts = [Sentence("{rows} {rows:row|rows}", {"rows": f"{count:,}"})]
         if count > rows:
-            parts.append(f"the first {rows} shown")
-        if len(self.columns) > columns:
-            parts.append(f"{columns} of {len(self.columns)} columns shown")
+            parts.append(Sentence("the first {shown} shown", {"shown": rows}))
+        if wide > columns:
+            part = {"shown": columns, "total": wide}
+            parts.append(Sentence("{shown} of {total} columns shown", part))
         if self.truncated:
-            parts.append("cut off at the limit: more rows exist")
+            parts.append(Sentence("cut off at the limit: more rows exist"))
         if self.as_of is not None:
-            parts.append(f"as of {self.as_of:%Y-%m-%d %H:%M:%S} UTC")
-        parts.append(f"{self.elapsed_ms:,.0f} ms")
-        return ", ".join(parts)
+            parts.append(Sentence("as of {time} UTC", {"time": f"{self.as_of:%Y-%m-%d %H:%M:%S}"}))
+        took = speech.digits(f"{self.elapsed_ms:,.0f} ms")
+        return ", ".join((*map(speech.say, parts), took))
 
 
 def _text(value: Any) -> str:

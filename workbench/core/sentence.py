@@ -81,6 +81,10 @@ class Speech:
         template = self._catalogue.get(said.template, said.template)
         return filled(template, values, ("1",) if self.language == "en" else ("0", "1"))
 
+    def each(self, *lines: str | Sentence) -> tuple[str, ...]:
+        """Several, such as the headings of a table."""
+        return tuple(map(self.say, lines))
+
     def digits(self, text: str) -> str:
         """Numbers that Python wrote with commas, with this language's signs."""
         if self.language == "en":

@@ -17,6 +17,7 @@ from workbench.runes.batch import Batch
 from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
 from workbench.runes.repeats import alike_lines
+from workbench.runes.saying import said_span
 from workbench.runes.slices import RUNE_COLUMN, Local
 from workbench.runes.tables import TABLES, nothing
 
@@ -268,6 +269,13 @@ class Evidence:
             return told("blocks not stated")
         first, last = f"{self.first_height:,}", f"{self.last_height:,}"
         return told("blocks {first} to {last}", first=first, last=last)
+
+    @property
+    def blocks(self) -> str:
+        """The same under a heading that says what they are."""
+        if self.first_height is None:
+            return self.span
+        return said_span(self.first_height, self.last_height)
 
 
 def evidence_of(asked: Asked) -> Evidence:

@@ -11,6 +11,7 @@ import msgspec
 
 from workbench.clients.answer import QueryResult
 from workbench.core import markup
+from workbench.core.sentence import spoken
 from workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ class KeptBatch:
 
     def _repr_html_(self) -> str:
         found = self.evidence()
+        say = spoken().say
         facts = [
-            ("network", found.network),
-            ("blocks", found.span.removeprefix("blocks ")),
-            ("completeness", found.completeness),
-            ("source", found.producer),
-            ("tables", ", ".join(found.tables)),
+            (say("network"), found.network),
+            (say("blocks"), say(found.blocks)),
+            (say("completeness"), say(found.completeness)),
+            (say("source"), say(found.producer)),
+            (say("tables"), ", ".join(found.tables)),
         ]
         return markup.table((self.alias, ""), facts)

@@ -1,18 +1,24 @@
-"""A task's result as a notebook and a terminal show it: facts, notes, first rows."""
+"""A task's result as a notebook and a terminal show it: facts, notes, first rows.
+
+A terminal's lines are English; a notebook's are in the language that this process speaks.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from html import escape
+from itertools import repeat
 from typing import Any
 
 from workbench.core import markup
 from workbench.core.exact import MARKS
-from workbench.core.mesh_wire import sentence
+from workbench.core.sentence import Sentence, Speech, spoken
 
 SHOWN_ROWS = 10
 CELL_CHARS = 40
+_ENGLISH = Speech()
+_UNIT = re.compile(r" (sat|bits|bytes|log10)$")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
 _NAMED = re.compile(
     r"height|index|block|time|bits|nonce|pointer|output$|cluster$|seed|version|id$", re.I
@@ -28,25 +34,34 @@ def words(key: str) -> str:
     return key if " " in key else _HUMP.sub(" ", key).lower()
 
 
-def told(name: str, value: Any) -> str:
+def term(key: str, speech: Speech) -> str:
+    """The same as `speech` says it: catalogues have a unit in brackets, as a page draws it."""
+    plain = words(key)
+    return plain if speech.language == "en" else speech.say(_UNIT.sub(r" (\1)", plain))
+
+
+def told(name: str, value: Any, speech: Speech = _ENGLISH) -> str:
     """A value in a line of text; what is missing is a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return speech.say("yes" if value else "no")
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(key)} {told(key, each)}" for key, each in value.items())
+        named = ((term(key, speech), told(key, each, speech)) for key, each in value.items())
+        return ", ".join(f"{key} {each}" for key, each in named)
     if isinstance(value, list):
-        return "; ".join(told(name, each) for each in value)
+        return "; ".join(told(name, each, speech) for each in value)
     if isinstance(value, int) and not _NAMED.search(name):
-        return f"{value:,}"
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+        return speech.digits(f"{value:,}")
+    if isinstance(value, float):
+        return speech.digits(f"{value:,.6g}")
+    return str(value)
 
 
 def summary(result: Mapping[str, Any]) -> str:
     """A few lines for a terminal: what it is, its facts, what else it carries."""
     data = result.get("data")
-    lines = [_title(result), *(f"  {name}: {text}" for name, text in _facts(data))]
+    lines = [", ".join(_title(result)), *(f"  {name}: {text}" for name, text in _facts(data))]
     lines += [f"  note: {text}" for text in _notes(data)]
     tables: Mapping[str, Any] = result.get("tables") or {}
     sizes = [f"{name} ({_counted(each.get('rows') or 0)})" for name, each in tables.items()]
@@ -59,42 +74,54 @@ def summary(result: Mapping[str, Any]) -> str:
 
 def html(result: Mapping[str, Any], shown: Shown) -> str:
     """The result for a notebook, less its figures: those have a renderer of their own."""
+    speech = spoken()
     data, views = result.get("data"), shown["tables"]
-    notes = [markup.note(f"⚠ {each['text']}") for each in shown["notes"]]
+    said = (speech.say(Sentence(each["template"], each["values"])) for each in shown["notes"])
     known = {view["name"] for view in views}
-    facts = [*_facts(data), ("computing time", f"{_seconds(result)} s")]
-    parts = [markup.heading(*_title(result).split(", ", 1)), *notes]
-    parts.append(markup.table(("fact", "value"), facts))
-    parts += [_list(name, rows) for name, rows in _lists(data) if name not in known]
-    parts += [_rows(view, opened=at == 0) for at, view in enumerate(views)]
+    took = speech.digits(f"{_seconds(result)} s")
+    facts = [*_facts(data, speech), (speech.say("computing time"), took)]
+    name, about = _title(result, speech)
+    parts = [markup.heading(name, about), *(markup.note(f"⚠ {each}") for each in said)]
+    parts.append(markup.table(speech.each("fact", "value"), facts))
+    parts += [_list(name, rows, speech) for name, rows in _lists(data) if name not in known]
+    parts += [_rows(view, speech, opened=at == 0) for at, view in enumerate(views)]
     return "".join(parts)
 
 
-def _title(result: Mapping[str, Any]) -> str:
-    batch = f", batch {result['batch']}" if result.get("batch") else ""
-    device = f" on {result['device']}" if result.get("device") else ""
-    return f"{result.get('model') or 'result'}{batch}, {_seconds(result)} s{device}"
+def _title(result: Mapping[str, Any], speech: Speech = _ENGLISH) -> tuple[str, str]:
+    """What made it; of which batch, in what time and where."""
+    values = {"seconds": _seconds(result), "device": result.get("device")}
+    took = Sentence("{seconds} s on {device}" if values["device"] else "{seconds} s", values)
+    about = [speech.say(took)]
+    if batch := result.get("batch"):
+        about.insert(0, speech.say(Sentence("batch {batch}", {"batch": batch})))
+    return str(result.get("model") or speech.say("result")), ", ".join(about)
 
 
 def _seconds(result: Mapping[str, Any]) -> str:
     return f"{(result.get('elapsedMs') or 0) / 1000:,.1f}"
 
 
-def _facts(data: Any) -> list[tuple[str, str]]:
+def _facts(data: Any, speech: Speech = _ENGLISH) -> list[tuple[str, str]]:
     """What fits a line: rows are tables, notes are sentences, deeper documents are for code."""
     if not isinstance(data, Mapping):
-        return [("result", told("result", data))]
+        return [(speech.say("result"), told("result", data, speech))]
     return [
-        (words(name), told(name, value))
+        (term(name, speech), told(name, _known(value, speech), speech))
         for name, value in data.items()
         if name not in ("notes", MARKS) and not _is_rows(value) and not _is_deep(value)
     ]
 
 
+def _known(value: Any, speech: Speech) -> Any:
+    """A text of a document may be words that the catalogue knows; rows of a table are data."""
+    return speech.say(value) if isinstance(value, str) else value
+
+
 def _notes(data: Any) -> list[str]:
     given = data.get("notes") if isinstance(data, Mapping) else None
     return [
-        sentence(each["template"], each.get("values") or {})
+        str(Sentence(each["template"], each.get("values") or {}))
         for each in given or []
         if isinstance(each, Mapping) and "template" in each
     ]
@@ -119,17 +146,19 @@ def _counted(rows: int) -> str:
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
-def _list(name: str, rows: list[Mapping[str, Any]]) -> str:
+def _list(name: str, rows: list[Mapping[str, Any]], speech: Speech) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [[row.get(key) for key in keys] for row in rows[:SHOWN_ROWS]]
-    return _folded(words(name), len(rows), {key: words(key) for key in keys}, cells, opened=True)
+    cells = [[_known(row.get(key), speech) for key in keys] for row in rows[:SHOWN_ROWS]]
+    columns = {key: term(key, speech) for key in keys}
+    return _folded(term(name, speech), len(rows), columns, cells, speech, opened=True)
 
 
-def _rows(view: Mapping[str, Any], *, opened: bool) -> str:
+def _rows(view: Mapping[str, Any], speech: Speech, *, opened: bool) -> str:
     """A table's first rows, under the names that its columns have in SQL."""
     names = {column["name"]: column["name"] for column in view["columns"]}
     title, rows = view["name"], view["rows"][:SHOWN_ROWS]
-    return _folded(title, view["total"], names, rows, opened=opened, wide=view["columnsTotal"])
+    wide = view["columnsTotal"]
+    return _folded(title, view["total"], names, rows, speech, opened=opened, wide=wide)
 
 
 def _folded(
@@ -137,6 +166,7 @@ def _folded(
     total: int,
     columns: Mapping[str, str],
     rows: list[list[Any]],
+    speech: Speech,
     *,
     opened: bool,
     wide: int = 0,
@@ -145,18 +175,27 @@ def _folded(
 
     `wide` is how many columns there are, where not all are given.
     """
-    shown = _counted(total) if total <= len(rows) else f"first {len(rows)} of {_counted(total)}"
-    shown += f", first {len(columns)} of {wide:,} columns" if wide > len(columns) else ""
-    summary = f"<summary><strong>{escape(title)}</strong> · {shown}</summary>"
+    known = {"rows": f"{total:,}", "shown": len(rows)}
+    shown = speech.say(
+        Sentence("{rows} {rows:row|rows}", known)
+        if total <= len(rows)
+        else Sentence("first {shown} of {rows} {rows:row|rows}", known)
+    )
+    if wide > len(columns):
+        part = {"shown": len(columns), "total": f"{wide:,}"}
+        shown += f", {speech.say(Sentence('first {shown} of {total} columns', part))}"
+    summary = f"<summary><strong>{escape(title)}</strong> · {escape(shown)}</summary>"
     head = "".join(f'<th scope="col"{_cell("")}>{escape(each)}</th>' for each in columns.values())
-    body = "".join(f"<tr>{''.join(map(_drawn, columns, row))}</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(map(_drawn, columns, row, repeat(speech))) + "</tr>" for row in rows
+    )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     drawn = f'<div style="overflow-x:auto">{table}</div>'
     return f"<details{' open' if opened else ''}>{summary}{drawn}</details>"
 
 
-def _drawn(name: str, value: Any) -> str:
-    text = told(name, value)
+def _drawn(name: str, value: Any, speech: Speech) -> str:
+    text = told(name, value, speech)
     cut = text if len(text) <= CELL_CHARS else text[: CELL_CHARS - 1] + "…"
     return f"<td{_cell(value)}>{escape(cut)}</td>"
 

@@ -15,6 +15,7 @@ import msgspec
 from workbench.clients.events import Handler
 from workbench.core import markup
 from workbench.core.mesh_record import TERMINAL
+from workbench.core.sentence import Sentence, Speech, spoken
 from workbench.errors import InputError, TaskError, WorkbenchError
 from workbench.runtime import Runtime
 from workbench.session.live import displayed
@@ -30,6 +31,14 @@ AT_ONCE = 500
 SHOWN_FAILURES = 100
 WORK = "map"
 UNSENT = "batch {batch} could not be sent: {reason}"
+
+_OTHERS = {
+    "failed": "{failed} failed",
+    "cancelled": "{cancelled} cancelled",
+    "running": "{running} running",
+    "waiting": "{waiting} waiting",
+}
+"""What else there may be beside the done ones."""
 
 ENDED = TERMINAL | {"refused"}
 FAILED = ENDED - {"done", "cancelled"}
@@ -188,15 +197,16 @@ class Runs(Sequence[Run]):
         return Run(self._bench, part.task_id)
 
     def __repr__(self) -> str:
-        return f"Runs({self.title}: {self._words()})"
+        return f"Runs({self.title}: {self._words(Speech())})"
 
     def _repr_html_(self) -> str:
         counts = self.counts
         over = (counts["done"] + counts["failed"] + counts["cancelled"]) / max(1, counts["total"])
-        shown = [markup.heading(self.title, self._words()), markup.bar(over, "")]
+        speech = spoken()
+        shown = [markup.heading(self.title, self._words(speech)), markup.bar(over, "")]
         if failures := self.failures[:SHOWN_FAILURES]:
-            rows = [(e["number"], e["batch"], e["state"], e["error"]) for e in failures]
-            shown.append(markup.table(("number", "batch", "state", "error"), rows))
+            rows = [(e["number"], e["batch"], speech.say(e["state"]), e["error"]) for e in failures]
+            shown.append(markup.table(speech.each("number", "batch", "state", "error"), rows))
         return "".join(shown)
 
     def _ipython_display_(self) -> None:
@@ -301,11 +311,12 @@ class Runs(Sequence[Run]):
         for told in self._watchers:
             told()
 
-    def _words(self) -> str:
+    def _words(self, speech: Speech) -> str:
+        """How many are done, and how the others stand."""
         counts = self.counts
-        parts = [f"{counts['done']} of {counts['total']} done"]
-        kinds = ("failed", "cancelled", "running", "waiting")
-        return ", ".join([*parts, *(f"{counts[kind]} {kind}" for kind in kinds if counts[kind])])
+        done = Sentence("{done} of {total} done", counts)
+        others = (Sentence(said, counts) for kind, said in _OTHERS.items() if counts[kind])
+        return ", ".join(map(speech.say, (done, *others)))
 
 
 def parts_of(batches: Iterable[Any] | Mapping[str, Any]) -> list[Part]:

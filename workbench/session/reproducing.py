@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import markup
-from workbench.core.sentence import Sentence
+from workbench.core.sentence import Sentence, spoken
 from workbench.errors import HIDDEN, InputError, LinkError, TaskError, without_secrets
 from workbench.session.comparing import Difference, differences, outputs
 from workbench.session.inputs import no_longer_same
@@ -73,10 +73,17 @@ class Reproduction:
         return "\n".join([str(self.sentence), *rows])
 
     def _repr_html_(self) -> str:
-        head = markup.heading(str(self.sentence), "compared with " + " and ".join(self.compared))
+        speech = spoken()
+        with_what = [speech.say(each) for each in self.compared]
+        compared = Sentence(
+            "compared with {a} and {b}" if len(with_what) > 1 else "compared with {a}",
+            {"a": with_what[0], "b": with_what[-1]},
+        )
+        head = markup.heading(speech.say(self.sentence), speech.say(compared))
         if not self.differences:
             return head
-        return head + markup.table(("part", "what", "before", "now"), self.differences)
+        rows = [(speech.say(part), *rest) for part, *rest in self.differences]
+        return head + markup.table(speech.each("part", "what", "before", "now"), rows)
 
 
 def reproduce(

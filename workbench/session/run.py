@@ -14,7 +14,7 @@ from workbench.clients.mesh import MeshClient
 from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.mesh_record import TaskRecord
-from workbench.core.sentence import filled
+from workbench.core.sentence import Sentence, spoken
 from workbench.errors import InputError, LinkError, StoreError, TaskError
 from workbench.runtime import Runtime
 from workbench.session import drawing, snapshots
@@ -199,10 +199,9 @@ class Run:
         return f"Run({self.task_id!r}, {self._record().state})"
 
     def _repr_html_(self) -> str:
-        record = self._record()
-        parts = [
-            markup.heading(record.model or "task", f"{record.state}, {record.elapsed_s:.1f} s")
-        ]
+        record, speech = self._record(), spoken()
+        about = f"{speech.say(record.state)}, {speech.digits(f'{record.elapsed_s:.1f}')} s"
+        parts = [markup.heading(record.model or speech.say("task"), about)]
         parts += self._drawn_state(record)
         if record.state == "done":
             parts.append(self._result(record.result)._repr_html_())
@@ -224,16 +223,18 @@ class Run:
         return RunResult(found if isinstance(found, dict) else {"data": found}, self._host.query)
 
     def _drawn_state(self, record: TaskRecord) -> list[str]:
+        speech = spoken()
         if record.error:
             template, values = sentence(
                 {"template": record.template, "values": record.values, "error": record.error}
             )
-            return [markup.note(f"{record.code}: {filled(template, values)}")]
+            return [markup.note(f"{record.code}: {speech.say(Sentence(template, values))}")]
         if not record.pending:
             return []
-        drawn = [markup.bar(record.progress, record.status_text or record.state)]
+        drawn = [markup.bar(record.progress, speech.say(record.status_text or record.state))]
         if record.silent_s > QUIET_S:
-            drawn.append(markup.note(f"no news for {record.silent_s:.0f} s"))
+            silent = Sentence("no news for {seconds} s", {"seconds": f"{record.silent_s:.0f}"})
+            drawn.append(markup.note(speech.say(silent)))
         return drawn
 
     def _lines(self) -> Iterator[str]:

@@ -10,8 +10,10 @@ import msgspec
 
 from workbench.clients.metrics import MetricsClient
 from workbench.core import markup, metrics_wire
+from workbench.core.sentence import spoken, told
 
 UNKNOWN = "unknown"
+SHARED = "{gpus} (all: nobody says which it used)"
 NO_PRICE = "unknown: no price is set (WORKBENCH_POWER_PRICE, per kWh)"
 
 
@@ -44,7 +46,9 @@ class RunMetrics(metrics_wire.RunMetrics, frozen=True, kw_only=True, rename="cam
         return "\n".join(["RunMetrics", *(f"  {name}: {value}" for name, value in self.rows())])
 
     def _repr_html_(self) -> str:
-        return markup.table(("metrics of the run", ""), self.rows())
+        speech = spoken()
+        rows = [(speech.say(name), speech.text(value)) for name, value in self.rows()]
+        return markup.table((speech.say("metrics of the run"), ""), rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
@@ -53,7 +57,7 @@ class RunMetrics(metrics_wire.RunMetrics, frozen=True, kw_only=True, rename="cam
         return [
             ("started", _moment(self.started_at)),
             ("took", _told(self.elapsed_s, "{:,.1f} s")),
-            ("samples", f"{self.samples:,} ({self.resolution})" if self.samples else "none"),
+            ("samples", _samples(self) if self.samples else "none"),
         ]
 
     def _gpu(self) -> list[tuple[str, str]]:
@@ -61,7 +65,7 @@ class RunMetrics(metrics_wire.RunMetrics, frozen=True, kw_only=True, rename="cam
             return [("GPUs", "none")]
         named = ", ".join(self.gpus)
         return [
-            ("GPUs", f"{named} (all: nobody says which it used)" if self.shared else named),
+            ("GPUs", told(SHARED, gpus=named) if self.shared else named),
             ("peak GPU memory", _told(self.peak_memory_mb, "{:,.0f} MB")),
             ("mean GPU utilisation", _told(self.mean_utilization, "{:.0f} %")),
             ("peak temperature", _told(self.peak_temperature_c, "{:.0f} °C")),
@@ -99,6 +103,10 @@ async def run_metrics(
 
 def _told(value: float | None, template: str) -> str:
     return UNKNOWN if value is None else template.format(value)
+
+
+def _samples(of: metrics_wire.RunMetrics) -> str:
+    return told("{count} ({resolution})", count=f"{of.samples:,}", resolution=of.resolution)
 
 
 def _moment(at_ms: int | None) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from workbench.core import markup
-from workbench.core.sentence import filled
+from workbench.core.sentence import Sentence, filled, spoken
 from workbench.errors import InputError
 from workbench.runes.records import RECORDS, Given, Input, plain
 from workbench.session import surroundings
@@ -63,9 +63,12 @@ class Snapshot:
     def _repr_html_(self) -> str:
         read = [(each.name, each.sha256 or each.note) for each in self.record.inputs]
         gave = [(each.question, each.of, each.said) for each in self.record.results]
-        drawn = markup.table(("input", "sha256"), read, f"{len(read)} inputs")
-        drawn += markup.table(("result", "of", "what it said"), gave, f"{len(gave)} results")
-        return drawn + markup.note(self._where)
+        speech = spoken()
+        inputs = speech.say(Sentence("{count} inputs", {"count": len(read)}))
+        results = speech.say(Sentence("{count} results", {"count": len(gave)}))
+        drawn = markup.table(speech.each("input", "sha256"), read, inputs)
+        drawn += markup.table(speech.each("result", "of", "what it said"), gave, results)
+        return drawn + markup.note(speech.say(self._where))
 
     @property
     def _where(self) -> str:

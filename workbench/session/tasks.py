@@ -12,6 +12,7 @@ from workbench.clients.inputs import Batch, Inputs
 from workbench.clients.mesh import MeshClient
 from workbench.clients.metrics import MetricsClient
 from workbench.core import markup
+from workbench.core.sentence import Sentence, spoken
 from workbench.errors import InputError
 from workbench.runtime import Runtime
 from workbench.session.attaching import attach
@@ -29,8 +30,13 @@ class Models(list[dict[str, Any]]):
     """The models of a node, which draw themselves as a table."""
 
     def _repr_html_(self) -> str:
-        rows = [(each.get("name"), each.get("version"), each.get("title")) for each in self]
-        return markup.table(("name", "version", "title"), rows, f"{len(rows)} models")
+        speech = spoken()
+        rows = [
+            (each.get("name"), each.get("version"), speech.say(str(each.get("title") or "")))
+            for each in self
+        ]
+        count = speech.say(Sentence("{count} models", {"count": len(rows)}))
+        return markup.table(speech.each("name", "version", "title"), rows, count)
 
 
 class Tasks(ABC):
