@@ -62,7 +62,8 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     result["figures"].append({"data": [drawn], "layout": head})
     [table, *_] = result["tables"]
     table["columns"].append({"name": "taken_share", "kind": "number"})
-    table["rows"] = [[*row, 4.7e-25] for row in table["rows"]]
+    table["columns"] += [{"name": name, "kind": "string"} for name in ("status", "name")]
+    table["rows"] = [[*row, 4.7e-25, "capped", "open"] for row in table["rows"]]
     bare = draw(lang, theme, True, viewport={"width": width, "height": 900})
     page = bare.page
     assert [each["kind"] for each in sent(page, "look")] == ["look"]
@@ -90,6 +91,8 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     expect(page.locator(".wb-how").nth(-2)).to_contain_text(f"sample_small: regtest, {blocks}")
     tiny = "less than 0.01%" if english else "menos de 0,01%"
     expect(page.locator(".wb-tablepart td").filter(has_text=tiny).first).to_be_visible()
+    last = page.locator(".wb-tablepart").first.locator("tbody tr").first.locator("td")
+    assert last.all_text_contents()[-2:] == ["capped" if english else "no limite", "open"]
     shot(page, f"runes-{theme}-{lang}-{width}")
     opens(page, 2)
     expect(page.locator(".wb-tablepart tbody tr")).to_have_count(8)

@@ -16,12 +16,15 @@ function inWords(value) {
   return Object.entries(value).map(([name, one]) => `${term(name)} ${inWords(one)}`).join(" · ");
 }
 
-function cell(column, value) {
+const WORDS = new Set(["cause", "kind", "measure", "outlook", "reason", "status", "table", "what"]); // as in runes/drawing.py
+
+/** `ours`: the table is one of a model of ours, in which such columns hold words and not data. */
+function cell(column, value, ours) {
   const numeric = NUMERIC.has(column.kind);
   if (value === null || value === undefined) return h(`td.wb-null${numeric ? ".wb-right" : ""}`, {}, "–");
   if (numeric) return h("td.wb-right", {}, quantity(value, column.name));
   if (column.kind === "boolean") return h("td", {}, value ? t("yes") : t("no"));
-  const text = inWords(value);
+  const text = ours && WORDS.has(column.name) ? t(inWords(value)) : inWords(value);
   return h("td", text.length > 24 ? { title: text } : {}, CODE.test(text) ? ends(text) : h("span.wb-cut", {}, text));
 }
 
@@ -45,7 +48,8 @@ function compared(one, other, down) {
 
 /** `tools` are buttons beside its name; `named` gives a column's heading. */
 export function tableView(table, tools = [], named = heading) {
-  const rows = table.rows.map((values) => ({ values, element: h("tr", {}, values.map((value, at) => cell(table.columns[at], value))) }));
+  const ours = named === heading;
+  const rows = table.rows.map((values) => ({ values, element: h("tr", {}, values.map((value, at) => cell(table.columns[at], value, ours))) }));
   const body = h("tbody", {}, rows.map((row) => row.element));
   const sort = (at, down) => {
     rows.sort((a, b) => compared(a.values[at], b.values[at], down));
