@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
+import pytest
 
 from tests.runes.questions.test_language import left_in_english, pieces
 from tests.speaking import speaking
 from workbench.clients.answer import QueryResult
+from workbench.session.answers import Conversations
 from workbench.session.drawing import html, summary
+from workbench.session.library import AtSource, Cards
+from workbench.session.metrics import Alerts, Gpus
+from workbench.session.results import LanguageModels
 from workbench.session.run_metrics import RunMetrics
+from workbench.session.tasks import Models
 
 RESULT = {
     "model": "cypher-v1",
@@ -77,3 +85,40 @@ def test_what_a_run_used_is_drawn_in_portuguese() -> None:
         portuguese = used._repr_html_()
     assert left_in_english(english, portuguese) == set()
     assert {"1,5 s", "1.234 MB", "desconhecido"} <= {*pieces(portuguese)}
+
+
+GPU = {
+    "gpuId": "0",
+    "name": "H200",
+    "utilization": 12,
+    "memoryUsedMB": 1234,
+    "memoryTotalMB": 5678,
+    "note": {"template": "no news for {seconds} s", "values": {"seconds": 9}},
+    "processes": [{"kind": "kernel", "name": None, "memoryMB": None}],
+}
+CARD = {"id": "m1", "state": "loaded", "fits": "no", "sizeBytes": 2e9}
+DRAWN = (
+    Gpus({"takenAt": 0, "gpus": [GPU]}),
+    Gpus(
+        {"takenAt": 0, "gpuNote": {"template": "no news for {seconds} s", "values": {"seconds": 1}}}
+    ),
+    Alerts(rules=(), active=(), past=()),
+    LanguageModels(
+        models=[{"id": "m1", "backend": "b1", "loaded": True, "sizeBytes": 2**31}],
+        backends=[{"name": "b1", "kind": "k1", "ok": False}],
+    ),
+    Cards([CARD]),
+    AtSource(source="s1", cards=[CARD]),
+    AtSource(source="s1", hits=[{"name": "o1/r1"}]),
+    Conversations([{"id": 1, "title": "T1", "messages": 2, "updatedAt": "0"}]),
+    Models([{"name": "n1", "version": "1", "title": "Which names look alike?"}]),
+)
+
+
+@pytest.mark.parametrize("one", DRAWN, ids=lambda one: type(one).__name__)
+def test_lists_of_a_notebook_are_drawn_in_portuguese(one: Any) -> None:
+    english, said = one._repr_html_(), repr(one)
+    with speaking("pt-BR"):
+        assert left_in_english(english, one._repr_html_()) <= {"id"}
+        assert repr(one) == said
+    assert one._repr_html_() == english

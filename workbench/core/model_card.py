@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import markup
+from workbench.core.sentence import Sentence, Speech, spoken
 
 if TYPE_CHECKING:
     from workbench.core.model import MeshModel
+
+_ENGLISH = Speech()
 
 
 def text(model: MeshModel) -> str:
@@ -18,12 +21,14 @@ def text(model: MeshModel) -> str:
 
 def html(model: MeshModel) -> str:
     """Title, description, parameters, and the lines that run it."""
-    parts = [markup.heading(model.title, f"mesh model {model.name}")]
+    speech = spoken()
+    kind = speech.say(Sentence("mesh model {name}", {"name": model.name}))
+    parts = [markup.heading(speech.say(model.title), kind)]
     if model.description:
-        parts.append(markup.note(model.description))
-    rows = [(name, kind, default, about) for name, kind, default, about in _rows(model)]
+        parts.append(markup.note(speech.say(model.description)))
+    rows = _rows(model, speech)
     if rows:
-        parts.append(markup.table(("parameter", "type", "default", "about"), rows))
+        parts.append(markup.table(speech.each("parameter", "type", "default", "about"), rows))
     parts.append(markup.block("\n".join(how(model))))
     return "".join(parts)
 
@@ -45,7 +50,7 @@ def _arguments(model: MeshModel) -> list[str]:
     ]
 
 
-def _rows(model: MeshModel) -> list[tuple[str, str, str | None, str]]:
+def _rows(model: MeshModel, speech: Speech = _ENGLISH) -> list[tuple[str, str, str | None, str]]:
     """Each parameter: its name, type, default as it is written in Python, and what it is."""
     schema = model.parameters_schema()
     needed = schema.get("required") or ()
@@ -54,7 +59,7 @@ def _rows(model: MeshModel) -> list[tuple[str, str, str | None, str]]:
             name,
             _kind(each),
             None if name in needed else repr(each.get("default")),
-            ". ".join(filter(None, (each.get("title"), each.get("description")))),
+            ". ".join(map(speech.say, filter(None, map(each.get, ("title", "description"))))),
         )
         for name, each in schema["properties"].items()
     ]

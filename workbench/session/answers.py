@@ -8,6 +8,7 @@ from typing import Any
 from workbench.core import markup
 from workbench.core.chat import AnswerUsage, Message, Prompt
 from workbench.core.llm_results import Answer as Given
+from workbench.core.sentence import Sentence, Speech, spoken
 from workbench.errors import InputError
 from workbench.session.harmless import harmless
 from workbench.session.run_metrics import Measure, RunMetrics
@@ -90,16 +91,21 @@ class Answer:
     @property
     def caption(self) -> str:
         """Model, tokens, tokens per second, time to the first token; and how it ended."""
+        return self._caption(Speech())
+
+    def _caption(self, speech: Speech) -> str:
         usage = self.usage
-        parts = [
-            "stopped" if self.stopped else TITLES.get(self.message.status, ""),
-            TITLES.get(self.message.finish or "", "") if not self.stopped else "",
-            self.model or "",
-            _said(usage.completion_tokens, "{:,} tokens"),
-            _said(usage.tokens_per_second, "{:,.1f} tokens/s"),
-            _said(usage.ttft_ms, "first token after {:,.0f} ms"),
-        ]
-        return " · ".join(part for part in parts if part)
+        ended = "stopped" if self.stopped else TITLES.get(self.message.status, "")
+        cut = "" if self.stopped else TITLES.get(self.message.finish or "", "")
+        parts = [speech.say(ended), speech.say(cut), self.model or ""]
+        if (tokens := usage.completion_tokens) is not None:
+            parts.append(speech.say(Sentence("{count} tokens", {"count": f"{tokens:,}"})))
+        if (speed := usage.tokens_per_second) is not None:
+            parts.append(f"{speech.digits(f'{speed:,.1f}')} tokens/s")
+        if (first := usage.ttft_ms) is not None:
+            after = {"milliseconds": f"{first:,.0f}"}
+            parts.append(speech.say(Sentence("first token after {milliseconds} ms", after)))
+        return " · ".join(filter(None, parts))
 
     def __str__(self) -> str:
         return self.text
@@ -120,12 +126,11 @@ class Answer:
         drawn = {"text/markdown": self._repr_markdown_(), "text/plain": self.text}
         display(drawn, raw=True)  # type: ignore[no-untyped-call]
         if self.caption:
-            note = {"text/html": markup.note(self.caption), "text/plain": f"[{self.caption}]"}
+            note = {
+                "text/html": markup.note(self._caption(spoken())),
+                "text/plain": f"[{self.caption}]",
+            }
             display(note, raw=True)  # type: ignore[no-untyped-call]
-
-
-def _said(value: float | None, template: str) -> str:
-    return "" if value is None else template.format(value)
 
 
 class Conversations(list[dict[str, Any]]):
@@ -134,7 +139,9 @@ class Conversations(list[dict[str, Any]]):
     def _repr_html_(self) -> str:
         found = any(each.get("found") for each in self)
         columns = ("id", "title", "messages", "changed", *(("found",) if found else ()))
-        return markup.table(columns, map(_row, self), f"{len(self)} conversations")
+        speech = spoken()
+        count = speech.say(Sentence("{count} conversations", {"count": len(self)}))
+        return markup.table(speech.each(*columns), map(_row, self), count)
 
 
 def _row(conversation: Mapping[str, Any]) -> Sequence[Any]:
@@ -157,4 +164,5 @@ class Prompts(list[Prompt]):
 
     def _repr_html_(self) -> str:
         rows = [(e.name, e.version, e.title, ", ".join(e.variables), e.content) for e in self]
-        return markup.table(("name", "version", "title", "variables", "content"), rows)
+        names = ("name", "version", "title", "variables", "content")
+        return markup.table(spoken().each(*names), rows)

@@ -8,6 +8,7 @@ from typing import Any
 from workbench.clients.downloads import DownloadsClient
 from workbench.core import markup
 from workbench.core.downloads import ENDED, Download
+from workbench.core.sentence import Sentence, Speech, spoken
 from workbench.session.calls import Bench, Call, Part
 
 FITS = {"gpu": "fits GPU", "memory": "fits memory", "no": "does not fit", "unknown": "not known"}
@@ -21,7 +22,9 @@ class Cards(list[dict[str, Any]]):
         return f"Cards({', '.join(str(card['id']) for card in self) or 'none'})"
 
     def _repr_html_(self) -> str:
-        return markup.table(CARD, map(_card_row, self), f"{len(self)} models")
+        speech = spoken()
+        count = speech.say(Sentence("{count} models", {"count": len(self)}))
+        return markup.table(speech.each(*CARD), map(_card_row, self), count)
 
 
 HIT = ("repository", "downloads", "likes", "licence", "gated")
@@ -47,12 +50,13 @@ class AtSource(dict[str, Any]):
         return f"AtSource({self.get('source')!r}, {named})"
 
     def _repr_html_(self) -> str:
+        speech, source = spoken(), str(self.get("source"))
         if hits := self.get("hits"):
             rows = [(hit["name"], *(hit.get(name) for name in HIT[1:])) for hit in hits]
-            return markup.heading(str(self.get("source")), "repositories") + markup.table(HIT, rows)
-        return markup.heading(str(self.get("source")), "to download") + markup.table(
-            CARD, map(_card_row, self.get("cards") or ())
-        )
+            head = markup.heading(source, speech.say("repositories"))
+            return head + markup.table(speech.each(*HIT), rows)
+        head = markup.heading(source, speech.say("to download"))
+        return head + markup.table(speech.each(*CARD), map(_card_row, self.get("cards") or ()))
 
 
 class ModelDownload:
@@ -103,7 +107,7 @@ class Downloads(list[Download]):
         return "\n".join(map(_words, self)) or "no downloads"
 
     def _repr_html_(self) -> str:
-        return downloads_html(self) or markup.note("no downloads")
+        return downloads_html(self) or markup.note(spoken().say("no downloads"))
 
 
 class Library(Part):
@@ -184,40 +188,53 @@ class Library(Part):
 
 def downloads_html(downloads: list[Download]) -> str:
     """Each with its words and a bar while it goes on."""
-    drawn = []
+    drawn, speech = [], spoken()
     for each in downloads:
-        drawn.append(markup.heading(each.model, _words(each).partition(": ")[2]))
+        drawn.append(markup.heading(each.model, _state(each, speech)))
         if each.state not in ENDED:
             share = each.done_bytes / each.total_bytes if each.total_bytes else None
-            drawn.append(f"<div>{markup.bar(share, each.state)}</div>")
+            drawn.append(f"<div>{markup.bar(share, speech.say(each.state))}</div>")
     return "".join(drawn)
 
 
 def _words(download: Download) -> str:
-    done, total = download.done_bytes / 1e6, download.total_bytes
     where = f" into {download.backend}" if download.backend else ""
-    words = f"{download.model}{where}: {download.state}, {done:,.1f}"
-    words += " MB" if total is None else f" of {total / 1e6:,.1f} MB"
-    if download.speed_bytes_s:
-        words += f", {download.speed_bytes_s / 1e6:,.1f} MB/s"
+    return f"{download.model}{where}: {_state(download, Speech())}"
+
+
+def _state(download: Download, speech: Speech) -> str:
+    """How far it is, how fast and for how long yet; and what is wrong."""
+    total, speed = download.total_bytes, download.speed_bytes_s
+    values = {
+        "done": f"{download.done_bytes / 1e6:,.1f}",
+        "total": "" if total is None else f"{total / 1e6:,.1f}",
+    }
+    of = Sentence("{done} MB" if total is None else "{done} of {total} MB", values)
+    parts = [speech.say(download.state), speech.say(of)]
+    if speed:
+        parts.append(f"{speech.digits(f'{speed / 1e6:,.1f}')} MB/s")
     if download.eta_s is not None:
-        words += f", {download.eta_s:,.0f} s left"
-    return f"{words}: {download.problem}" if download.problem else words
+        left = {"seconds": f"{download.eta_s:,.0f}"}
+        parts.append(speech.say(Sentence("{seconds} s left", left)))
+    words = ", ".join(parts)
+    return f"{words}: {speech.say(download.problem)}" if download.problem else words
 
 
 def _card_row(card: Mapping[str, Any]) -> tuple[Any, ...]:
+    speech = spoken()
+
     def megabytes(value: float | None) -> str | None:
-        return None if value is None else f"{value / 1e6:,.0f}"
+        return None if value is None else speech.digits(f"{value / 1e6:,.0f}")
 
     fits = str(card.get("fits"))
     needed = card.get("neededGpuBytes" if fits == "gpu" else "neededMemoryBytes")
     return (
         card.get("id"),
-        card.get("state"),
+        speech.say(card["state"]) if card.get("state") else None,
         card.get("owner"),
         megabytes(card.get("sizeBytes")),
         card.get("quantization"),
         card.get("contextSize"),
         megabytes(needed),
-        FITS.get(fits, fits),
+        speech.say(FITS.get(fits, fits)),
     )

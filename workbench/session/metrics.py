@@ -16,7 +16,7 @@ from workbench.core import markup
 from workbench.core.alert_nouns import Alert
 from workbench.core.ledger_nouns import LedgerView
 from workbench.core.metrics_wire import POINTS
-from workbench.core.sentence import filled
+from workbench.core.sentence import Sentence, Speech, Told, filled, spoken
 from workbench.errors import InputError
 from workbench.session.metric_history import MetricHistory, unit_of, utc
 
@@ -30,6 +30,7 @@ UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 SHOWN_USERS = 3
 SHOWN_ALERTS = 20
 
+_ENGLISH = Speech()
 _AGO = re.compile(r"(?P<count>\d+(\.\d+)?)\s*(?P<unit>s|min|h|d)")
 
 
@@ -50,52 +51,57 @@ class Gpus(list[dict[str, Any]]):
         return pandas.DataFrame([{k: v for k, v in each.items() if k != "note"} for each in self])
 
     def __repr__(self) -> str:
-        lines = ["  ".join(filter(None, map(str, _gpu_row(gpu)))) for gpu in self]
-        return "\n".join([f"Gpus: {self._caption()}", *(f"  {line}" for line in lines)])
+        lines = ["  ".join(filter(None, map(str, _gpu_row(gpu, _ENGLISH)))) for gpu in self]
+        return "\n".join([f"Gpus: {self._caption(_ENGLISH)}", *(f"  {line}" for line in lines)])
 
     def _repr_html_(self) -> str:
+        speech = spoken()
         if not self:
-            return markup.note(self._caption())
+            return markup.note(self._caption(speech))
         names = ("GPU", "name", "state", "utilisation", "memory", "temperature", "power", "used by")
-        return markup.table(names, map(_gpu_row, self), self._caption())
+        rows = [_gpu_row(gpu, speech) for gpu in self]
+        return markup.table(speech.each(*names), rows, self._caption(speech))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
 
-    def _caption(self) -> str:
+    def _caption(self, speech: Speech) -> str:
         count = f"{len(self)} GPU{'' if len(self) == 1 else 's'}"
-        at = f"as of {self.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-        return ", ".join(filter(None, (count, at, self.note)))
+        at = Sentence("as of {time} UTC", {"time": f"{self.taken_at:%Y-%m-%d %H:%M:%S}"})
+        return ", ".join(filter(None, (count, speech.say(at), speech.say(self.note))))
 
 
 class Alerts(ListedAlerts, frozen=True, kw_only=True):
     """Active and past alerts, and the rules; drawn as tables."""
 
     def __repr__(self) -> str:
-        lines = [f"  {' '.join(map(str, _alert_row(each)))}" for each in self.active]
-        return "\n".join([f"Alerts({self._caption()})", *lines])
+        lines = [f"  {' '.join(map(str, _alert_row(each, _ENGLISH)))}" for each in self.active]
+        return "\n".join([f"Alerts({self._caption(_ENGLISH)})", *lines])
 
     def _repr_html_(self) -> str:
+        speech = spoken()
         names = ("rule", "metric", "of", "state", "value", "worst", "raised", "cleared")
-        shown = [_alert_row(each) for each in (*self.active, *self.past[:SHOWN_ALERTS])]
+        shown = [_alert_row(each, speech) for each in (*self.active, *self.past[:SHOWN_ALERTS])]
         rules = [
             (
-                e.name,
+                speech.say(e.name),
                 e.metric,
-                f"{e.direction} {_number(e.threshold, e.metric)}",
+                f"{speech.say(e.direction)} {speech.digits(_number(e.threshold, e.metric))}",
                 e.for_s,
-                e.enabled,
+                e.enabled if speech.language == "en" else speech.say("yes" if e.enabled else "no"),
             )
             for e in self.rules
         ]
-        drawn = markup.table(names, shown, self._caption())
-        return drawn + markup.table(("rule", "metric", "when", "for s", "enabled"), rules)
+        drawn = markup.table(speech.each(*names), shown, self._caption(speech))
+        heads = speech.each("rule", "metric", "when", "for s", "enabled")
+        return drawn + markup.table(heads, rules)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
 
-    def _caption(self) -> str:
-        return f"{len(self.active)} active, {len(self.past)} past, {len(self.rules)} rules"
+    def _caption(self, speech: Speech) -> str:
+        counts = {"active": len(self.active), "past": len(self.past), "rules": len(self.rules)}
+        return speech.say(Sentence("{active} active, {past} past, {rules} rules", counts))
 
 
 class Ledger(LedgerView, frozen=True, kw_only=True, rename="camel"):
@@ -107,20 +113,34 @@ class Ledger(LedgerView, frozen=True, kw_only=True, rename="camel"):
         return "\n".join([f"Ledger({len(self.rooms)} GPUs, {held})", *lines])
 
     def _repr_html_(self) -> str:
-        rooms = [(e.gpu_id, _mb(e.total_mb), _mb(e.leased_mb), _mb(e.free_mb)) for e in self.rooms]
+        speech = spoken()
+
+        def mb(value: float | None) -> str:
+            return speech.text(_mb(value))
+
+        def seconds(value: float) -> str:
+            return speech.digits(f"{value:,.0f} s")
+
+        rooms = [(e.gpu_id, mb(e.total_mb), mb(e.leased_mb), mb(e.free_mb)) for e in self.rooms]
         held = [
-            (e.gpu_id, e.kind, e.name, _mb(e.memory_mb), f"{e.held_s:,.0f} s", f"{e.idle_s:,.0f} s")
+            (
+                *(e.gpu_id, speech.say(e.kind), e.name, mb(e.memory_mb)),
+                *(seconds(e.held_s), seconds(e.idle_s)),
+            )
             for e in self.holdings
         ]
         waits = [
-            (e.kind, e.name, _mb(e.memory_mb), f"{e.waits_s:,.0f} s", str(e.reason))
+            (speech.say(e.kind), e.name, mb(e.memory_mb), seconds(e.waits_s), speech.say(e.reason))
             for e in self.waiting
         ]
-        parts = [markup.table(("GPU", "memory", "leased", "free"), rooms, "GPU memory")]
+        memory = speech.say("GPU memory")
+        parts = [markup.table(speech.each("GPU", "memory", "leased", "free"), rooms, memory)]
         if held:
-            parts.append(markup.table(("GPU", "", "held by", "memory", "since", "idle"), held))
+            heads = speech.each("GPU", "", "held by", "memory", "since", "idle")
+            parts.append(markup.table(heads, held))
         if waits:
-            parts.append(markup.table(("", "waits", "memory", "since", "why"), waits))
+            heads = speech.each("", "waits", "memory", "since", "why")
+            parts.append(markup.table(heads, waits))
         return "".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -176,43 +196,49 @@ def _instant(name: str, given: Moment | None, now: float) -> int | None:
     return round((now - float(ago["count"]) * UNIT_S[ago["unit"]]) * 1000)
 
 
-def _gpu_row(gpu: Mapping[str, Any]) -> tuple[Any, ...]:
-    state = gpu.get("state") or "ok"
-    note = _said(gpu.get("note"))
-    used, total = _mb(gpu.get("memoryUsedMB")), _mb(gpu.get("memoryTotalMB"))
+def _gpu_row(gpu: Mapping[str, Any], speech: Speech) -> tuple[Any, ...]:
+    state = speech.say(gpu.get("state") or "ok")
+    note = speech.say(_said(gpu.get("note")))
+    used = {"used": _mb(gpu.get("memoryUsedMB")), "total": _mb(gpu.get("memoryTotalMB"))}
     return (
         gpu.get("gpuId"),
         gpu.get("name"),
         f"{state}: {note}" if note else state,
-        _unknown(gpu.get("utilization"), "{:.0f} %"),
-        f"{used} of {total}",
-        _unknown(gpu.get("temperatureC"), "{:.0f} °C"),
-        _unknown(gpu.get("powerUsageW"), "{:.0f} W"),
-        _users(gpu.get("processes")),
+        speech.say(_unknown(gpu.get("utilization"), "{:.0f} %")),
+        speech.say(Sentence("{used} of {total}", used)),
+        speech.say(_unknown(gpu.get("temperatureC"), "{:.0f} °C")),
+        speech.say(_unknown(gpu.get("powerUsageW"), "{:.0f} W")),
+        _users(gpu.get("processes"), speech),
     )
 
 
-def _users(processes: Sequence[Mapping[str, Any]] | None) -> str:
+def _users(processes: Sequence[Mapping[str, Any]] | None, speech: Speech) -> str:
     if processes is None:
-        return "unknown"
+        return speech.say("unknown")
     named = [
-        f"{each['name'] or ('this kernel' if each['kind'] == 'kernel' else 'others')} "
-        f"({_mb(each.get('memoryMB'))})"
+        f"{each['name'] or speech.say('this kernel' if each['kind'] == 'kernel' else 'others')} "
+        f"({speech.text(_mb(each.get('memoryMB')))})"
         for each in processes
     ]
     more = len(named) - SHOWN_USERS
-    return ", ".join([*named[:SHOWN_USERS], *((f"{more} more",) if more > 0 else ())]) or "nobody"
+    if more > 0:
+        named[SHOWN_USERS:] = [speech.say(Sentence("{count} more", {"count": more}))]
+    return ", ".join(named) or speech.say("nobody")
 
 
-def _alert_row(alert: Alert) -> tuple[Any, ...]:
-    why = f"cleared: {alert.reason}" if alert.reason is not None else alert.state
+def _alert_row(alert: Alert, speech: Speech) -> tuple[Any, ...]:
+    why = (
+        speech.say(alert.state)
+        if alert.reason is None
+        else speech.say(Sentence("cleared: {reason}", {"reason": speech.say(alert.reason)}))
+    )
     return (
-        alert.rule,
+        speech.say(alert.rule),
         alert.metric,
         alert.subject,
         why,
-        _number(alert.value, alert.metric),
-        _number(alert.worst, alert.metric),
+        speech.digits(_number(alert.value, alert.metric)),
+        speech.digits(_number(alert.worst, alert.metric)),
         f"{utc(alert.raised_at):%Y-%m-%d %H:%M:%S}",
         f"{utc(alert.cleared_at):%Y-%m-%d %H:%M:%S}" if alert.cleared_at is not None else "",
     )
@@ -231,6 +257,10 @@ def _unknown(value: float | None, template: str) -> str:
 
 
 def _said(sentence: Mapping[str, Any] | None) -> str:
+    """As text, which keeps what says it in another language."""
     if not sentence:
         return ""
-    return filled(str(sentence["template"]), sentence.get("values") or {})
+    said = Sentence(str(sentence["template"]), sentence.get("values") or {})
+    line = Told(filled(said.template, said.values))
+    line.sentence = said
+    return line

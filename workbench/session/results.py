@@ -10,9 +10,11 @@ import msgspec
 from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.llm_results import Benchmark, Comparison, Generated, Recommendation
+from workbench.core.sentence import Sentence, Speech, Told, spoken, told
 from workbench.session.answers import Answer
 
 MIB = 1 << 20
+NO_MODEL = "no model fits"
 
 
 class LanguageModels(dict[str, Any]):
@@ -28,11 +30,13 @@ class LanguageModels(dict[str, Any]):
         return f"LanguageModels({len(self.ids)} models, loaded: {', '.join(loaded) or 'none'})"
 
     def _repr_html_(self) -> str:
-        models = [_model_row(each) for each in self.get("models") or ()]
-        backends = [_backend_row(each) for each in self.get("backends") or ()]
+        speech = spoken()
+        models = [_model_row(each, speech) for each in self.get("models") or ()]
+        backends = [_backend_row(each, speech) for each in self.get("backends") or ()]
         names = ("model", "back end", "loaded", "size MiB", "context", "quantization")
-        drawn = markup.table(names, models, f"{len(models)} models")
-        return drawn + markup.table(("back end", "kind", "state", "note"), backends)
+        count = speech.say(Sentence("{count} models", {"count": len(models)}))
+        drawn = markup.table(speech.each(*names), models, count)
+        return drawn + markup.table(speech.each("back end", "kind", "state", "note"), backends)
 
 
 class Drawn:
@@ -59,7 +63,7 @@ class Drawn:
         return "\n".join([self.title, *(f"  {row}" for row in rows)])
 
     def _repr_html_(self) -> str:
-        return rows_html(self.table, self.title)
+        return rows_html(self.table, spoken().say(self.title))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
@@ -97,7 +101,7 @@ class Compared(Drawn):
 
     def _repr_html_(self) -> str:
         said = [(model, str(answer)) for model, answer in self.answers.items()]
-        return super()._repr_html_() + markup.table(("model", "answer"), said)
+        return super()._repr_html_() + markup.table(spoken().each("model", "answer"), said)
 
 
 class Advised:
@@ -108,15 +112,25 @@ class Advised:
         self.model = value.model
 
     def __repr__(self) -> str:
-        return f"for {self.value.kind}: {self.model or 'no model fits'}"
+        return str(self._about)
+
+    @property
+    def _about(self) -> Told:
+        return told("for {kind}: {model}", kind=self.value.kind, model=self.model or NO_MODEL)
 
     def _repr_html_(self) -> str:
+        speech = spoken()
         rows = [
-            (each.model, _fits(each.fits), _said(each.measured), _said(each.assumed))
+            (
+                each.model,
+                _fits(each.fits, speech),
+                "; ".join(speech.each(*each.measured)),
+                "; ".join(speech.each(*each.assumed)),
+            )
             for each in self.value.advice
         ]
         names = ("model", "fits in memory", "measured", "assumed")
-        return markup.table(names, rows, repr(self))
+        return markup.table(speech.each(*names), rows, speech.say(self._about))
 
 
 class Attempts:
@@ -133,49 +147,48 @@ class Attempts:
         return f"{self.answer!r}\n[{len(self.value.attempts)} attempts]"
 
     def _repr_html_(self) -> str:
+        speech = spoken()
         rows = [
-            (each.number, each.model, "passed" if each.ok else _why(each))
+            (each.number, each.model, speech.say("passed") if each.ok else _why(each, speech))
             for each in self.value.attempts
         ]
-        return markup.block(self.answer.text) + markup.table(("attempt", "model", "outcome"), rows)
+        names = speech.each("attempt", "model", "outcome")
+        return markup.block(self.answer.text) + markup.table(names, rows)
 
 
 def rows_html(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
     """Rows of the same keys as a table."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return markup.table(names, [[row.get(name) for name in names] for row in rows], caption)
+    cells = [[row.get(name) for name in names] for row in rows]
+    return markup.table(spoken().each(*names), cells, caption)
 
 
-def _model_row(model: Mapping[str, Any]) -> Sequence[Any]:
+def _model_row(model: Mapping[str, Any], speech: Speech) -> Sequence[Any]:
     size = model.get("sizeBytes")
     return (
         model.get("id"),
         model.get("backend"),
-        "yes" if model.get("loaded") else "no",
-        None if size is None else f"{size / MIB:,.0f}",
+        speech.say("yes" if model.get("loaded") else "no"),
+        None if size is None else speech.digits(f"{size / MIB:,.0f}"),
         model.get("contextSize"),
         model.get("quantization"),
     )
 
 
-def _backend_row(backend: Mapping[str, Any]) -> Sequence[Any]:
-    note = " ".join(filter(None, (backend.get("note"), backend.get("remedy"))))
-    state = "answers" if backend.get("ok") else "does not answer"
+def _backend_row(backend: Mapping[str, Any], speech: Speech) -> Sequence[Any]:
+    note = " ".join(speech.each(*filter(None, (backend.get("note"), backend.get("remedy")))))
+    state = speech.say("answers" if backend.get("ok") else "does not answer")
     return backend.get("name"), backend.get("kind"), state, note
 
 
-def _fits(fits: bool | None) -> str | None:
-    return None if fits is None else "yes" if fits else "no"
+def _fits(fits: bool | None, speech: Speech) -> str | None:
+    return None if fits is None else speech.say("yes" if fits else "no")
 
 
-def _said(sentences: Sequence[Any]) -> str:
-    return "; ".join(map(str, sentences))
-
-
-def _why(attempt: Any) -> str:
+def _why(attempt: Any, speech: Speech) -> str:
     if attempt.error is not None:
-        return str(attempt.error.message)
-    return _said(attempt.failures) or "failed its checks"
+        return speech.say(str(attempt.error.message))
+    return "; ".join(speech.each(*attempt.failures)) or speech.say("failed its checks")
 
 
 def _told(value: Any) -> str:

@@ -22,6 +22,7 @@ from workbench.clients.versions import OtherVersion, difference
 from workbench.core import markup
 from workbench.core.job import TASK_MARK
 from workbench.core.metrics_wire import POINTS
+from workbench.core.sentence import spoken
 from workbench.errors import InputError, LinkError, ProtocolError
 from workbench.runtime import Runtime, runtime
 from workbench.session.tasks import Tasks
@@ -248,9 +249,10 @@ class Workbench(Tasks):
 
     def _repr_html_(self) -> str:
         found = read_hub_file(self.data)
-        rows = [("data", self.data), ("state", self._state())]
+        say = spoken().say
+        rows = [(say("data"), self.data), (say("state"), say(self._state()))]
         if found is not None:
-            rows += [("hub", found.ws), ("mesh", found.mesh), ("version", found.version)]
+            rows += [("hub", found.ws), ("mesh", found.mesh), (say("version"), found.version)]
         return markup.table(("workbench", ""), rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
