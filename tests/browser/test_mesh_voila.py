@@ -191,6 +191,8 @@ def test_an_analysis_is_a_page_of_sentences_tables_and_figures(
     folded.locator("summary").click()
     expect(folded.get_by_text("Formulas")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    edition = page.get_by_role("link", name="Em português")
+    assert edition.evaluate("it => it.href").endswith("/voila/render/mint-fairness.pt-BR.ipynb")
     shot(page, "voila-analysis-dark-narrow")
     visitor.is_clean()
 
