@@ -172,7 +172,7 @@ def of_figures() -> set[str]:
 
 QUESTIONS = [*sorted((PACKAGE / "runes" / "questions").glob("*.py")), PACKAGE / "runes/holdings.py"]
 SQL = (
-    r"\n|\b(AS|JOIN|CASE|FILTER|SELECT|BETWEEN|DISTINCT)\b|coalesce|strftime|::|<half>"
+    r"\n|\b(AS|JOIN|CASE|FILTER|SELECT|BETWEEN|DISTINCT|GROUP|OR)\b|coalesce|strftime|::|<half>"
     r"|\* $|^\W|^\w*$"
 )
 EXPLAINS = re.compile(r"^_explanation$|^_missing$|^missing_holders$")
