@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from workbench.boards.results import SHOWN_ENTRIES, drawn
 from workbench.errors import StoreError
+from workbench.session.drawing import html, summary
 
 RESULT: dict[str, Any] = {
     "model": "block-import",
@@ -68,3 +70,39 @@ def test_the_rows_of_a_foreign_node_stay_there_and_the_page_says_so() -> None:
 def test_a_long_list_is_cut_for_the_page() -> None:
     result = {"data": {"runes": list(range(SHOWN_ENTRIES + 40))}}
     assert drawn(result, None)["data"]["runes"][-1] == "… 40 more"
+
+
+@pytest.mark.parametrize(
+    ("notes", "texts"),
+    [
+        (["template"], []),
+        ([{"template": "{a}", "values": {}, "more": 1}], ["{a}"]),
+        ([{"template": "{a:99999999999}", "values": {"a": 1}}], ["{a:99999999999}"]),
+        ([{"template": "{a} {a:rune|runes}", "values": {"a": 1}}], ["1 rune"]),
+    ],
+)
+def test_notes_are_whatever_a_model_gave(notes: list[Any], texts: list[str]) -> None:
+    result = {**RESULT, "data": {"notes": notes}, "tables": {}}
+    shown = drawn(result, None)
+    assert [each["text"] for each in shown["notes"]] == texts
+    for text in texts:
+        assert f"note: {text}" in summary(result)
+        assert text in html(result, shown)
+
+
+def test_the_answer_to_a_question_is_its_sentence_first() -> None:
+    said = {"template": "all {count} {count:rune|runes} add up", "values": {"count": "1"}}
+    data = {
+        "answer": said,
+        "facts": {"runes": 1},
+        "explanation": {"question": "?", "formulas": ["x = y"], "missing": [said]},
+        "amounts": ["premine"],
+    }
+    result = {"model": "runes-reconcile", "data": data, "elapsedMs": 0}
+    told = "all 1 rune add up"
+    assert summary(result).splitlines() == [
+        *("runes-reconcile, 0.0 s", f"  {told}", "  runes: 1", f"  note: {told}"),
+    ]
+    drawing = html(result, drawn(result, None))
+    assert told.capitalize() in drawing
+    assert "{" not in drawing and "x = y" not in drawing

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.core.exact import MARKS
-from workbench.core.sentence import filled
+from workbench.core.sentence import filled, of_document
 from workbench.errors import WorkbenchError
 from workbench.widgets.tables import SHOWN_ROWS, nested, table_view
 
@@ -25,7 +25,8 @@ def drawn(result: Mapping[str, Any], query: Query | None) -> dict[str, Any]:
     named in a note only."""
     data = result.get("data") or {}
     names = ("model", "version", "batch", "elapsedMs", "device", "alias")
-    notes = [_note(**note) for note in data.get("notes") or [] if "template" in note]
+    said = filter(None, map(of_document, data.get("notes") or []))
+    notes = [_note(each.template, each.values) for each in said]
     shown = {name: nested(result.get(name)) for name in names}
     tables, faults = _tables(result, query)
     return {

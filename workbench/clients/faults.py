@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from workbench.core.llm import BackendBroken, ContextOverflow, ModelError
-from workbench.core.sentence import is_plain
+from workbench.core.sentence import is_fillable
 from workbench.errors import (
     Fault,
     InputError,
@@ -42,7 +41,6 @@ _BY_CODE: dict[str, type[WorkbenchError]] = {
     "context": ContextOverflow,
     "backend": BackendBroken,
 }
-_NAMES = re.compile(r"\{([A-Za-z_]\w*)[!:}]")
 
 
 def fault(message: Mapping[str, Any], key: str = "error") -> WorkbenchError:
@@ -70,9 +68,8 @@ def sentence(message: Mapping[str, Any], key: str = "error") -> tuple[str, dict[
     """
     template, values = message.get("template"), message.get("values")
     values = values if isinstance(values, dict) else {}
-    if isinstance(template, str) and is_plain(template):
-        names = set(_NAMES.findall(template))
-        if names <= values.keys() and not values.keys() & {"faults", "outcome"}:
-            return template, values
+    safe = isinstance(template, str) and is_fillable(template, values)
+    if safe and not values.keys() & {"faults", "outcome"}:
+        return str(template), values
     reason = message.get(key)
     return ("{reason}", {"reason": str(reason)}) if reason else ("no reason was given", {})

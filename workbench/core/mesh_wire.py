@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from workbench.core.sentence import filled, is_plain
+from workbench.core.sentence import filled, is_fillable
 from workbench.core.signature import BatchKind
 from workbench.core.wire import decode
 from workbench.errors import InputError
@@ -181,12 +181,7 @@ def address(frame: str) -> dict[str, Any]:
 
 def sentence(template: str, values: Mapping[str, Any]) -> str:
     """A template filled in. A model's own text with stray braces stays as it is."""
-    if not values or not is_plain(template):
-        return template
-    try:
-        return filled(template, values)
-    except LookupError:
-        return template
+    return filled(template, values) if values and is_fillable(template, values) else template
 
 
 def numbered(

@@ -34,12 +34,32 @@ class Told(str):
 
 _PLAIN = re.compile(r"(?:[^{}]|\{\{|\}\}|\{[A-Za-z_]\w*(?:!r|:[^|{}]*\|[^{}]*)?\})*")
 
+_PLACES = re.compile(r"\{([A-Za-z_]\w*)[!:}]")
+
 
 def is_plain(template: str) -> bool:
     """Whether a template has nothing but the places that every reader fills, a page as well. A
     format may name attributes, or a width that fills the memory: what comes from elsewhere is
     filled only where it has none."""
     return _PLAIN.fullmatch(template) is not None
+
+
+def is_fillable(template: str, values: Container[str]) -> bool:
+    """Whether it is plain, and each of its places has a value."""
+    return is_plain(template) and all(name in values for name in _PLACES.findall(template))
+
+
+def of_document(said: Any) -> Sentence | None:
+    """The sentence in a document, which may be anybody's; None where it is none. One that cannot
+    be filled is said as it stands."""
+    template = said.get("template") if isinstance(said, Mapping) else None
+    if not isinstance(template, str):
+        return None
+    values = said.get("values")
+    values = values if isinstance(values, Mapping) else {}
+    if is_fillable(template, values):
+        return Sentence(template, dict(values))
+    return Sentence("{line}", {"line": template})
 
 
 def told(template: str, **values: Any) -> Told:

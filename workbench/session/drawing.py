@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.core import markup
 from workbench.core.exact import MARKS
-from workbench.core.sentence import Sentence, Speech, spoken
+from workbench.core.sentence import Sentence, Speech, of_document, spoken
 
 SHOWN_ROWS = 10
 CELL_CHARS = 40
@@ -61,7 +61,8 @@ def told(name: str, value: Any, speech: Speech = _ENGLISH) -> str:
 def summary(result: Mapping[str, Any]) -> str:
     """A few lines for a terminal: what it is, its facts, what else it carries."""
     data = result.get("data")
-    lines = [", ".join(_title(result)), *(f"  {name}: {text}" for name, text in _facts(data))]
+    lines = [", ".join(_title(result)), *(f"  {each}" for each in filter(None, [_answer(data)]))]
+    lines += [f"  {name}: {text}" for name, text in _facts(data)]
     lines += [f"  note: {text}" for text in _notes(data)]
     tables: Mapping[str, Any] = result.get("tables") or {}
     sizes = [f"{name} ({_counted(each.get('rows') or 0)})" for name, each in tables.items()]
@@ -74,6 +75,8 @@ def summary(result: Mapping[str, Any]) -> str:
 
 def html(result: Mapping[str, Any], shown: Shown) -> str:
     """The result for a notebook, less its figures: those have a renderer of their own."""
+    from workbench.runes.drawing import lead  # brings Arrow, which a terminal's lines do not need
+
     speech = spoken()
     data, views = result.get("data"), shown["tables"]
     said = (speech.say(Sentence(each["template"], each["values"])) for each in shown["notes"])
@@ -81,7 +84,9 @@ def html(result: Mapping[str, Any], shown: Shown) -> str:
     took = speech.digits(f"{_seconds(result)} s")
     facts = [*_facts(data, speech), (speech.say("computing time"), took)]
     name, about = _title(result, speech)
-    parts = [markup.heading(name, about), *(markup.note(f"⚠ {each}") for each in said)]
+    parts = [markup.heading(name, about)]
+    parts += [lead(each) for each in filter(None, [_answer(data)])]
+    parts += [markup.note(f"⚠ {each}") for each in said]
     parts.append(markup.table(speech.each("fact", "value"), facts))
     parts += [_list(name, rows, speech) for name, rows in _lists(data) if name not in known]
     parts += [_rows(view, speech, opened=at == 0) for at, view in enumerate(views)]
@@ -108,7 +113,7 @@ def _facts(data: Any, speech: Speech = _ENGLISH) -> list[tuple[str, str]]:
         return [(speech.say("result"), told("result", data, speech))]
     return [
         (term(name, speech), told(name, _known(value, speech), speech))
-        for name, value in data.items()
+        for name, value in (data if _answer(data) is None else data["facts"]).items()
         if name not in ("notes", MARKS) and not _is_rows(value) and not _is_deep(value)
     ]
 
@@ -118,13 +123,19 @@ def _known(value: Any, speech: Speech) -> Any:
     return speech.say(value) if isinstance(value, str) else value
 
 
+def _answer(data: Any) -> Sentence | None:
+    """The sentence of an answer to a question of runes; what explains it is not for a line."""
+    is_one = isinstance(data, Mapping) and isinstance(data.get("facts"), Mapping)
+    return of_document(data.get("answer")) if is_one else None
+
+
 def _notes(data: Any) -> list[str]:
-    given = data.get("notes") if isinstance(data, Mapping) else None
-    return [
-        str(Sentence(each["template"], each.get("values") or {}))
-        for each in given or []
-        if isinstance(each, Mapping) and "template" in each
-    ]
+    """What a model wants said, or what an answer lacks."""
+    if not isinstance(data, Mapping):
+        return []
+    missing = data["explanation"].get("missing") or [] if _answer(data) else []
+    noted = [str(each) for each in map(of_document, data.get("notes") or []) if each]
+    return noted + [str(of_document(each) or each) for each in missing]
 
 
 def _lists(data: Any) -> list[tuple[str, list[Mapping[str, Any]]]]:
