@@ -94,8 +94,13 @@ class Answer:
 
     @property
     def frame(self) -> pandas.DataFrame:
-        """The rows; an amount is a Python integer, what is not known is None or NaN."""
+        """The rows; an amount is a Python integer. What is not known is None there, <NA> among
+        other integers, NaN among fractions."""
         frame: pandas.DataFrame = self.table.to_pandas()
+        for name in self.table.column_names:
+            column = self.table[name]
+            if column.null_count and pa.types.is_integer(column.type):  # as floats they would be
+                frame[name] = column.to_pandas(types_mapper=_nullable)  # 840000.0
         for name in filter(frame.__contains__, self.amounts):
             whole = [None if text is None else int(text) for text in self.table[name].to_pylist()]
             frame[name] = whole
@@ -147,6 +152,13 @@ class Answer:
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
         if self.figure:
             display(self.figure)  # type: ignore[no-untyped-call]
+
+
+def _nullable(kind: pa.DataType) -> Any:
+    """pandas' type for integers some of which are missing."""
+    import pandas
+
+    return pandas.api.types.pandas_dtype(str(kind).replace("int", "Int").replace("u", "U"))
 
 
 def _line(line: str) -> Any:

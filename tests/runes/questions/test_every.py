@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas
+import pyarrow as pa
 import pytest
 
 from tests.runes.questions.drawn import titles
@@ -112,6 +114,15 @@ def test_is_drawn(asked: tuple[str, Answer]) -> None:
     """By Plotly; title, axes and legend say what there is to see."""
     name, answer = asked
     assert titles(answer.figure) == ASKED[name][1]
+
+
+def test_its_frame_holds_integers_as_integers(asked: tuple[str, Answer]) -> None:
+    """Also where some are missing: no height is 840000.0."""
+    _, answer = asked
+    for field in answer.table.schema:
+        if pa.types.is_integer(field.type):
+            assert pandas.api.types.is_integer_dtype(answer.frame[field.name]), field.name
+            assert answer.frame[field.name].isna().sum() == answer.table[field.name].null_count
 
 
 def test_has_no_word_that_a_page_in_portuguese_lacks(asked: tuple[str, Answer]) -> None:
