@@ -23,6 +23,7 @@ from workbench.runes.models.classify_rules import (
     judge,
 )
 from workbench.runes.models.classify_trends import trend
+from workbench.runes.tables import TABLES
 
 HELD_OUT = 90_731
 """A seed on which no bound of a rule was ever looked at."""
@@ -271,7 +272,7 @@ def test_a_dump_that_tells_of_no_events_makes_no_rune_dormant(tmp_path: Path) ->
     made.etch("quiet", latest=1, amount=5, cap=5_000_000)
     document = made.document()
     document["tables"] = {"etchings": document["tables"]["etchings"]}
-    quiet = rune_classifier(bench(tmp_path, document)).data
+    quiet = rune_classifier(bench(tmp_path, {**document, "covers": list(TABLES)})).data
     dump = {**document, "covers": ["etchings", "entries", "balances"]}
     unknown = rune_classifier(bench(tmp_path, dump)).data
     assert quiet["runes"][0]["category"] == "dormant"

@@ -112,6 +112,11 @@ def test_no_rows_mean_that_there_was_nothing_where_the_level_or_the_source_speak
     with pytest.raises(InputError, match="it has no rows at all"):
         evidence_of(batch({}, 1, 2)).needs_rows("burns", "events")
     assert evidence_of(batch({}, 1, 2)).rune_ids() == set()
+    none = evidence_of(batch(laid(etchings=[DOG]), 1, 2, covers=None))
+    assert [none.holds(name) for name in ("etchings", "mints", "inputs")] == [True, False, False]
+    tables = laid(etchings=[DOG], blocks=[{"height": 1}])
+    read = evidence_of(batch(tables, 1, 2, covers=None))
+    assert [read.holds(name) for name in ("etchings", "mints", "inputs")] == [True, True, True]
     assert evidence_of(laid(mints=[])).holds("mints")
     assert not evidence_of(laid(mints=[])).holds("events")
 

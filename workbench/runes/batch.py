@@ -35,7 +35,7 @@ from workbench.runes.history import trust_line
 from workbench.runes.records import RECORDS
 from workbench.runes.rows import Document, Header, Source, arrow_table, json_rows
 from workbench.runes.saying import said_span
-from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table
+from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table, speaks_of
 
 if TYPE_CHECKING:
     import pandas
@@ -76,8 +76,8 @@ class Batch:
     last_height: int
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     covers: tuple[str, ...] | None = None
-    """The tables that the source speaks of; None: all of its level. An empty table outside of
-    it means that nobody knows, not that nothing happened."""
+    """The tables that the source speaks of; None: see `speaks_of`. An empty table outside of it
+    means that nobody knows, not that nothing happened."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.tables) - set(TABLES))
@@ -99,7 +99,8 @@ class Batch:
 
     def holds(self, name: str) -> bool:
         """Whether the source speaks of what the table `name` is about."""
-        return self.covers is None or name in self.covers
+        present = {each for each, table in self.tables.items() if table.num_rows}
+        return speaks_of(name, self.covers, present)
 
     def frame(self, name: str) -> pandas.DataFrame:
         """The table `name` in pandas: amounts are exact Python ints, the missing is not 0."""

@@ -19,7 +19,7 @@ from workbench.runes.recognising import recognised, taken
 from workbench.runes.repeats import alike_lines
 from workbench.runes.saying import said_span
 from workbench.runes.slices import RUNE_COLUMN, Local
-from workbench.runes.tables import TABLES, nothing
+from workbench.runes.tables import TABLES, nothing, speaks_of
 
 UNPLACED = 2**31
 """No block has so many transactions."""
@@ -86,7 +86,7 @@ class Evidence:
     unplaced: bool = False
     """Some `tx_index` are none: see `numbered`."""
     covers: frozenset[str] | None = None
-    """The tables that it speaks of, with rows or without; None: all that its level has."""
+    """The tables that it speaks of, with rows or without; None: see `speaks_of`."""
     local: Local | None = field(default=None, repr=False)
     """The tables themselves, where they lie in this process."""
 
@@ -172,10 +172,8 @@ class Evidence:
 
     def holds(self, table: str) -> bool:
         """Whether it speaks of this table: if so, no rows mean that there was nothing."""
-        if table in self.tables:
-            return True
-        known = self.is_state or table not in _OF_A_STATE
-        return known and (self.covers is None or table in self.covers)
+        known = self.is_state or table not in _OF_A_STATE or table in self.tables
+        return known and speaks_of(table, self.covers, self.tables)
 
     def rune(self, wanted: str) -> Rune:
         """A rune by its id, its name or its spaced name. Raises InputError for an unknown one."""

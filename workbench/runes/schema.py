@@ -124,7 +124,10 @@ def header_properties() -> dict[str, Any]:
                 {"type": "array", "items": {"enum": list(TABLES)}, "uniqueItems": True},
                 {"type": "null"},
             ],
-            "description": "The tables that the source speaks of. Absent: all of its level.",
+            "description": (
+                "The tables that the source speaks of. Absent: all of its level where blocks has "
+                "rows, else those with rows."
+            ),
         },
     }
 

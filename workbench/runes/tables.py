@@ -6,6 +6,7 @@ all made from `TABLES`, so that they cannot disagree.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -279,3 +280,13 @@ def nothing(name: str) -> str:
     """The table without rows, as a part of a SELECT."""
     columns = ", ".join(f"NULL::{SQL_TYPES[one.type]} AS {one.name}" for one in ARROW[name])
     return f"(SELECT {columns} WHERE false)"
+
+
+def speaks_of(name: str, covers: Container[str] | None, present: Container[str]) -> bool:
+    """Whether a batch that states `covers`, with rows in the tables `present`, speaks of a table:
+    if so, no rows mean that there was nothing.
+
+    One that states none speaks of all where it has blocks, for then these were read; without
+    blocks of what it has rows of.
+    """
+    return name in present or ("blocks" in present if covers is None else name in covers)

@@ -69,7 +69,7 @@ class KeptBatch:
 
         held = self._held
         header = self._header()
-        trusted = header["source"].get("trusted")
+        trusted, covers = header["source"].get("trusted"), header.get("covers")
         RECORDS.read(self.alias, header["source"].get("sha256"))
         return Evidence(
             name=self.alias,
@@ -79,7 +79,7 @@ class KeptBatch:
             last_height=header["last_height"],
             producer=header["source"]["producer"],
             trust=None if trusted is None else trust_sentence(trusted),
-            covers=frozenset(header.get("covers") or held),
+            covers=None if covers is None else frozenset(covers),
             tables={name: f'"{self.alias}"."{name}"' for name, rows in held.items() if rows},
             query=self._rows,
         )

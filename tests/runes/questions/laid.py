@@ -51,7 +51,8 @@ def _value(column: Column, row: Mapping[str, Any]) -> Any:
 def batch(
     tables: Mapping[str, pa.Table], first: int, last: int, level: str = "state", **more: Any
 ) -> Batch:
-    """The tables as a batch of the blocks `first` to `last`."""
+    """The tables as a batch of the blocks `first` to `last`, of a source that speaks of all of its
+    level."""
     return Batch(
         id="laid",
         network="mainnet",
@@ -60,7 +61,7 @@ def batch(
         first_height=first,
         last_height=last,
         tables=tables,
-        **more,
+        **{"covers": tuple(TABLES), **more},
     )
 
 

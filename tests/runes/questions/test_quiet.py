@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.runes.questions.laid import batch, laid
-from workbench import runes
+from workbench import InputError, runes
 from workbench.runes.asking import Question
 from workbench.runes.batch import Batch
 
@@ -36,7 +36,7 @@ def quiet() -> Batch:
         events=[{"rune_id": ASH, "kind": "etched", "amount": 0}],
         blocks=[{"height": 850_000}],
     )
-    return batch(tables, 850_000, 850_000)
+    return batch(tables, 850_000, 850_000, covers=None)
 
 
 @pytest.mark.parametrize("name", SAID)
@@ -61,3 +61,64 @@ def test_no_transfers_are_not_inputs_that_are_missing(quiet: Batch) -> None:
 def test_no_etchings_are_none_taken() -> None:
     none = batch(laid(blocks=[{"height": 840_000}]), 840_000, 840_000)
     assert runes.name_market(none).facts["taken"] == 0
+
+
+UNTOLD = {
+    "anomalies": "events",
+    "burns": "events",
+    "mint_fairness": "mints",
+    "mint_velocity": "mints",
+    "volume": "allocations",
+    "wasted": "runestones",
+}
+"""What a question cannot do without, of a batch that says neither which blocks were read nor what
+it speaks of."""
+
+
+@pytest.fixture
+def listed() -> Batch:
+    """One rune as a list has it, of which a unit was burned in these very blocks."""
+    tables = laid(
+        etchings=[{"rune_id": ASH, "premine": 8, "terms": False}],
+        balances=[{"rune_id": ASH, "script": "51", "amount": 7}],
+        entries=[{"rune_id": ASH, "mints": 0, "burned": 1, "supply": 8}],
+    )
+    return batch(tables, 850_000, 850_010, covers=None)
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_where_nobody_read_the_blocks_it_does_not_say_that_nothing_happened(
+    listed: Batch, name: str
+) -> None:
+    asked: Question = getattr(runes, name)
+    with pytest.raises(InputError) as refused:
+        asked(listed)
+    assert str(refused.value) == (
+        f"{name} needs the table {UNTOLD[name]}, which laid does not have; it has etchings, "
+        "balances, entries"
+    )
+
+
+def test_a_rune_without_an_entry_does_not_add_up_by_itself() -> None:
+    etched = laid(etchings=[{"rune_id": ASH, "premine": 2**127, "terms": False}])
+    with pytest.raises(InputError, match="reconcile needs the table entries"):
+        runes.reconcile(batch(etched, 850_000, 850_000, covers=None))
+    untold = runes.reconcile(batch(etched, 850_000, 850_000))
+    assert untold.facts["unknown"] == 1
+    assert str(untold.sentence) == (
+        "no rune is off; of 1 of 1 the batch does not hold enough to tell"
+    )
+    assert str(runes.reconcile(batch(etched, 850_000, 850_000), rune=ASH).sentence) == (
+        "whether A•SH adds up the batch does not hold enough to tell"
+    )
+
+
+def test_without_any_rune_nothing_adds_up() -> None:
+    with pytest.raises(InputError, match="which laid does not have; it has no rows at all"):
+        runes.reconcile(batch({}, 1, 2, covers=None))
+    read = batch(laid(blocks=[{"height": 1}]), 1, 1, covers=None)
+    assert str(runes.reconcile(read).sentence) == "there are no runes in this batch"
+    stated = laid(entries=[{"rune_id": ASH, "mints": 0, "burned": 0, "supply": 0}])
+    held = runes.reconcile(batch(stated, 850_000, 850_000, covers=None))
+    assert (held.facts["wrong"], held.facts["unknown"]) == (0, 1)
+    assert "the balances: what lies on outputs is not known" in held.explanation.missing

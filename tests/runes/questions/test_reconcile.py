@@ -71,7 +71,7 @@ def test_what_is_off_comes_first_then_what_is_not_known() -> None:
     assert answer.explain().missing == ()
     assert str(reconcile(three(), rune=ASH).sentence) == "IEAAABB adds up to the atomic unit"
     assert str(reconcile(three(), rune=THIRD).sentence) == (
-        "no rune is off; of 1 of 1 the batch does not hold enough to tell"
+        "whether 840003:1 adds up the batch does not hold enough to tell"
     )
     assert reconcile(three(), rune=OAK).facts["transactions"] == 1
     assert reconcile(three(), rune=THIRD).table.schema == answer.table.schema

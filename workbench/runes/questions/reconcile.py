@@ -13,7 +13,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.amounts import number_texts, whole_numbers
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
-from workbench.runes.evidence import Evidence
+from workbench.runes.evidence import Evidence, Rune
 
 SHOWN_BARS = 12
 AMOUNTS = ("difference", "premine", "minted", "burned", "held")
@@ -33,8 +33,8 @@ WITH held AS (
 )
 SELECT rune_id, name, etched.premine, etched.amount,
   amount(mints_high, mints_low) AS mints, amount(burned_high, burned_low) AS burned,
-  coalesce(held.held, 0::UHUGEINT) AS held
-FROM {entries} FULL JOIN held USING (rune_id) LEFT JOIN etched USING (rune_id)
+  CASE WHEN $told THEN coalesce(held.held, 0::UHUGEINT) END AS held
+FROM {entries} FULL JOIN held USING (rune_id) FULL JOIN etched USING (rune_id)
 WHERE $rune IS NULL OR rune_id = $rune
 ORDER BY rune_id
 """
@@ -93,20 +93,21 @@ def reconcile(
     """Holds every rune's supply against what lies on outputs, and every transaction's inputs
     against its outputs, to the atomic unit."""
     batch.needs("reconcile", "entries")
-    wanted = None if rune is None else batch.rune(rune).id
+    asked = None if rune is None else batch.rune(rune)
+    wanted = None if asked is None else asked.id
     batch = batch.of(wanted, "balances", "inputs", "events")
-    table = _table(batch.rows(_RUNES, rune=wanted))
+    table = _table(batch.rows(_RUNES, rune=wanted, told=batch.holds("balances")))
     offenders = _offenders(batch, wanted)
     facts = _facts(table, offenders)
     return Answer(
         question="reconcile",
-        sentence=_sentence(table, facts),
+        sentence=_sentence(asked, table, facts),
         table=table,
         amounts=(*AMOUNTS, "came", "went"),
         more={} if offenders is None else {"transactions": offenders},
         figure=_figure(table),
         facts=facts,
-        explanation=_explanation(batch, offenders is None),
+        explanation=_explanation(batch, table, offenders is None),
     )
 
 
@@ -166,7 +167,7 @@ def _facts(table: pa.Table, offenders: pa.Table | None) -> dict[str, int | None]
     }
 
 
-def _sentence(table: pa.Table, facts: dict[str, int | None]) -> Sentence:
+def _sentence(asked: Rune | None, table: pa.Table, facts: dict[str, int | None]) -> Sentence:
     runes, wrong, unknown, transactions = facts.values()
     said = {"runes": runes, "wrong": wrong}
     if transactions and not wrong:
@@ -183,6 +184,12 @@ def _sentence(table: pa.Table, facts: dict[str, int | None]) -> Sentence:
         )
     if wrong:
         return Sentence("{wrong} of {runes} {runes:rune|runes} {wrong:does|do} not add up", said)
+    if asked and unknown == runes:
+        return Sentence(
+            "whether {rune} adds up the batch does not hold enough to tell", {"rune": asked.name}
+        )
+    if not runes:
+        return Sentence("there are no runes in this batch")
     if unknown:
         return Sentence(
             "no rune is off; of {unknown} of {runes} the batch does not hold enough to tell",
@@ -222,8 +229,10 @@ def _figure(table: pa.Table) -> Figure:
     )
 
 
-def _explanation(batch: Evidence, one_sided: bool) -> Explanation:
+def _explanation(batch: Evidence, table: pa.Table, one_sided: bool) -> Explanation:
     missing = ["the inputs of transactions: they were not reconciled"] if one_sided else []
+    if table.num_rows and not batch.holds("balances"):
+        missing.append("the balances: what lies on outputs is not known")
     return Explanation(
         question="Does the supply add up?",
         formulas=(
