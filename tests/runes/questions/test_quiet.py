@@ -11,15 +11,14 @@ from workbench.runes.batch import Batch
 
 ASH = "850000:1"
 SAID = {
-    "anomalies": "0 of 1 value lie beyond a robust z of 3.5; 0 times runes went from A to B and "
-    "back within 144 blocks, and – of what moved went back to its sender",
+    "anomalies": "0 of 1 value lie beyond a robust z of 3.5; nothing moved that could come back "
+    "to its sender",
     "burns": "nothing was burned in these blocks",
     "concentration": "nobody holds a rune here",
     "mint_fairness": "there are no mints in these blocks",
     "reconcile": "A•SH adds up to the atomic unit",
     "volume": "nothing of any rune moved",
-    "wasted": "0 of 0 messages were in vain: 0 mints not credited, 0 etchings ignored, 0 "
-    "cenotaphs; they cost 0 sat, – of all their fees",
+    "wasted": "there are no Runes messages in these blocks",
 }
 OF_ONE = {
     "fragmentation": "nobody holds A•SH here",
@@ -122,3 +121,47 @@ def test_without_any_rune_nothing_adds_up() -> None:
     held = runes.reconcile(batch(stated, 850_000, 850_000, covers=None))
     assert (held.facts["wrong"], held.facts["unknown"]) == (0, 1)
     assert "the balances: what lies on outputs is not known" in held.explanation.missing
+
+
+def test_a_rune_that_no_message_mints_wastes_nothing(quiet: Batch) -> None:
+    said = runes.wasted(quiet, rune=ASH).sentence
+    assert str(said) == "no message in these blocks mints A•SH"
+
+
+def test_what_entries_have_burned_is_not_nothing() -> None:
+    tables = laid(
+        etchings=[{"rune_id": ASH, "premine": 8, "divisibility": 1, "terms": False}],
+        entries=[{"rune_id": ASH, "mints": 0, "burned": 75, "supply": 80}],
+        events=[{"height": 850_000, "tx_index": 1, "rune_id": ASH, "kind": "etched", "amount": 8}],
+    )
+    here = batch(tables, 850_000, 850_000)
+    assert str(runes.burns(here).sentence) == (
+        "the events of these blocks tell of no burn; by the table entries 1 rune was burned since "
+        "its etching"
+    )
+    assert str(runes.burns(here, rune=ASH).sentence) == (
+        "the events of these blocks tell of no burn of A•SH; by the table entries 7.5 were burned "
+        "since its etching"
+    )
+
+
+def test_a_list_of_transfers_alone_tells_of_no_burns() -> None:
+    party = {"address": "bc1pa", "amount": 7, "amount_dog": 0.00007, "has_dog": True}
+    transfer = {"txid": "ab" * 32, "block_height": 850_000, "type": "transfer"}
+    dog = runes.read([{**transfer, "senders": [party], "receivers": [party]}])
+    with pytest.raises(InputError) as refused:
+        runes.burns(dog)
+    assert str(refused.value) == (
+        "burns needs a source that tells what was burned: dogdata lists transfers alone"
+    )
+
+
+def test_what_moved_from_nobody_known_has_no_share() -> None:
+    at = {"height": 850_000, "tx_index": 1, "rune_id": ASH, "amount": 7}
+    tables = laid(
+        inputs=[at], allocations=[{**at, "output": 1}], events=[{**at, "kind": "transferred"}]
+    )
+    assert str(runes.anomalies(batch(tables, 850_000, 850_000)).sentence) == (
+        "0 of 1 value lie beyond a robust z of 3.5; 0 times runes went from A to B and back within "
+        "144 blocks, and whose it was that moved is not known"
+    )

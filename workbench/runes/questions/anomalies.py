@@ -132,16 +132,26 @@ def _sentence(facts: dict[str, Any], threshold: float, within: int) -> Sentence:
             "{threshold}; what came back to its sender is not known",
             values,
         )
+    share = facts["self_share"]
+    if share is None and not facts["unknown"]:
+        return Sentence(
+            "{beyond} of {values} {values:value|values} {beyond:lies|lie} beyond a robust z of "
+            "{threshold}; nothing moved that could come back to its sender",
+            values,
+        )
+    values |= {"cycles": f"{facts['cycles']:,}", "within": f"{within:,}"}
+    if share is None:
+        return Sentence(
+            "{beyond} of {values} {values:value|values} {beyond:lies|lie} beyond a robust z of "
+            "{threshold}; {cycles} {cycles:time|times} runes went from A to B and back within "
+            "{within} {within:block|blocks}, and whose it was that moved is not known",
+            values,
+        )
     return Sentence(
         "{beyond} of {values} {values:value|values} {beyond:lies|lie} beyond a robust z of "
         "{threshold}; {cycles} {cycles:time|times} runes went from A to B and back within {within} "
         "{within:block|blocks}, and {share} of what moved went back to its sender",
-        {
-            **values,
-            "cycles": f"{facts['cycles']:,}",
-            "within": f"{within:,}",
-            "share": said_share(facts["self_share"]),
-        },
+        {**values, "share": said_share(share)},
     )
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
+from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
@@ -20,6 +21,8 @@ from workbench.runes.saying import said_amount, said_counts
 
 TITLE = "What was burned, and why?"
 CENOTAPH = "cenotaph"
+TRANSFERS_ALONE = "dogdata"
+"""A producer whose events are transfers: of burns it tells nothing."""
 UNKNOWN = "unknown"
 """Stands for the cause where the source tells none, such as OPI."""
 
@@ -142,10 +145,16 @@ def burns(
     which = wanted.id if wanted else None
     batch = batch.of(which, "events")
     rows = _burned(batch, which)
+    if not rows and batch.producer == TRANSFERS_ALONE:
+        raise InputError(
+            "burns needs a source that tells what was burned: {producer} lists transfers alone",
+            producer=batch.producer,
+        )
+    totals = _totals(batch, which)
     causes = _by_cause(rows)
     return Answer(
         question="burns",
-        sentence=_sentence(rows, wanted),
+        sentence=_sentence(rows, wanted) if rows else _without_rows(totals, wanted),
         table=pa.Table.from_pylist([_exact(row) for row in rows], schema=_SCHEMA),
         amounts=("amount",),
         more={
@@ -158,7 +167,7 @@ def burns(
             question=TITLE,
             formulas=_FORMULAS,
             assumptions=_ASSUMPTIONS,
-            missing=_missing(rows, _totals(batch, which)),
+            missing=_missing(rows, totals),
             sources=batch.sources(),
         ),
     )
@@ -237,17 +246,34 @@ def _facts(rows: list[dict[str, Any]], wanted: Rune) -> dict[str, Any]:
 
 def _sentence(rows: list[dict[str, Any]], wanted: Rune | None) -> Sentence:
     if wanted is None:
-        if not rows:
-            return Sentence("nothing was burned in these blocks")
         counts = _counts(rows)
         return Sentence(_SAID_UNTOLD if counts["unknown_causes"] else _SAID, counts)
-    if not rows:
-        return Sentence("nothing of {rune} was burned in these blocks", {"rune": wanted.name})
     facts = _facts(rows, wanted)
     burned = facts.pop("burned")
     amount = "–" if burned is None else said_amount(burned, wanted.divisibility, wanted.symbol)
     template = _SAID_ONE_UNTOLD if facts["unknown_causes"] else _SAID_ONE
     return Sentence(template, {**facts, "rune": wanted.name, "amount": amount})
+
+
+def _without_rows(totals: dict[str, int], wanted: Rune | None) -> Sentence:
+    """Where no event burned anything; of what was burned since an etching the entries know."""
+    burned = {rune: total for rune, total in totals.items() if total}
+    if wanted is None:
+        if not burned:
+            return Sentence("nothing was burned in these blocks")
+        return Sentence(
+            "the events of these blocks tell of no burn; by the table entries {runes} "
+            "{runes:rune was|runes were} burned since {runes:its etching|their etchings}",
+            {"runes": len(burned)},
+        )
+    if not burned:
+        return Sentence("nothing of {rune} was burned in these blocks", {"rune": wanted.name})
+    amount = said_amount(burned[wanted.id], wanted.divisibility, wanted.symbol)
+    return Sentence(
+        "the events of these blocks tell of no burn of {rune}; by the table entries {amount} "
+        "were burned since its etching",
+        {"rune": wanted.name, "amount": amount},
+    )
 
 
 def _figure(causes: list[dict[str, Any]]) -> Figure:

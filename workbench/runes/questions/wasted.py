@@ -12,7 +12,7 @@ from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
-from workbench.runes.evidence import Evidence
+from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.questions.bars import in_words
 from workbench.runes.saying import said_counts, said_share
 
@@ -66,7 +66,8 @@ def wasted(
 ) -> Answer:
     """Counts mints not credited, etchings ignored and cenotaphs, with the fees that they cost."""
     batch.needs("wasted", "runestones")
-    only = None if rune is None else batch.rune(rune).id
+    wanted = None if rune is None else batch.rune(rune)
+    only = None if wanted is None else wanted.id
     batch = batch.of(only, "runestones", "mints")
     groups = batch.rows(_MESSAGES + _GROUPS, rune=only).to_pylist()
     whole = _sums(groups)
@@ -75,7 +76,7 @@ def wasted(
     facts = _facts(groups, vain, rows)
     return Answer(
         question="wasted",
-        sentence=_sentence(facts),
+        sentence=_sentence(facts, wanted),
         table=_table(rows),
         more={"transactions": batch.rows(_MESSAGES + _LIST, rune=only, listed=LISTED)},
         figure=_figure(rows),
@@ -148,7 +149,11 @@ def _facts(groups: list[Row], vain: list[Row], rows: list[Row]) -> Row:
     }
 
 
-def _sentence(facts: Row) -> Sentence:
+def _sentence(facts: Row, wanted: Rune | None) -> Sentence:
+    if not facts["messages"]:
+        if wanted is not None:
+            return Sentence("no message in these blocks mints {rune}", {"rune": wanted.name})
+        return Sentence("there are no Runes messages in these blocks")
     names = ("messages", "wasted", "mints", "etchings", "cenotaphs")
     said = {name: facts[name] for name in names}
     if facts["fee_sat"] is None:
