@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.core.sentence import told
 from workbench.errors import InputError
+from workbench.runes.amounts import MAX_AMOUNT
 from workbench.runes.evidence import Evidence, Rune
 from workbench.runes.kinds import MAX_HEIGHT
 
@@ -177,6 +178,17 @@ def refuse_debts(batch: Evidence, question: str, rune: Rune, height: int, amount
             rune=rune.name,
             height=height,
             batch=batch.name,
+        )
+
+
+def refuse_beyond(rune: Rune, held: int) -> None:
+    """There cannot be more than 2^128 - 1 of a rune, whoever has it: refuse a sum of balances
+    above it, as SQL refuses it elsewhere."""
+    if held > MAX_AMOUNT:
+        from workbench.store.scratch import REMEDY, SUM_BEYOND  # it loads DuckDB
+
+        raise InputError(
+            SUM_BEYOND, field="balances.amount", rune=rune.id, value=str(held), remedy=REMEDY
         )
 
 

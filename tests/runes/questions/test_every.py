@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.runes.questions.drawn import titles
-from workbench import runes
+from tests.runes.questions.laid import batch, laid
+from workbench import InputError, runes
 from workbench.mesh.models import discover
 from workbench.runes.answer import Answer
 from workbench.runes.asking import Question
@@ -150,3 +151,18 @@ def test_none_is_left_out() -> None:
 def test_each_is_a_mesh_task_and_so_is_the_comparison_of_two_sources() -> None:
     asked = {f"runes-{name.replace('_', '-')}" for name in (*ASKED, "compare_sources")}
     assert asked == {name for name in discover() if name.startswith("runes-")}
+
+
+@pytest.mark.parametrize("name", ["concentration", "fragmentation", "holders", "reconcile"])
+def test_more_than_there_can_be_of_a_rune_is_refused(name: str) -> None:
+    lots = [
+        {"rune_id": "1:1", "outpoint": f"{'ab' * 32}:{n}", "script": f"5{n}", "amount": 2**128 - 1}
+        for n in range(3)
+    ]
+    tables = laid(balances=lots, entries=[{"rune_id": "1:1", "mints": 0, "burned": 0}])
+    asked: Question = getattr(runes, name)
+    with pytest.raises(InputError) as refused:
+        asked(batch(tables, 1, 1), rune="1:1")
+    assert str(refused.value).startswith(
+        f"the sum of balances.amount of 1:1 is {3 * (2**128 - 1)}; allowed: at most 2^128 - 1: "
+    )

@@ -17,7 +17,7 @@ from workbench.runes.amounts import format_amounts, sum_amounts, summed
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.holdings import OWNER
+from workbench.runes.holdings import OWNER, refuse_beyond
 from workbench.runes.questions.bars import titled
 from workbench.runes.saying import said_counts, said_share
 
@@ -100,6 +100,7 @@ def fragmentation(
         found = batch.rows(_ONCE + _HOLDERS, **asked)
     table = _table(found, wanted)
     facts = _facts(found, table) | _destroyed(batch, wanted)
+    refuse_beyond(wanted, facts["held"])
     return Answer(
         question="fragmentation",
         sentence=_sentence(wanted, facts, long_days),

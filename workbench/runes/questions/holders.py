@@ -19,6 +19,7 @@ from workbench.runes.holdings import (
     counting_back,
     held_at,
     missing_holders,
+    refuse_beyond,
     refuse_debts,
     refuse_nameless,
     settled,
@@ -55,6 +56,7 @@ def holders(
     high, low = found["high"], found["low"]
     refuse_debts(batch, "holders", wanted, after, high)
     total = sum_amounts(high, low)
+    refuse_beyond(wanted, total)
     shares = _shares(high, low, total)
     owners = pc.coalesce(found["address"], found["script"])
     nameless = owners.is_null()
