@@ -343,6 +343,17 @@ def test_a_suffix_that_says_nothing_is_refused(tmp_path: Path) -> None:
         save_batch(load_batch(document()), tmp_path / "b.csv")
 
 
+def test_a_rune_is_etched_in_the_block_of_its_id() -> None:
+    whole = {**etching(), "rune_id": "840000:3", "height": 840_000}
+    assert load_batch(document(etchings=[whole])).rows()["etchings"] == 1
+    with pytest.raises(InputError) as refused:
+        load_batch(document(etchings=[{**whole, "height": 1}]))
+    assert str(refused.value) == (
+        "tables.etchings[0].rune_id is '840000:3'; allowed: an id of block 1, in which it was "
+        "etched"
+    )
+
+
 def test_unpacking_stops_at_its_bound() -> None:
     bomb = io.BytesIO(gzip.compress(b" " * (8 << 20)))
     with pytest.raises(InputError) as caught:

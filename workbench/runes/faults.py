@@ -275,6 +275,7 @@ def range_faults(tables: Mapping[str, pa.Table], first: int, last: int) -> Itera
         for row in _rows_where(pc.or_(pc.less(heights, low), pc.greater(heights, last))):
             allowed = f"a height from {low} to {last}, the batch's range"
             yield Fault(f"tables.{name}[{row}].height", shown(heights[row].as_py()), allowed)
+    yield from _misplaced(tables["etchings"])
     for name, column in rune_columns():
         yield from _impossible_ids(name, column, tables[name][column])
 
@@ -285,6 +286,15 @@ def rune_columns() -> Iterator[tuple[str, str]]:
         for column in columns:
             if column.kind.name == "rune_id":
                 yield name, column.name
+
+
+def _misplaced(etchings: pa.Table) -> Iterator[Fault]:
+    """A rune's id names the block that it was etched in."""
+    ids, heights = etchings["rune_id"], etchings["height"].cast(pa.string())
+    said = pc.list_element(pc.split_pattern(ids.cast(pa.string()), ":"), 0)
+    for row in _rows_where(pc.not_equal(said, heights)):
+        allowed = f"an id of block {heights[row].as_py()}, in which it was etched"
+        yield Fault(f"tables.etchings[{row}].rune_id", shown(ids[row].as_py()), allowed)
 
 
 def _impossible_ids(name: str, column: str, ids: Any) -> Iterator[Fault]:

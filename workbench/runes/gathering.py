@@ -17,7 +17,7 @@ from workbench.core.rune import SPACER
 from workbench.errors import Fault, InputError, shown
 from workbench.runes.allowing import RULES, STEP, allowed_at
 from workbench.runes.documents import Document, unwrapped
-from workbench.runes.kinds import MAX_HEIGHT, RUNE_ID, rule_pattern
+from workbench.runes.kinds import ADDRESS, MAX_HEIGHT, RUNE_ID, Kind, rule_pattern
 from workbench.runes.merging import MERGED, PLACE
 from workbench.runes.pages import Pages
 from workbench.runes.rows import ROWS, arrow_table
@@ -175,11 +175,12 @@ class Gathering:
         if type(height) is int and 0 <= height <= MAX_HEIGHT:
             self.height = max(height, self.height or 0)
         stated = around.get("rune_id", around.get("runeId", self._rune_id))
-        if stated is not None:
-            right = isinstance(stated, str) and rule_pattern(RUNE_ID).search(stated)
-            if not right:
-                raise InputError.field(f"{place}: rune_id", stated, RUNE_ID.rule)
-        return About(rune_id=stated)
+        if stated is not None and not _keeps(RUNE_ID, stated):
+            raise InputError.field(f"{place}: rune_id", stated, RUNE_ID.rule)
+        address = around.get("address")
+        if address is not None and not _keeps(ADDRESS, address):
+            raise InputError.field(f"{place}: address", address, ADDRESS.rule)
+        return About(rune_id=stated, address=address)
 
     def _count(self, place: str, shape: Shape, about: About, around: Mapping[str, Any]) -> None:
         """How many holders a page says that there are, on it and on the others."""
@@ -256,6 +257,10 @@ class Gathering:
             place=place,
             rune_id=rune,
         )
+
+
+def _keeps(kind: Kind, value: Any) -> bool:
+    return isinstance(value, str) and bool(rule_pattern(kind).search(value))
 
 
 def _letters(name: str) -> str:

@@ -63,9 +63,9 @@ def read(
     """A batch at the `state` level from the documents of one producer.
 
     A runes-batch/1 comes back as `load_batch` gives it, a snapshot of an index as `index_batch`
-    does; raw blocks as `blocks_batch` does, with `progress` told blocks. They know their `network`,
-    and another one is refused, as another `height` is of a batch; exports are of mainnet where it
-    is not given. Otherwise `source` is a
+    does; raw blocks as `blocks_batch` does, with `progress` told blocks. They know their `network`
+    and last `height`, and others are refused, as a `rune` is; exports are of mainnet where it is
+    not given. Otherwise `source` is a
     file, a folder, several paths, bytes, or documents that are parsed already (with integers as
     int and fractions as Decimal).
     `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
@@ -85,12 +85,12 @@ def read(
         gathering.know(onto.tables["etchings"])
     if isinstance(source, str | Path | bytes):
         if _is_batch(source):
-            return _as_asked(load_batch(source), network, height)
+            return _as_asked(load_batch(source), network, rune, height)
         if _is_state(source):
             state = source if isinstance(source, bytes) else Path(source).read_bytes()
-            return _as_asked(index_batch(Index.restore(state)), network, height)
+            return _as_asked(index_batch(Index.restore(state)), network, rune, height)
     if _hold_blocks(source):
-        return _read_blocks(source, network, progress)
+        return _read_blocks(source, network, rune, height, progress)
     if isinstance(source, str | Path | bytes) or _are_paths(source):
         parts = _read_files(parts_of(source), gathering, onto, progress)
     else:
@@ -101,12 +101,19 @@ def read(
     return _batch(gathering, parts, known, height, onto)
 
 
-def _as_asked(batch: Batch, network: Network | None, height: int | None) -> Batch:
+def _as_asked(batch: Batch, network: Network | None, rune: str | None, height: int | None) -> Batch:
     if network not in (None, batch.network):
         raise InputError.field("network", network, f"{batch.network}, that of {batch.id}")
-    if height not in (None, batch.last_height):
-        raise InputError.field("height", height, f"{batch.last_height}, that of {batch.id}")
+    _refuse_told(batch.id, batch.last_height, rune, height)
     return batch
+
+
+def _refuse_told(whose: str, last: int, rune: str | None, height: int | None) -> None:
+    """What is given for documents that do not say it would be dropped where the source does."""
+    if height not in (None, last):
+        raise InputError.field("height", height, f"{last}, that of {whose}")
+    if rune is not None:
+        raise InputError.field("rune", rune, f"none, as {whose} says of which runes it is")
 
 
 def _check(network: str | None, rune: str | None, height: int | None, onto: Batch | None) -> None:
@@ -133,8 +140,15 @@ def _hold_blocks(source: Any) -> bool:
     return _are_paths(source) and bool(source) and are_blocks(Path(source[0]))
 
 
-def _read_blocks(source: Any, network: Network | None, progress: Progress | None) -> Batch:
+def _read_blocks(
+    source: Any,
+    network: Network | None,
+    rune: str | None,
+    height: int | None,
+    progress: Progress | None,
+) -> Batch:
     chain = useful(open_blocks(source, network=network))
+    _refuse_told("the source", chain.last_height, rune, height)
     return blocks_batch(chain, progress=progress)
 
 

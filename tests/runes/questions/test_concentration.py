@@ -67,6 +67,11 @@ def test_without_its_exchange_a_rune_looks_otherwise() -> None:
     assert both[1]["hhi"] == pytest.approx(0.52, rel=1e-12)
     assert answer.facts["hhi"] == both[0]["hhi"] and answer.facts["top_share"] == 0.5
     assert answer.facts["without_exchanges"]["top_share"] == 0.6
+    assert not any("exchanges" in line for line in answer.explain().missing)
+    elsewhere = concentration(held(50, 30, 20), rune=ASH, exchanges=["61", "bc1qa", "bc1qb"])
+    assert elsewhere.explain().missing[0] == (
+        "2 of the exchanges hold nothing here under the address or script given"
+    )
     assert str(answer.sentence) == (
         "of 3 known holders of IEAAABB, who may not be all, the largest 1 has 50.0 %, without "
         "exchanges 60.0 %; their Gini is 0.200, and 2 together have more than half"

@@ -314,3 +314,10 @@ def test_balances_that_name_nobody_are_refused_with_what_to_export(ask: Any) -> 
     kept = runes.read([made.UNISAT_BALANCES])
     with pytest.raises(InputError, match="export the rune's holders with their addresses"):
         ask(kept, rune="840000:3")
+
+
+def test_an_address_beside_a_list_is_whose_its_balances_are() -> None:
+    kept = runes.read([{**made.UNISAT_BALANCES, "address": made.ADDRESS}])
+    assert runes.holders(kept, rune="840000:3").frame["address"].tolist() == [made.ADDRESS]
+    with pytest.raises(InputError, match="address is 5"):
+        runes.read([{**made.UNISAT_BALANCES, "address": 5}])

@@ -325,6 +325,18 @@ def test_a_wrong_option_is_refused_with_what_is_allowed() -> None:
     assert runes.read(source, height=900_000).last_height == 900_000
 
 
+def test_a_rune_or_a_height_that_the_source_says_itself_is_refused() -> None:
+    block = str(Path(__file__).parents[3] / "data" / "samples" / "block-sim.bin")
+    whole = runes.read(block)
+    kept = body(batch_document(whole))
+    for source, whose in ((block, "the source"), (kept, whole.id)):
+        said = f"height is 5; allowed: {whole.last_height}, that of {whose}"
+        assert refusal(source, height=5) == said
+        said = f"rune is '840000:3'; allowed: none, as {whose} says of which runes it is"
+        assert refusal(source, rune="840000:3") == said
+        assert runes.read(source, height=whole.last_height).rows() == whole.rows()
+
+
 def test_two_producers_are_not_mixed() -> None:
     said = refusal(body(made.ORD_RUNE, made.HIRO_ETCHING))
     assert said.startswith("bytes line 2 is no document of ord that can be read")

@@ -86,6 +86,15 @@ SELECT count(*) AS rows FROM {balances}
 WHERE script IS NULL AND address IS NULL AND ($rune IS NULL OR rune_id = $rune)
 """
 
+_UNMET = """
+SELECT count(*) AS exchanges
+FROM (SELECT DISTINCT unnest($exchanges::VARCHAR[]) AS who)
+ANTI JOIN (
+  SELECT script AS who FROM {balances} WHERE $rune IS NULL OR rune_id = $rune
+  UNION ALL SELECT address FROM {balances} WHERE $rune IS NULL OR rune_id = $rune
+) USING (who)
+"""
+
 _SCHEMA = pa.schema(
     {
         "rune_id": pa.string(),
@@ -151,7 +160,7 @@ def concentration(
         amounts=("held",),
         figure=_figure(whole, top) if wanted is None else _curve(found[0]),
         facts=_summary(whole) if wanted is None else _facts(rows),
-        explanation=_explanation(batch, whole, only, top),
+        explanation=_explanation(batch, whole, only, top, exchanges),
     )
 
 
@@ -288,7 +297,9 @@ def _curve(found: pa.Table) -> Figure:
     )
 
 
-def _explanation(batch: Evidence, whole: pa.Table, rune: str | None, top: int) -> Explanation:
+def _explanation(
+    batch: Evidence, whole: pa.Table, rune: str | None, top: int, exchanges: tuple[str, ...]
+) -> Explanation:
     return Explanation(
         question="How concentrated is it?",
         formulas=(
@@ -303,14 +314,22 @@ def _explanation(batch: Evidence, whole: pa.Table, rune: str | None, top: int) -
             "a holder is a script, or an address where the script is not known; who has "
             "several counts several times",
         ),
-        missing=_missing(batch, whole, rune),
+        missing=_missing(batch, whole, rune, exchanges),
         sources=batch.sources(),
     )
 
 
-def _missing(batch: Evidence, whole: pa.Table, rune: str | None) -> tuple[str, ...]:
+def _missing(
+    batch: Evidence, whole: pa.Table, rune: str | None, exchanges: tuple[str, ...]
+) -> tuple[str, ...]:
     covered = whole["coverage"]
+    unmet = batch.one(_UNMET, rune=rune, exchanges=list(exchanges))["exchanges"] if exchanges else 0
     return said_counts(
+        (
+            "{count} of the exchanges {count:holds|hold} nothing here under the address or script "
+            "given",
+            unmet,
+        ),
         (
             "the {count:owner|owners} of {count} {count:balance: it is|balances: they are} left "
             "out",

@@ -94,9 +94,10 @@ class Row(NamedTuple):
 
 
 class About(NamedTuple):
-    """What lies around a document: the rune that a page is about."""
+    """What lies around a document: the rune or the address that a page is about."""
 
     rune_id: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)

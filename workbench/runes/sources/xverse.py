@@ -82,7 +82,8 @@ class Info(msgspec.Struct):
 
 
 class Balance(msgspec.Struct):
-    """One of UniSat's balance list of an address, with the address added where it is known."""
+    """One of UniSat's balance list of an address, with the address added where it is known: to
+    it, or to the page."""
 
     runeid: Id
     spacedRune: Text
@@ -146,7 +147,8 @@ def _balance(document: Balance, about: About) -> Iterator[Row | Fact]:
     check_letters("rune", document.rune, "spacedRune", document.spacedRune)
     yield fact_of(document.runeid, "spacedRune", document.spacedRune, document.divisibility)
     amount = atomic("amount", document.amount)
-    values = {"rune_id": document.runeid, "address": document.address, "amount": amount}
+    address = document.address or about.address
+    values = {"rune_id": document.runeid, "address": address, "amount": amount}
     yield Row("balances", values)
 
 
