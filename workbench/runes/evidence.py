@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from workbench.runes.recognising import recognised, taken
 from workbench.runes.repeats import alike_lines
 from workbench.runes.saying import said_span
 from workbench.runes.slices import RUNE_COLUMN, Local
+from workbench.runes.sources import PRODUCERS
 from workbench.runes.tables import TABLES, nothing, speaks_of
 
 UNPLACED = 2**31
@@ -39,6 +41,8 @@ Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
 
 STATE = "state"
+_LISTS = frozenset(("etchings", "balances", "entries"))
+"""What producers list as of a block."""
 _OF_A_STATE = frozenset(("inputs", "balances", "entries"))
 """What a batch at the runestone level never has."""
 
@@ -89,6 +93,8 @@ class Evidence:
     """The tables that it speaks of, with rows or without; None: see `speaks_of`."""
     local: Local | None = field(default=None, repr=False)
     """The tables themselves, where they lie in this process."""
+    whole: Evidence | None = field(default=None, repr=False)
+    """What it was cut from, by `of`."""
 
     def rows(self, sql: str, **params: Any) -> pa.Table:
         """The rows of a SELECT in which `{balances}` stands for that table's name."""
@@ -137,7 +143,8 @@ class Evidence:
         if rune is None or self.local is None or self.unplaced:
             return self
         slices = self.local.of(rune, [name for name in tables if name in self.tables])
-        return replace(self, tables={**self.tables, **slices.names}, query=slices.query)
+        tables = {**self.tables, **slices.names}
+        return replace(self, tables=tables, query=slices.query, whole=self)
 
     def needs(self, question: str, *tables: str, state: bool = True) -> None:
         """Raises InputError unless it speaks of these tables, with rows or without, and is at the
@@ -249,7 +256,7 @@ class Evidence:
         }
         said = (
             told("{name}: {network}, blocks not stated, {level}; {producer}", **values)
-            if self.first_height is None
+            if not self.is_dated
             else told(
                 "{name}: {network}, blocks {first} to {last}, {level}; {producer}",
                 first=f"{self.first_height:,}",
@@ -260,10 +267,27 @@ class Evidence:
         alike = alike_lines(self.producer, self.tables)
         return (said, *alike, *([trust_line(self.trust)] if self.trust else []))
 
+    @cached_property
+    def is_dated(self) -> bool:
+        """Whether it says of which block it is. A producer's list of runes or holders that was read
+        without one is taken for one of the block of its newest rune, the least that it can be of.
+        """
+        if self.whole is not None:
+            return self.whole.is_dated
+        if self.first_height is None:
+            return False
+        if self.producer not in PRODUCERS or set(self.tables) - _LISTS:
+            return True
+        block = self.one(
+            "SELECT max(split_part(rune_id, ':', 1)::BIGINT) AS newest"  # noqa: S608
+            f" FROM (SELECT DISTINCT rune_id FROM ({self.spoken_of()}))"
+        )
+        return bool(block["newest"] != self.last_height)
+
     @property
     def span(self) -> str:
         """The blocks, in words."""
-        if self.first_height is None:
+        if not self.is_dated:
             return told("blocks not stated")
         first, last = f"{self.first_height:,}", f"{self.last_height:,}"
         return told("blocks {first} to {last}", first=first, last=last)

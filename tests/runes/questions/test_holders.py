@@ -321,3 +321,19 @@ def test_an_address_beside_a_list_is_whose_its_balances_are() -> None:
     assert runes.holders(kept, rune="840000:3").frame["address"].tolist() == [made.ADDRESS]
     with pytest.raises(InputError, match="address is 5"):
         runes.read([{**made.UNISAT_BALANCES, "address": 5}])
+
+
+def test_a_list_of_holders_that_says_no_block_is_of_none() -> None:
+    kept = runes.read([made.XVERSE_HOLDERS], rune="840000:3")
+    answer = runes.holders(kept, rune="840000:3")
+    assert answer.facts["height"] is None
+    assert "block 840000" not in str(answer.sentence)
+    assert "blocks not stated" in answer.explain().sources[0]
+    assert answer.explain().missing[-1] == (
+        "the block: say it where the list is read, runes.read(..., height=)"
+    )
+    dated = runes.read([made.XVERSE_HOLDERS], rune="840000:3", height=900_000)
+    answer = runes.holders(dated, rune="840000:3")
+    assert answer.facts["height"] == 900_000
+    assert not any("the block" in line for line in answer.explain().missing)
+    assert "blocks not stated" not in answer.explain().sources[0]

@@ -69,7 +69,7 @@ def holders(
         "held": total,
         "nameless": sum_amounts(high.filter(nameless), low.filter(nameless)),
         "largest_share": shares[0].as_py() if shares else None,
-        "height": batch.last_height if height is None else height,
+        "height": (batch.last_height if batch.is_dated else None) if height is None else height,
     }
     return Answer(
         question="holders",
@@ -100,6 +100,8 @@ def _shares(high: Any, low: Any, total: int) -> pa.Array:
 
 def _sentence(rune: Rune, facts: dict[str, Any]) -> Sentence:
     said = {"rune": rune.name, "height": facts["height"], "holders": facts["holders"]}
+    if facts["largest_share"] is None and facts["height"] is None:
+        return Sentence("nobody holds {rune} here", {"rune": rune.name})
     if facts["largest_share"] is None:
         return Sentence("nobody holds {rune} after block {height}", said)
     said["amount"] = said_amount(facts["held"], rune.divisibility, rune.symbol)
@@ -149,6 +151,8 @@ def _explanation(batch: Evidence, facts: dict[str, Any], missing: tuple[str, ...
             amount=f"{facts['nameless']:,}",
         )
         missing = (nameless, *missing)
+    if facts["height"] is None and batch.last_height is not None:
+        missing = (*missing, "the block: say it where the list is read, runes.read(..., height=)")
     return Explanation(
         question="Who holds it?",
         formulas=(
