@@ -143,8 +143,8 @@ class Evidence:
         if rune is None or self.local is None or self.unplaced:
             return self
         slices = self.local.of(rune, [name for name in tables if name in self.tables])
-        tables = {**self.tables, **slices.names}
-        return replace(self, tables=tables, query=slices.query, whole=self)
+        names = {**self.tables, **slices.names}
+        return replace(self, tables=names, query=slices.query, whole=self)
 
     def needs(self, question: str, *tables: str, state: bool = True) -> None:
         """Raises InputError unless it speaks of these tables, with rows or without, and is at the
