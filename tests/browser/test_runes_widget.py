@@ -87,7 +87,7 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     assert bars == ([*kinds] if english else ["entrou", "ficou", "bc1qleft"])  # no data is touched
     page.locator(".wb-result > .wb-more summary").click()
     expect(page.locator(".wb-how")).to_have_count(4)
-    blocks = "blocks 1,200 to 1,215, state" if english else "blocos 1.200 a 1.215, nível do estado"
+    blocks = "blocks 1200 to 1215, state" if english else "blocos 1200 a 1215, nível do estado"
     expect(page.locator(".wb-how").nth(-2)).to_contain_text(f"sample_small: regtest, {blocks}")
     tiny = "less than 0.01%" if english else "menos de 0,01%"
     expect(page.locator(".wb-tablepart td").filter(has_text=tiny).first).to_be_visible()

@@ -67,7 +67,7 @@ def test_divisibilities_are_those_of_honoured_etchings() -> None:
 def test_it_says_whose_data_it_is() -> None:
     own = batch(laid(etchings=[DOG]), 840_000, 840_009)
     assert evidence_of(own).sources() == (
-        "laid: mainnet, blocks 840,000 to 840,009, state level; by hand",
+        "laid: mainnet, blocks 840000 to 840009, state level; by hand",
     )
     source = Source(producer="x", trusted="ab" * 32)
     taken_over = evidence_of(dataclasses.replace(own, source=source))

@@ -94,7 +94,7 @@ def test_an_unknown_batch_is_refused_with_those_that_there_are(bench: Workbench,
 
 def test_a_kept_batch_says_what_it_is(bench: Workbench, kept: str) -> None:
     assert repr(bench.batch(kept)) == (
-        "<KeptBatch sample_small: regtest, blocks 1,200 to 1,215, state level>"
+        "<KeptBatch sample_small: regtest, blocks 1200 to 1215, state level>"
     )
 
 

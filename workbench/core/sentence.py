@@ -71,7 +71,21 @@ def told(template: str, **values: Any) -> Told:
 
 def filled(template: str, values: Mapping[str, Any], single: Container[str] = ("1",)) -> str:
     """A template as a sentence of a language that says the counts `single` of one thing."""
-    return counted(template, values, single).format(**values)
+    shown = {name: grouped(name, value) for name, value in values.items()}
+    return counted(template, values, single).format(**shown)
+
+
+NAMING = re.compile(
+    r"height|block(?!s)|index|time|bits|nonce|pointer|output$|cluster$|version|code|port$|id$|seed$"
+    r"|^since$|^until$",
+    re.IGNORECASE,
+)
+"""Whole numbers that are names rather than amounts are not grouped: as in language.js."""
+
+
+def grouped(name: str, value: Any) -> Any:
+    """A whole number of people's texts with commas, as a page groups it; else the value itself."""
+    return f"{value:,}" if type(value) is int and not NAMING.search(name) else value
 
 
 _NUMBER = r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?"
@@ -97,7 +111,7 @@ class Speech:
         said = line.sentence if isinstance(line, Told) else line
         if not isinstance(said, Sentence):
             return self._catalogue.get(said, said)
-        values = {name: self._value(value) for name, value in said.values.items()}
+        values = {name: self._value(grouped(name, value)) for name, value in said.values.items()}
         template = self._catalogue.get(said.template, said.template)
         return filled(template, values, ("1",) if self.language == "en" else ("0", "1"))
 

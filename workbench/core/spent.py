@@ -36,7 +36,7 @@ def read_spent(document: bytes, outpoints: Iterable[str]) -> dict[str, SpentOutp
     if isinstance(entries, list):
         if len(entries) != len(wanted):
             raise InputError(
-                "the spent outputs are {count}; the block has {wanted} inputs",
+                "the spent outputs are {count}; the block has {wanted} {wanted:input|inputs}",
                 count=len(entries),
                 wanted=len(wanted),
             )

@@ -158,7 +158,7 @@ class _Page:
         return self._table(title, head, rows, numbers=(2, 3, 4))
 
     def _height(self, height: int | None) -> str | None:
-        return None if height is None else self.speech.digits(f"{height:,}")
+        return None if height is None else str(height)
 
     def _amount(self, amount: int | None) -> str | None:
         if amount is None:

@@ -116,7 +116,7 @@ class Batch:
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows().items() if count)
-        blocks = f"blocks {self.first_height:,} to {self.last_height:,}"
+        blocks = f"blocks {self.first_height} to {self.last_height}"
         level = "; ".join([f"{self.completeness} level", *filter(None, [self.source.trust])])
         return f"<Batch {self.id}: {self.network}, {blocks}, {level}; {rows or 'empty'}>"
 

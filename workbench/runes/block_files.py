@@ -295,10 +295,10 @@ def _check_gap(records: list[Record], taken: set[str], first: int) -> None:
         raise InputError(
             "block {missing} is missing, or is not the one that block {first} follows: the files "
             "hold {low} to {high} and those from {first} on",
-            missing=f"{first - 1:,}",
-            first=f"{first:,}",
-            low=f"{min(lower):,}",
-            high=f"{max(lower):,}",
+            missing=str(first - 1),
+            first=str(first),
+            low=str(min(lower)),
+            high=str(max(lower)),
         )
 
 

@@ -259,8 +259,8 @@ class Evidence:
             if not self.is_dated
             else told(
                 "{name}: {network}, blocks {first} to {last}, {level}; {producer}",
-                first=f"{self.first_height:,}",
-                last=f"{self.last_height:,}",
+                first=str(self.first_height),
+                last=str(self.last_height),
                 **values,
             )
         )
@@ -289,7 +289,7 @@ class Evidence:
         """The blocks, in words."""
         if not self.is_dated:
             return told("blocks not stated")
-        first, last = f"{self.first_height:,}", f"{self.last_height:,}"
+        first, last = str(self.first_height), str(self.last_height)
         return told("blocks {first} to {last}", first=first, last=last)
 
     @property

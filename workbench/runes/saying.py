@@ -34,4 +34,4 @@ def said_counts(*counts: tuple[str, int]) -> tuple[str, ...]:
 
 def said_span(first: int | None, last: int | None) -> Told:
     """From one block to another."""
-    return told("{first} to {last}", first=f"{first:,}", last=f"{last:,}")
+    return told("{first} to {last}", first=str(first), last=str(last))

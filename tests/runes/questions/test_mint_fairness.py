@@ -291,7 +291,7 @@ def test_made_up_mints_agree_with_the_naive_answer(
 def test_block_849250_is_as_is_known(block_849250: Batch) -> None:
     answer = mint_fairness(block_849250)
     assert str(answer.sentence) == (
-        "4845 mints were asked for, to 92 receivers: the top 10 take 90.0 %, HHI 0.1236"
+        "4,845 mints were asked for, to 92 receivers: the top 10 take 90.0 %, HHI 0.1236"
     )
     assert answer.facts["chained"] is None
     assert str(mint_fairness(block_849250, rune="1:0").sentence).startswith(

@@ -58,7 +58,7 @@ def test_hand_1_open_and_full_in_two_days() -> None:
         "outlook": "fills",
     }
     assert str(answer.sentence) == (
-        "A•SH can be minted at height 840,145: 100 of 244 are made (41.0 %); at 0.50 a block the "
+        "A•SH can be minted at height 840145: 100 of 244 are made (41.0 %); at 0.50 a block the "
         "rest takes 288 blocks"
     )
     [row] = answer.frame.to_dict("records")
@@ -82,8 +82,8 @@ def test_hand_2_it_closes_before_all_are_minted() -> None:
     later = asked(100, {**terms, "height_end": LAST + 20}, tuple(range(FIRST, FIRST + 72)))
     assert later.facts["outlook"] == "closes"
     assert str(later.sentence) == (
-        "A•SH can be minted at height 840,145: 100 of 110 are made (90.9 %); at 0.50 a block it "
-        "closes at height 840,164 before all are"
+        "A•SH can be minted at height 840145: 100 of 110 are made (90.9 %); at 0.50 a block it "
+        "closes at height 840164 before all are"
     )
     assert column(later, "closes_at") == [LAST + 20]
 
@@ -91,14 +91,14 @@ def test_hand_2_it_closes_before_all_are_minted() -> None:
 def test_hand_3_nobody_mints_it() -> None:
     answer = asked(0, {"amount": 1, "cap": 2**128 - 1})
     assert str(answer.sentence) == (
-        "A•SH can be minted at height 840,145: 0 of "
+        "A•SH can be minted at height 840145: 0 of "
         "340,282,366,920,938,463,463,374,607,431,768,211,455 are made (0.0 %), and no pace says "
         "when the rest will be"
     )
     assert (answer.facts["mints_per_block"], answer.facts["eta_blocks"]) == (0, None)
     ends = asked(0, {"amount": 1, "cap": 5, "height_end": LAST + 9})
     assert (ends.facts["eta_blocks"], ends.facts["outlook"]) == (None, "closes")
-    assert "at 0.00 a block it closes at height 840,153" in str(ends.sentence)
+    assert "at 0.00 a block it closes at height 840153" in str(ends.sentence)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_hand_3_nobody_mints_it() -> None:
             0,
             {"amount": 1, "cap": 5, "height_start": LAST + 2},
             {},
-            "A•SH cannot be minted yet: its mint opens at height 840,146",
+            "A•SH cannot be minted yet: its mint opens at height 840146",
         ),
         (
             4,
             {"amount": 1, "cap": 5, "offset_end": 144},
             {},
-            "A•SH cannot be minted any more: its mint closed at height 840,145, with 4 of 5 made",
+            "A•SH cannot be minted any more: its mint closed at height 840145, with 4 of 5 made",
         ),
         (0, {"amount": 1}, {}, "A•SH can never be minted: its terms name no cap"),
         (0, None, {}, "A•SH can never be minted: it was etched without terms"),
@@ -165,7 +165,7 @@ def test_hand_5_many_runes_the_open_ones_first() -> None:
     assert column(answer, "rune_id") == [
         *("840001:4", "840001:1", "840001:10", "840001:3", "840000:1", "840001:2")
     ]
-    assert str(answer.sentence) == "3 of 6 runes can be minted at height 840,145"
+    assert str(answer.sentence) == "3 of 6 runes can be minted at height 840145"
     assert answer.facts == {
         "runes": 6,
         "unknown": 1,

@@ -30,7 +30,7 @@ def looked_up(answer: Any) -> list[dict[str, Any]]:
 
 
 def test_one_length_unlocks_in_17_500_blocks() -> None:
-    """When 12 letters are all open, block 857,499, the next 17,500 blocks open those of 11."""
+    """When 12 letters are all open, block 857499, the next 17,500 blocks open those of 11."""
     batch = named(
         ("840000:1", "ABCDEFGHIJKLM"), ("857499:2", "ABCDEFGHIJKL"), span=(840_000, 857_499)
     )
@@ -43,8 +43,8 @@ def test_one_length_unlocks_in_17_500_blocks() -> None:
     assert set(answer.figure["data"][0]["text"]) == {"", "less than 0.01 %"}
     assert answer.facts["minimum"] == "AAAAAAAAAAAA"
     assert str(answer.sentence) == (
-        "at block 857,499 names from AAAAAAAAAAAA on are open, and 3,670,344,486,987,776 more "
-        "are at block 874,999; 2 are taken"
+        "at block 857499 names from AAAAAAAAAAAA on are open, and 3,670,344,486,987,776 more "
+        "are at block 874999; 2 are taken"
     )
     assert answer.explain().missing == ()
     assert answer.table["letters"].to_pylist() == list(range(1, 27))
@@ -138,8 +138,8 @@ def test_what_a_batch_does_not_cover_is_said() -> None:
         named(("840001:1", "ABCDEFGHIJKLM"), span=(840_001, 840_100)), height=840_101
     )
     assert answer.explain().missing == (
-        "etchings before block 840,001: their names are not among the taken",
-        "etchings after block 840,100: their names are not among the taken",
+        "etchings before block 840001: their names are not among the taken",
+        "etchings after block 840100: their names are not among the taken",
     )
 
 

@@ -155,7 +155,9 @@ def test_a_holder_list_needs_to_know_its_rune() -> None:
 def test_a_page_of_more_holders_than_came_is_not_taken_for_all_of_them(page: Any) -> None:
     answer = runes.holders(read(page, rune="840000:3"), rune="840000:3")
     assert str(answer.sentence).startswith("1 holder of 840000:3 is known, with ")
-    assert answer.explain().missing[:1] == ("holders: 1 of the 90,000 that the source counts are here",)
+    assert answer.explain().missing[:1] == (
+        "holders: 1 of the 90,000 that the source counts are here",
+    )
 
 
 def test_a_rune_that_the_command_line_names_without_spacers_is_the_same_rune() -> None:

@@ -308,7 +308,7 @@ def _explanation(
         assumptions=(
             told(
                 "events count in the blocks that both cover, {first} to {last}",
-                **{name: f"{height:,}" for name, height in span.items()},
+                **{name: str(height) for name, height in span.items()},
             ),
             "a balance of 0 is the same as none; an etching without a commitment is none",
         ),

@@ -242,14 +242,16 @@ def _one(wanted: Rune, one: _Status | None) -> Sentence:
     if one is None or one.status is None:
         return Sentence(_CLOSED[None], values)
     of = one.of
-    numbers = {"mints": of.mints, "cap": of.cap, "start": of.start, "end": of.end}
+    numbers = {"mints": of.mints, "cap": of.cap}
     values |= {name: "–" if n is None else f"{n:,}" for name, n in numbers.items()}
+    heights = {"start": of.start, "end": of.end}
+    values |= {name: "–" if n is None else str(n) for name, n in heights.items()}
     if one.status != OPEN:
         return _filled(_CLOSED[one.status], values)
     values |= {
-        "height": f"{one.height:,}",
+        "height": one.height,
         "share": said_share(one.progress),
-        "pace": f"{one.pace or 0:.2f}",
+        "pace": f"{one.pace or 0:,.2f}",
         "blocks": f"{one.eta_blocks or 0:,.0f}",
     }
     return _filled(_OPEN[one.outlook], values)
@@ -268,7 +270,7 @@ def _all(found: list[_Status], height: int) -> Sentence:
         {
             "open": sum(one.status == OPEN for one in found),
             "runes": len(found),
-            "height": f"{height:,}",
+            "height": height,
         },
     )
 

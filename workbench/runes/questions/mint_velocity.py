@@ -150,7 +150,7 @@ def _sentence(state: bool, name: str | None, windows: list[dict[str, Any]]) -> S
         return Sentence(
             "there are no mints of {rune} in the last {blocks} {blocks:block|blocks}", none
         )
-    pace = f"{longest['mints_per_block']:.2f}"
+    pace = f"{longest['mints_per_block']:,.2f}"
     values |= {"pace": pace, "last": last["mints"]}
     return Sentence(_SAID[state, name is not None], {**named, **values})
 

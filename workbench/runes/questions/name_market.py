@@ -196,10 +196,10 @@ def _facts(
 
 def _sentence(facts: dict[str, Any]) -> Sentence:
     values = {
-        "height": f"{facts['height']:,}",
+        "height": facts["height"],
         "minimum": facts["minimum"],
         "unlocking": f"{facts['unlocking']:,}",
-        "until": f"{facts['until']:,}",
+        "until": facts["until"],
     }
     if facts["taken"] is None:
         return Sentence(
@@ -291,14 +291,14 @@ def _explanation(
             missing.append(
                 told(
                     "etchings before block {height}: their names are not among the taken",
-                    height=f"{start:,}",
+                    height=start,
                 )
             )
         if last is not None and last < now:
             missing.append(
                 told(
                     "etchings after block {height}: their names are not among the taken",
-                    height=f"{last:,}",
+                    height=last,
                 )
             )
     if early.num_rows:

@@ -1,6 +1,6 @@
 // Which batch: one that the hub keeps, or a new one from a file, a sample or an address.
 import { differs, fill, h, icon, say, show } from "./dom.js";
-import { moment, number, sentence, t } from "./language.js";
+import { moment, sentence, t } from "./language.js";
 import { Source } from "./source.js";
 import { randomId } from "./upload.js";
 
@@ -66,7 +66,7 @@ export class BatchChoice {
     if (error) return say(this.facts, sentence(error));
     this.facts.title = t("Tables: {names}", { names: tables.join(", ") });
     const levels = { state: t("knows the state: what was honoured"), runestone: t("runestones only: what was asked for") };
-    const span = (firstHeight ?? null) === null ? t("blocks not stated") : firstHeight === lastHeight ? t("block {height}", { height: firstHeight }) : t("blocks {first} to {last}", { first: number(firstHeight), last: number(lastHeight) });
+    const span = (firstHeight ?? null) === null ? t("blocks not stated") : firstHeight === lastHeight ? t("block {height}", { height: firstHeight }) : t("blocks {first} to {last}", { first: String(firstHeight), last: String(lastHeight) });
     const kept = this.model.get("batches").find((one) => one.alias === this.alias);
     return say(this.facts, [network, span, levels[level] ?? level, producer, kept && t("kept {time}", { time: moment(kept.createdAt) })].filter(Boolean).join(" · "));
   }
