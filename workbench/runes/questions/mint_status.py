@@ -238,7 +238,7 @@ def _facts(found: list[_Status], one: _Status | None, height: int) -> dict[str, 
 
 
 def _one(wanted: Rune, one: _Status | None) -> Sentence:
-    values = {"rune": wanted.name}
+    values: dict[str, Any] = {"rune": wanted.name}
     if one is None or one.status is None:
         return Sentence(_CLOSED[None], values)
     of = one.of
