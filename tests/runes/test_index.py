@@ -661,13 +661,13 @@ def test_an_index_draws_itself() -> None:
     assert repr(index) == "Index(network: regtest, blocks: none, runes: 0, outputs held: 0)"
     apply(index, 1_005, etching(None, premine=1))
     assert repr(index) == (
-        "Index(network: regtest, blocks: 1,005 to 1,005, runes: 1, outputs held: 1, "
+        "Index(network: regtest, blocks: 1005 to 1005, runes: 1, outputs held: 1, "
         f"state hash: {index.state_hash()})"
     )
     assert index._repr_html_() == (
         "<table><caption>Runes index</caption>"
         "<tr><th scope='row'>network</th><td>regtest</td></tr>"
-        "<tr><th scope='row'>blocks</th><td>1,005 to 1,005</td></tr>"
+        "<tr><th scope='row'>blocks</th><td>1005 to 1005</td></tr>"
         "<tr><th scope='row'>runes</th><td>1</td></tr>"
         "<tr><th scope='row'>outputs held</th><td>1</td></tr>"
         f"<tr><th scope='row'>state hash</th><td>{index.state_hash()}</td></tr></table>"

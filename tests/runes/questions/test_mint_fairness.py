@@ -295,7 +295,7 @@ def test_block_849250_is_as_is_known(block_849250: Batch) -> None:
     )
     assert answer.facts["chained"] is None
     assert str(mint_fairness(block_849250, rune="1:0").sentence).startswith(
-        "1:0: 4756 mints were asked for, to 60 receivers"
+        "1:0: 4,756 mints were asked for, to 60 receivers"
     )
 
 
