@@ -82,7 +82,7 @@ def test_a_snapshot_is_carried_on_one_block_after_another(
     assert run("load", first, "--blocks", blocks, "--save", whole) == 0
     assert index_at(whole).snapshot() == computed(LAST).snapshot()
     assert run("load", whole) == 0
-    assert "blocks        1,200 to 1,211" in capsys.readouterr().out
+    assert "blocks        1200 to 1211" in capsys.readouterr().out
 
 
 def test_a_dump_that_is_wrong_is_found_by_replay_with_both_values(
