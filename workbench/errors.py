@@ -94,22 +94,6 @@ _SIGHTS: tuple[Sight, ...] = (
         re.compile(r"(?i)(?<=%3a%2f%2f)(?:[^\s/?#&'\"<>%]|%(?!2f|3f|23)[0-9a-f]{2}){1,500}%40"),
         f"{HIDDEN}%40",
     ),
-    (
-        ("authorization",),
-        re.compile(
-            r"(?i)(authorization\\?['\"]?\s{0,3}[:=]\s{0,3}(?:b(?=\\?['\"]))?\\?['\"]?"
-            r"(?:(?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s+)?)[^\r\n'\"\\]+"
-        ),
-        rf"\1{HIDDEN}",
-    ),
-    (
-        ("cookie", "key", "x-", "private-token"),
-        re.compile(
-            rf"(?i)(\b(?:{_HEADERS})(?:\\?['\"]?\s{{0,3}}:\s{{0,3}}|\\?['\"]\s{{0,3}},\s{{0,3}})"
-            r"(?:b(?=\\?['\"]))?\\?['\"]?)[^\r\n'\"\\]+"
-        ),
-        rf"\1{HIDDEN}",
-    ),
     (("?", "&", ";", "#"), re.compile(rf"(?i)([?&;#](?:{_IN_QUERIES})=){_BARE}"), rf"\1{HIDDEN}"),
     (
         ("pass", "pwd", "secret", "token", "credential", "key"),
@@ -132,6 +116,24 @@ _SIGHTS: tuple[Sight, ...] = (
             rf"(?!null|none|true|false){_BARE}"
         ),
         rf"\1\g<quote>{HIDDEN}\g<quote>",
+    ),
+    # After those above: a header ends where its line does, and would take the name of a secret
+    # behind it, but not the quoted value.
+    (
+        ("authorization",),
+        re.compile(
+            r"(?i)(authorization\\?['\"]?\s{0,3}[:=]\s{0,3}(?:b(?=\\?['\"]))?\\?['\"]?"
+            r"(?:(?:basic|bearer|digest|negotiate|token|apikey|aws4-hmac-sha256)\s+)?)[^\r\n'\"\\]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        ("cookie", "key", "x-", "private-token"),
+        re.compile(
+            rf"(?i)(\b(?:{_HEADERS})(?:\\?['\"]?\s{{0,3}}:\s{{0,3}}|\\?['\"]\s{{0,3}},\s{{0,3}})"
+            r"(?:b(?=\\?['\"]))?\\?['\"]?)[^\r\n'\"\\]+"
+        ),
+        rf"\1{HIDDEN}",
     ),
     *_BY_FORM,
 )

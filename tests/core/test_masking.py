@@ -16,6 +16,8 @@ from workbench.errors import InputError, StoreError, without_secrets
         ("https://s3.test/f?X-Amz-Signature=ab%2F", "https://s3.test/f?X-Amz-Signature=***"),
         ("http://me:word@host/path", "http://***@host/path"),
         ("Authorization: Bearer abcdef123", "Authorization: Bearer ***"),
+        ('Authorization: Bearer abcdef123 password="a b"', 'Authorization: Bearer ***"***"'),
+        ("Cookie: a=b; secret='c d'; token=e", "Cookie: ***'***'; token=***"),
         ("HF_TOKEN=hf_abcdefgh1234 is wrong", "HF_TOKEN=*** is wrong"),
         ("mail me@example.org about tokens=5", "mail me@example.org about tokens=5"),
         ("a token, a key and basic words", "a token, a key and basic words"),
