@@ -192,6 +192,9 @@ class WorkbenchError(Exception):
     def __str__(self) -> str:
         return counted(self.template, self.values).format(**self.values)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows, in each of its modes: the lines that led here, without the values
         in them. Its verbose mode would show every argument on the way, a token or an address

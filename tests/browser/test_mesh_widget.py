@@ -108,6 +108,20 @@ def test_a_parameter_out_of_range_is_said_at_its_field_and_not_sent(draw: Open) 
     assert sent(page, "submit") == []
 
 
+def test_a_bound_that_is_not_allowed_itself_is_said_so(
+    draw: Open, mesh_state: dict[str, Any]
+) -> None:
+    for model in mesh_state["traits"]["models"]:
+        for schema in model["parametersSchema"]["properties"].values():
+            if schema.get("maximum") == 5:
+                schema["exclusiveMinimum"] = schema.pop("minimum")
+    page = draw().page
+    depth = page.get_by_label("Analysis depth")
+    depth.fill("1")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_text("allowed: above 1, at most 5")).to_be_visible()
+
+
 def test_enter_submits_what_was_chosen(draw: Open) -> None:
     page = draw().page
     page.get_by_role("button", name="Sample", exact=True).click()

@@ -63,9 +63,12 @@ def test_a_task_that_is_done_shows_its_table_and_has_no_button(
     for task_id, opened in mesh_state["opened"].items():
         if opened.get("result") and opened["result"].get("tables"):
             widget.task_id = task_id
+    result = mesh_state["opened"][widget.task_id]["result"]
+    result["data"] = {**result["data"], "value": {"loss": 0.25, "curve": [1]}}
     bare = draw(widget, mesh_state, viewport={"width": 900, "height": 900})
     page = bare.page
     expect(page.locator(".wb-tablepart tbody tr").first).to_be_visible()
+    expect(page.locator(".wb-facts")).to_contain_text("Loss0.25")  # a function's own dictionary
     expect(page.locator(".wb-taskhead .wb-actions")).to_be_empty()
     shot(page, "run-done")
     page.get_by_role("tab", name="Details").click()

@@ -364,8 +364,15 @@ async def test_numbers_and_arrays_of_numpy_travel_as_what_they_hold(tmp_path: Pa
     assert await inputs.batch({"n": numpy.arange(2)}) == (None, {"n": [0, 1]})
     await inputs.batch(numpy.arange(3))
     await inputs.batch(numpy.eye(2))
+    await inputs.batch(pandas.Series([1, 2]))
+    await inputs.batch(pandas.Series(["x"], name="b"))
     read = [pyarrow.ipc.open_stream(each).read_all().to_pydict() for each in carrier.bodies]
-    assert read == [{"value": [0, 1, 2]}, {"0": [1.0, 0.0], "1": [0.0, 1.0]}]
+    assert read == [
+        {"value": [0, 1, 2]},
+        {"0": [1.0, 0.0], "1": [0.0, 1.0]},
+        {"value": [1, 2]},
+        {"b": ["x"]},
+    ]
 
 
 async def test_a_value_that_cannot_travel_is_named(tmp_path: Path) -> None:

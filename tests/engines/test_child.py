@@ -147,9 +147,10 @@ def test_values_of_a_sentence_travel_as_numbers_and_words() -> None:
     [
         ("loss {loss:.3f}", {"loss": 0.12345}, "loss 0.123"),
         ("of {path.name}", {"path": Path("/a/b.txt")}, "of b.txt"),
-        ("{loss:zz}", {"loss": 1.5}, "{loss:zz}"),
+        ("{loss:zz}", {"loss": 1.5}, "{loss:zz} (loss=1.5)"),
+        ("{n} {loss:.3f}", {"n": 2, "loss": None}, "{n} {loss:.3f} (n=2, loss=None)"),
         ("{n} {n:row|rows}", {"n": 1}, "1 row"),
-        ("a {set, of} braces", {"n": 1}, "a {set, of} braces"),
+        ("a {set, of} braces", {"n": 1}, "a {set, of} braces (n=1)"),
     ],
 )
 def test_a_format_is_filled_where_its_value_still_is_what_it_was(

@@ -129,6 +129,14 @@ def test_what_is_a_table_becomes_one(value: Any, columns: dict[str, list[str]]) 
     assert all(arrow_stream(name, table) for name, table in result.tables.items())
 
 
+def test_what_is_masked_is_null() -> None:
+    one = numpy.ma.array([1, 2], mask=[False, True])
+    two = numpy.ma.array([[1.5, 2.5]], mask=[[True, False]])
+    found = result_of({"one": one, "two": two}).tables
+    assert found["one"].to_pydict() == {"value": [1, None]}
+    assert found["two"].to_pydict() == {"0": [None], "1": [2.5]}
+
+
 def test_a_table_of_arrow_waits_for_no_pandas() -> None:
     """Its import takes longer than all else that a small task does."""
     code = (

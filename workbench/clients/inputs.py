@@ -123,7 +123,11 @@ def _finite(name: str, value: Any) -> Any:
 
 
 def _table_of_array(given: Any) -> Any:
-    """A NumPy array of one or two dimensions as a table, as a function's result becomes one."""
+    """A series, or a NumPy array of one or two dimensions, as a table: as a function's result
+    becomes one."""
+    if hasattr(given, "to_frame") and not hasattr(given, "columns"):
+        name = getattr(given, "name", None)
+        return given.to_frame(str(name) if name not in (None, "") else "value")
     if not hasattr(given, "__array__") or getattr(given, "ndim", 0) not in (1, 2):
         return given
     if hasattr(given, "__arrow_c_stream__"):

@@ -7,7 +7,6 @@ amounts of Runes do not.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import struct
@@ -231,8 +230,11 @@ def speakable(template: str, values: Mapping[str, Any]) -> tuple[str, dict[str, 
     formats, such as {loss:.3f}, is filled here, for no reader fills those."""
     text = str(template)
     if values and not is_plain(text):
-        with contextlib.suppress(Exception):  # as it stands, then
+        try:
             return text.format(**values), {}
+        except Exception:  # as it stands, then, and its values behind it
+            behind = ", ".join(f"{name}={_speakable(value)}" for name, value in values.items())
+            return f"{text} ({behind})", {}
     return text, {name: _speakable(value) for name, value in values.items()}
 
 

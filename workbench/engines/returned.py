@@ -238,11 +238,26 @@ def _array(value: Any, name: str) -> Any:
     import pandas
 
     array = numpy.asarray(value)
+    if isinstance(value, numpy.ma.MaskedArray):
+        return _masked(value)
     if array.ndim == 1 and array.dtype.names is None:
         return pandas.DataFrame({VALUE: array})
     if array.ndim <= 2:
         return pandas.DataFrame(array)
     raise WorkbenchError(DIMENSIONS, count=array.ndim, name=name)
+
+
+def _masked(array: Any) -> Any:
+    """A masked array as a table of one or two dimensions: what is masked is null."""
+    import numpy
+    import pyarrow
+
+    parts = array.T if array.ndim == 2 else [array]
+    names = [VALUE] if array.ndim == 1 else [str(at) for at in range(len(parts))]
+    columns = [
+        pyarrow.array(numpy.ma.getdata(part), mask=numpy.ma.getmaskarray(part)) for part in parts
+    ]
+    return pyarrow.table(dict(zip(names, columns, strict=True)))
 
 
 def _column(name: Any) -> str:

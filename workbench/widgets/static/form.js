@@ -24,6 +24,11 @@ export function rangeText(schema) {
   const low = schema.minimum ?? schema.exclusiveMinimum;
   const high = schema.maximum ?? schema.exclusiveMaximum;
   const values = { low: low ?? 0, high: high ?? 0 };
+  if ("exclusiveMinimum" in schema || "exclusiveMaximum" in schema) {
+    const above = "minimum" in schema ? t("at least {low}", values) : t("above {low}", values);
+    const below = "maximum" in schema ? t("at most {high}", values) : t("below {high}", values);
+    return [low !== undefined && above, high !== undefined && below].filter(Boolean).join(", ");
+  }
   if (low !== undefined && high !== undefined) return t("{low} to {high}", values);
   if (low !== undefined) return t("at least {low}", values);
   if (high !== undefined) return t("at most {high}", values);

@@ -78,9 +78,11 @@ export function tableView(table, tools = [], named = heading) {
   );
 }
 
-/** Plain facts of `data`: numbers, words and yes-or-no at its top level. */
+/** Plain facts of `data`: numbers, words and yes-or-no at its top level, or in what a function returned. */
 export function facts(data) {
-  return Object.entries(data ?? {}).filter(([, value]) => ["number", "string", "boolean"].includes(typeof value) || value === null);
+  const value = data?.value;
+  const named = value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
+  return Object.entries({ ...data, ...named }).filter(([, value]) => ["number", "string", "boolean"].includes(typeof value) || value === null);
 }
 
 /** A text that is read, not glanced at. */
