@@ -106,6 +106,35 @@ def test_an_answer_is_a_sentence_a_figure_its_exact_table_and_how_it_came_about(
     bare.is_clean()
 
 
+@pytest.mark.parametrize("lang", ["en", "pt-BR"])
+def test_a_state_that_was_taken_over_is_marked_beside_the_sentence_and_the_batch(
+    draw: Open, state: dict[str, Any], shot: Shot, lang: str
+) -> None:
+    source = f"sha256:{'ab' * 32}"
+    mark = {"template": "state trusted from {source}", "values": {"source": source}}
+    result = state["opened"]["share"]["result"]
+    template = "{open} of {runes} {runes:rune|runes} can be minted at height {height}"
+    values = {"open": 1, "runes": 2_456, "height": "840,010"}
+    result["data"]["answer"] = {"template": template, "values": values}
+    result["notes"] = [mark]
+    told = {**state["about"][BATCH], "trust": [mark], "firstHeight": 840_000}
+    bare = draw(lang, viewport={"width": 390, "height": 900})
+    page = bare.page
+    page.locator("#wb-runes-batch").select_option(BATCH)
+    says(page, {**told, "lastHeight": 840_010})
+    opens(page, 1)
+    words = f"{'state trusted from' if lang == 'en' else 'estado confiado de'} {source}"
+    expect(page.locator(".wb-result > .wb-notice")).to_have_text(words)
+    expect(page.locator(".wb-hint", has_text=words)).to_be_visible()
+    blocks = "blocks 840000 to 840010" if lang == "en" else "blocos 840000 a 840010"
+    expect(page.locator(".wb-hint", has_text=blocks)).to_be_visible()
+    height = "840,010" if lang == "en" else "840.010"  # a group sign, not a decimal one
+    expect(page.locator(".wb-answer")).to_contain_text(f" {height}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    shot(page, f"runes-trusted-{lang}")
+    bare.is_clean()
+
+
 def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:
     told = {name: state["traits"][name] for name in ("models", "batches", "listed", "samples")}
     state["traits"] |= {"models": [], "batches": [], "listed": False}

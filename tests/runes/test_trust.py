@@ -142,6 +142,7 @@ def test_a_batch_built_on_it_and_every_answer_say_so(near: runes.Index, tmp_path
     source = mark.removeprefix("state trusted from ")
     line = {"template": "state trusted from {source}", "values": {"source": source}}
     assert line in answer.result("b").data["explanation"]["sources"]
+    assert answer.result("b").data["notes"] == [line]  # which every page shows unfolded
     assert near.height == TAKEN  # the index is left as it was
 
 

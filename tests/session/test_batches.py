@@ -11,6 +11,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from workbench import runes
+from workbench.boards.runes_desk import RunesDesk
 from workbench.errors import InputError
 from workbench.runes.batch import batch_document
 from workbench.runes.records import RECORDS
@@ -106,6 +107,9 @@ def test_an_answer_of_the_hub_says_that_its_state_was_taken_over(
     path = runes.save_batch(runes.load_batch(document), tmp_path / "taken.json")
     bench.submit("batch-import", path).result(60)
     mark = "state trusted from sha256:" + "ab" * 32
+    assert mark in repr(bench.batch("taken_over"))
+    assert mark in bench.batch("taken_over")._repr_html_()
+    assert RunesDesk(bench).about("taken_over")["trust"][0]["values"] == {"source": mark[19:]}
     assert runes.reconcile(bench.batch("taken_over")).trust == mark
     task = bench.submit("runes-reconcile", "batch:taken_over").result(60)
     source = mark.removeprefix("state trusted from ")

@@ -16,6 +16,7 @@ from workbench.boards.table_file import Exported, Format, table_file
 from workbench.clients.answer import QueryResult
 from workbench.errors import InputError
 from workbench.runes.evidence import Evidence
+from workbench.runes.history import trust_notes
 from workbench.session.batches import KeptBatch
 
 FOUND_RUNES = 20
@@ -80,6 +81,7 @@ class RunesDesk:
             "level": found.completeness,
             "producer": found.producer,
             "tables": list(found.tables),
+            "trust": trust_notes(found.trust),
         }
 
     def runes(self, alias: str, text: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from workbench.core.figure import Figure
 from workbench.core.model import Result
 from workbench.core.sentence import Sentence, Told, spoken, told
 from workbench.runes import drawing
-from workbench.runes.history import trust_line
+from workbench.runes.history import trust_line, trust_notes
 
 if TYPE_CHECKING:
     import pandas
@@ -118,6 +118,7 @@ class Answer:
             "facts": {name: _plain(value) for name, value in self.facts.items()},
             "explanation": self.explanation.document(),
             "amounts": list(self.amounts),
+            **({"notes": trust_notes(self.trust)} if self.trust else {}),
         }
         figures = [dict(self.figure)] if self.figure else []
         return Result(

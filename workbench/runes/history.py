@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from workbench.core.rune import Network, rune_name
 from workbench.core.runestone import Terms
 from workbench.core.sentence import Told, told
@@ -39,6 +41,11 @@ def trust_sentence(trust: str) -> str:
 def trust_line(trust: str) -> Told:
     """A `trust_sentence` as the line of an answer, which a page says in its reader's language."""
     return told("state trusted from {source}", source=trust.removeprefix("state trusted from "))
+
+
+def trust_notes(trust: str | None) -> list[dict[str, Any]]:
+    """The same among the `notes` of a result, which every page shows; none for a computed state."""
+    return [] if trust is None else [msgspec.to_builtins(trust_line(trust).sentence)]
 
 
 def next_hash(before: bytes, text: str) -> bytes:

@@ -101,9 +101,8 @@ class KeptBatch:
 
     def __repr__(self) -> str:
         found = self.evidence()
-        return (
-            f"<KeptBatch {self.alias}: {found.network}, {found.span}, {found.completeness} level>"
-        )
+        said = f"{self.alias}: {found.network}, {found.span}, {found.completeness} level"
+        return f"<KeptBatch {said}{'' if found.trust is None else f', {found.trust}'}>"
 
     def _repr_html_(self) -> str:
         found = self.evidence()
@@ -115,4 +114,5 @@ class KeptBatch:
             (say("source"), say(found.producer)),
             (say("tables"), ", ".join(found.tables)),
         ]
-        return markup.table((self.alias, ""), facts)
+        noted = "" if found.trust is None else markup.note(found.trust)
+        return markup.table((self.alias, ""), facts) + noted

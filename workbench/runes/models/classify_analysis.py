@@ -16,6 +16,7 @@ from workbench.core.model import Context, Result
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, load_batch
 from workbench.runes.features import extract
+from workbench.runes.history import trust_notes
 from workbench.runes.models import classify_figures as figures
 from workbench.runes.models.classify_facts import facts_of
 from workbench.runes.models.classify_rules import CustomCategory, Depth, Judged, active, judge
@@ -106,7 +107,7 @@ def _result(answer: Answer, trends: bool, output_format: str) -> Result:
         "categories": rows,
         "unclassified": int(chosen.isna().sum()),
         "threshold": answer.threshold,
-        "notes": _notes(answer),
+        "notes": [*trust_notes(answer.batch.source.trust), *_notes(answer)],
     }
     return Result(batch=answer.batch.id, data=data, tables=tables, figures=drawn)
 

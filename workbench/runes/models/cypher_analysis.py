@@ -14,6 +14,7 @@ from workbench.core.model import Context, Result
 from workbench.errors import InputError
 from workbench.runes.batch import load_batch
 from workbench.runes.features import Features, extract
+from workbench.runes.history import trust_notes
 from workbench.runes.models import cypher_figures as figures
 from workbench.runes.models.cypher_clusters import (
     RESAMPLES,
@@ -102,7 +103,7 @@ def analyse(
             "dropped": found.dropped,
             "flagged": flagged,
             "parameters": {"families": depth, "seed": context.seed},
-            "notes": _notes(found),
+            "notes": [*trust_notes(batch.source.trust), *_notes(found)],
             **extra,
         },
         tables={"runes": _table(answer, found), "clusters": _cluster_table(summary)},

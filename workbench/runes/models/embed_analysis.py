@@ -16,6 +16,7 @@ from workbench.core.model import Context, Result
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, load_batch
 from workbench.runes.features import FAMILIES, Features, extract
+from workbench.runes.history import trust_notes
 from workbench.runes.models import embed_figures as figures
 from workbench.runes.models.cypher_clusters import Matrix, projected
 from workbench.runes.models.devices import Device, Lent
@@ -72,6 +73,7 @@ def embed(
             **FORMATS[output_format](answer),
             **_facts(vectors, values, found, normalization),
             "seed": context.seed,
+            **({"notes": trust_notes(batch.source.trust)} if batch.source.trust else {}),
         },
         tables={"vectors": answer.table(), "neighbours": answer.pairs()},
         figures=[figures.vector_map(answer.labels, axes), figures.kept_share(vectors.kept)],

@@ -12,6 +12,7 @@ import pyarrow as pa
 from workbench.core.llm import ModelError, NoModel
 from workbench.core.model import Context, Result
 from workbench.runes.batch import load_batch
+from workbench.runes.history import trust_notes
 from workbench.runes.models import runegpt_figures as drawn
 from workbench.runes.models.forecast import Forecast, forecast
 from workbench.runes.models.report_numbers import Language, Value
@@ -79,7 +80,10 @@ def tell(
     }
     return Result(
         batch=batch.id,
-        data={name: whole[name] for name in FORMATS[output_format]},
+        data={
+            **{name: whole[name] for name in FORMATS[output_format]},
+            **({"notes": trust_notes(batch.source.trust)} if batch.source.trust else {}),
+        },
         tables=_tables(history, frames, figures, report),
         figures=_drawn(history, frames, figures),
     )

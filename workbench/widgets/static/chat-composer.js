@@ -2,7 +2,7 @@
 import { Mention, Pictures } from "./chat-mention.js";
 import { Templates } from "./chat-prompts.js";
 import { h, icon, mark, onSubmit, say, show } from "./dom.js";
-import { number, t } from "./language.js";
+import { t } from "./language.js";
 import { randomId } from "./upload.js";
 
 const TALLEST_PX = 260;
@@ -207,7 +207,7 @@ export class Composer {
     show(this.meter, known);
     show(this.tokens, known);
     if (!known) return;
-    const words = exact ? t("{used} of {context} tokens", { used: number(used), context: number(context) }) : t("≈ {used} of {context} tokens", { used: number(used), context: number(context) });
+    const words = exact ? t("{used} of {context} tokens", { used, context }) : t("≈ {used} of {context} tokens", { used, context });
     say(this.tokens, words);
     mark(this.tokens, "title", exact ? t("counted by the model's own tokenizer") : t("an estimate: this back end does not count"));
     mark(this.meter, "aria-valuenow", used);

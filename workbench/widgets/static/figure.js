@@ -1,5 +1,5 @@
 // One Plotly figure in the page's theme and language, drawn at most once per animation frame.
-import { currentLanguage, dataText, number, sentence, t } from "./language.js";
+import { currentLanguage, dataText, sentence, t } from "./language.js";
 
 // Okabe and Ito's colours that keep 3:1 on white and on dark, then the lighter two for fills.
 const COLOURWAY = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
@@ -129,6 +129,6 @@ export async function drawFigure(Plotly, element, figure, fixed = false) {
   element.setAttribute("role", "img");
   element.setAttribute(
     "aria-label",
-    t("Figure: {title}, {count} series", { title: (title ?? "").replace(/<[^>]*>/g, " "), count: number(data.length) }),
+    t("Figure: {title}, {count} series", { title: (title ?? "").replace(/<[^>]*>/g, " "), count: data.length }),
   );
 }

@@ -88,6 +88,7 @@ export function quantity(value, name) {
 
 /** A number as Python writes it for people: 1,234.5, 76.2 %, 12.5 ⧉. */
 const WRITTEN = /^-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?( \S+| atomic units)?$/;
+const GROUPED = /^-?\d{1,3}(,\d{3})+(?!\d)/; // a height among them: 840,000; not a version: 1.200
 
 function inOurDigits(text) {
   const [, amount, unit] = /^(\S+)(.*)$/.exec(text);
@@ -101,7 +102,8 @@ export const dataText = (text) => (WRITTEN.test(text) ? inOurDigits(text) : t(te
 function shown(value, name) {
   if (typeof value === "number") return quantity(value, name);
   if (typeof value !== "string") return JSON.stringify(value);
-  return WRITTEN.test(value) && !NAMING.test(name) ? inOurDigits(value) : translateRule(value);
+  const written = WRITTEN.test(value) && (GROUPED.test(value) || !NAMING.test(name));
+  return written ? inOurDigits(value) : translateRule(value);
 }
 
 /** `one` or `many` of a thing, as the language counts: Portuguese says "0 linha". */

@@ -12,8 +12,8 @@ const fact = (word, value) => ((value ?? "") === "" ? null : h("div", {}, h("dt.
 export function benchmarkWords({ ttftMs, tokensPerSecond, promptTokensPerSecond, memoryBytes }) {
   return [
     tokensPerSecond ? t("writes {speed} tokens/s", { speed: number(tokensPerSecond, 1) }) : null,
-    promptTokensPerSecond ? t("reads {speed} tokens/s", { speed: number(promptTokensPerSecond, 0) }) : null,
-    ttftMs ? t("first token after {time} ms", { time: number(ttftMs, 0) }) : null,
+    promptTokensPerSecond ? t("reads {speed} tokens/s", { speed: Math.round(promptTokensPerSecond) }) : null,
+    ttftMs ? t("first token after {time} ms", { time: Math.round(ttftMs) }) : null,
     memoryBytes ? t("{size} of memory", { size: space(memoryBytes) }) : null,
   ].filter(Boolean).join(" · ");
 }

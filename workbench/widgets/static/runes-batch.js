@@ -62,13 +62,13 @@ export class BatchChoice {
     this.#tell(told);
   }
 
-  #tell({ error, network, firstHeight, lastHeight, level, producer, tables = [] }) {
+  #tell({ error, network, firstHeight, lastHeight, level, producer, tables = [], trust = [] }) {
     if (error) return say(this.facts, sentence(error));
     this.facts.title = t("Tables: {names}", { names: tables.join(", ") });
     const levels = { state: t("knows the state: what was honoured"), runestone: t("runestones only: what was asked for") };
     const span = (firstHeight ?? null) === null ? t("blocks not stated") : firstHeight === lastHeight ? t("block {height}", { height: firstHeight }) : t("blocks {first} to {last}", { first: String(firstHeight), last: String(lastHeight) });
     const kept = this.model.get("batches").find((one) => one.alias === this.alias);
-    return say(this.facts, [network, span, levels[level] ?? level, producer, kept && t("kept {time}", { time: moment(kept.createdAt) })].filter(Boolean).join(" · "));
+    return say(this.facts, [network, span, levels[level] ?? level, producer, ...trust.map(sentence), kept && t("kept {time}", { time: moment(kept.createdAt) })].filter(Boolean).join(" · "));
   }
 
   /** A raw block may come with the outputs that it spends: then its fees are known. */
