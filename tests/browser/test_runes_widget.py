@@ -151,7 +151,9 @@ def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, An
 def test_a_refusal_is_a_sentence_with_its_way_out(draw: Open, shot: Shot) -> None:
     page = draw().page
     opens(page, 0)
-    expect(page.locator(".wb-taskbody .wb-problem").first).to_contain_text("Apply the blocks with")
+    expect(page.locator(".wb-taskbody .wb-problem").first).to_contain_text(
+        "In a notebook, apply the blocks"
+    )
     shot(page, "runes-refused")
 
 

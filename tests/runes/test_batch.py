@@ -275,6 +275,9 @@ def test_the_rune_limit_counts_runes_over_all_tables() -> None:
         (b'{"schema": "\xff"}', "the batch is not valid JSON: "),
         (b"[]", "the batch is []; allowed: a runes-batch/1 document"),
         (b"\x1f\x8b\x08\x00broken", "the batch is not valid gzip: "),
+        (b'{"runes": {"DOG": {"id": "840000:3"}}}', "this is no batch: "),
+        (b'{"code": 0, "data": {"detail": []}}', "this is no batch: "),
+        (b'[{"rune": "DOG"}]', "this is no batch: "),
         (b"[" * 100_000, "the batch is not valid JSON: "),
     ],
 )

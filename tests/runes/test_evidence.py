@@ -127,8 +127,8 @@ def test_a_level_that_does_not_know_is_refused_with_the_way_out() -> None:
         asked.needs("burns")
     assert str(refused.value) == (
         "burns needs the state, and laid is at the runestone level: it knows what messages asked "
-        "for, not what was honoured. Apply the blocks with runes.Index from the first Runes block "
-        "on, or read a producer's state"
+        "for, not what was honoured. In a notebook, apply the blocks from the first Runes block "
+        "on with runes.Index, or read a producer's state, and keep the batch"
     )
 
 

@@ -60,6 +60,12 @@ __all__ = [
 SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 
 
+NO_BATCH = (
+    "this is no batch: it has neither schema nor tables. What a producer exports becomes one in a "
+    "notebook, with runes.read and runes.save_batch: give the file that this writes"
+)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Batch:
     """The Runes activity of the blocks `first_height` to `last_height`.
@@ -230,7 +236,10 @@ def _from_bytes(body: bytes) -> Batch:
         document: Any = msgspec.json.decode(body, type=Document)
         tables = {name: arrow_table(name, getattr(document.tables, name)) for name in TABLES}
     except (msgspec.ValidationError, pa.ArrowException, OverflowError, RecursionError) as error:
-        faults.refuse(faults.document_faults(packing.parsed(body)))
+        given = packing.parsed(body)
+        if given and not (isinstance(given, dict) and given.keys() & {"schema", "tables"}):
+            raise InputError(NO_BATCH) from None
+        faults.refuse(faults.document_faults(given))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise packing.not_json(error) from None

@@ -152,8 +152,9 @@ class Evidence:
         if state and not self.is_state:
             raise InputError(
                 "{question} needs the state, and {batch} is at the runestone level: it knows what "
-                "messages asked for, not what was honoured. Apply the blocks with runes.Index "
-                "from the first Runes block on, or read a producer's state",
+                "messages asked for, not what was honoured. In a notebook, apply the blocks "
+                "from the first Runes block on with runes.Index, or read a producer's state, and "
+                "keep the batch",
                 question=question,
                 batch=self.name,
             )
