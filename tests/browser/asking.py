@@ -33,7 +33,7 @@ def reconciles_a_sample(page: Page) -> Path:
     expect(board.locator("#wb-runes-batch")).to_have_value("sample_small")
     board.locator("#wb-question").select_option("runes-reconcile")
     board.get_by_role("button", name="Ask", exact=True).click()
-    expect(board.locator(".wb-answer")).to_have_text("all 29 runes add up to the atomic unit")
+    expect(board.locator(".wb-answer")).to_have_text("All 29 runes add up to the atomic unit")
     expect(board.locator(".wb-tablepart tbody tr")).to_have_count(29)
     expect(board.locator(".wb-where code").last).to_contain_text("runes.reconcile(connect()")
     with page.expect_download() as download:

@@ -128,11 +128,38 @@ def test_a_state_that_was_taken_over_is_marked_beside_the_sentence_and_the_batch
     expect(page.locator(".wb-hint", has_text=words)).to_be_visible()
     blocks = "blocks 840000 to 840010" if lang == "en" else "blocos 840000 a 840010"
     expect(page.locator(".wb-hint", has_text=blocks)).to_be_visible()
+    head = "1 of 2,456 runes" if lang == "en" else "1 de 2.456 runas"
+    expect(page.locator(".wb-answer")).to_contain_text(head)
     height = "840,010" if lang == "en" else "840.010"  # a group sign, not a decimal one
     expect(page.locator(".wb-answer")).to_contain_text(f" {height}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     shot(page, f"runes-trusted-{lang}")
     bare.is_clean()
+
+
+@pytest.mark.parametrize("lang", ["en", "pt-BR"])
+def test_a_sentence_begins_with_a_capital_a_name_as_it_is_and_a_trend_has_its_word(
+    draw: Open, state: dict[str, Any], lang: str
+) -> None:
+    [first, other] = (state["opened"][name]["result"] for name in ("share", "reconcile"))
+    first["data"]["answer"] = {"template": "{a} and {b} differ", "values": {"a": "sol", "b": "c"}}
+    other["tables"][0]["columns"].append({"name": "trend", "kind": "text"})
+    other["tables"][0]["rows"] = [[*row, "rising"] for row in other["tables"][0]["rows"]]
+    page = draw(lang).page
+    opens(page, 1)
+    expect(page.locator(".wb-answer")).to_have_text("sol and c differ")
+    assert (
+        page.locator(".wb-answer").evaluate(
+            "it => getComputedStyle(it, '::first-letter').textTransform"
+        )
+        == "none"
+    )
+    opens(page, 2)
+    english = lang == "en"
+    says = "All 29 runes add up" if english else "Todas as 29 runas fecham"
+    expect(page.locator(".wb-answer")).to_contain_text(says[:3])
+    cell = page.locator("td", has_text="rising" if english else "crescente")
+    expect(cell.first).to_be_visible()
 
 
 def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:

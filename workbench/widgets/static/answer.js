@@ -1,6 +1,6 @@
 // The answer to a question: its sentence, figure, exact table, how it came about; and ways to take it along.
 import { copy, download, fill, h, icon, say, show } from "./dom.js";
-import { sentence, t } from "./language.js";
+import { begun, sentence, t } from "./language.js";
 import { facts, factView, ResultPane, tableView } from "./result.js";
 
 const FORMATS = { csv: "CSV", parquet: "Parquet" };
@@ -22,7 +22,7 @@ export class AnswerPane extends ResultPane {
     if (!words) return [...this.told(result), tables([first, ...more].filter(Boolean)), taken, this.where(result)];
     const told = this.told({ ...result, data: {} });
     const [notes, figures] = [told[0], told.at(-1)];
-    return [h("p.wb-answer", {}, words), this.#lacks(result), notes, figures, tables([first, ...more].filter(Boolean)), this.#explanation(result), taken];
+    return [h("p.wb-answer", {}, begun(words, result.data.answer.values)), this.#lacks(result), notes, figures, tables([first, ...more].filter(Boolean)), this.#explanation(result), taken];
   }
 
   #lacks({ data }) {

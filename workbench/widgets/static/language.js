@@ -129,6 +129,9 @@ export function sentence(said) {
 }
 
 const UNIT = / (sat|bits|bytes|log10)$/; // the same as in cypher_figures.py
+/** A sentence begins with a capital; a name that it begins with stays as it is. */
+export const begun = (said, values = {}) => (Object.values(values).some((one) => typeof one === "string" && said.startsWith(one)) ? said : capital(said));
+
 const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
 
 /** A key of data in words: mint_fee_sat and mintFeeSat are "mint fee (sat)". */

@@ -16,7 +16,7 @@ function inWords(value) {
   return Object.entries(value).map(([name, one]) => `${term(name)} ${inWords(one)}`).join(" · ");
 }
 
-const WORDS = new Set(["cause", "kind", "measure", "outlook", "reason", "status", "table", "what"]); // as in runes/drawing.py
+const WORDS = new Set(["cause", "kind", "measure", "outlook", "reason", "status", "table", "trend", "what"]); // as in runes/drawing.py
 
 /** `ours`: the table is one of a model of ours, in which such columns hold words and not data. */
 function cell(column, value, ours) {
