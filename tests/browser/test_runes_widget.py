@@ -162,6 +162,30 @@ def test_a_sentence_begins_with_a_capital_a_name_as_it_is_and_a_trend_has_its_wo
     expect(cell.first).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_title_of_an_axis_stands_beside_its_long_names(
+    draw: Open, state: dict[str, Any], shot: Shot, width: int
+) -> None:
+    names = [*(f"bc1pgm{place:02}…4q9cxs4q" for place in range(1, 11)), "all others"]
+    drawn = {"type": "bar", "orientation": "h", "x": [*range(1, 12)], "y": names}
+    layout = {
+        "title": {"text": "Who receives the mints"},
+        "yaxis": {"title": {"text": "receiver"}, "type": "category", "autorange": "reversed"},
+    }
+    state["opened"]["share"]["result"]["figures"] = [{"data": [drawn], "layout": layout}]
+    page = draw(figures=True, viewport={"width": width, "height": 900}).page
+    opens(page, 1)
+    expect(page.locator(".wb-plot .ytitle")).to_be_visible()
+    page.wait_for_function("""() => {
+      const edge = (one, side) => one.getBoundingClientRect()[side];
+      const names = [...document.querySelectorAll(".wb-plot .ytick")];
+      const title = document.querySelector(".wb-plot .ytitle");
+      const left = Math.min(...names.map((one) => edge(one, "left")));
+      return names.length && title && left - edge(title, "right") >= 5; // pixels between them
+    }""")
+    shot(page, f"runes-axis-{width}")
+
+
 def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:
     told = {name: state["traits"][name] for name in ("models", "batches", "listed", "samples")}
     state["traits"] |= {"models": [], "batches": [], "listed": False}

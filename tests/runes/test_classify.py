@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
@@ -13,6 +14,7 @@ from tests.runes import intents
 from tests.runes.intents import Made
 from tests.runes.test_cypher import Bench
 from workbench.errors import InputError
+from workbench.runes.models import classify_figures as figures
 from workbench.runes.models.classify import rune_classifier
 from workbench.runes.models.classify_rules import (
     CATEGORIES,
@@ -246,6 +248,10 @@ def test_the_answer_is_plain_json_and_the_same_again(
     json.dumps([answer.data, answer.figures], allow_nan=False)
     assert all(again.tables[name].equals(table) for name, table in answer.tables.items())
     assert answer.tables["trends"].num_rows == 24 * len(CATEGORIES)
+    busy = pd.DataFrame({f"kind {n}": [1, 2] for n in range(len(CATEGORIES) + 20)})
+    lines = [tuple(trace["line"].values()) for trace in figures.trends(busy)["data"]]
+    assert len({colour for colour, _ in lines[: len(CATEGORIES)]}) == len(CATEGORIES)
+    assert len(set(lines)) == len(lines)  # with as many of one's own as are taken
 
 
 def test_runes_that_were_etched_elsewhere_are_counted_and_still_judged_by_their_mints(

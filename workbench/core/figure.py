@@ -18,7 +18,7 @@ _AXIS = {"automargin": True, "gridcolor": _LINE, "linecolor": _LINE, "zerolineco
 DEFAULTS = {
     "layout": {
         "xaxis": _AXIS,
-        "yaxis": _AXIS,
+        "yaxis": {**_AXIS, "title": {"standoff": 10}},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "#767676"},

@@ -41,6 +41,7 @@ def test_one_length_unlocks_in_17_500_blocks() -> None:
     assert (thirteen["taken"], thirteen["taken_share"]) == (1, 1 / 26**13)
     assert (eleven["opens_at"], eleven["all_open_at"]) == (857_500, 874_999)
     assert set(answer.figure["data"][0]["text"]) == {"", "less than 0.01 %"}
+    assert answer.figure["data"][0]["textposition"] == "none"  # it would lie across the bars
     assert answer.facts["minimum"] == "AAAAAAAAAAAA"
     assert str(answer.sentence) == (
         "at block 857499 names from AAAAAAAAAAAA on are open, and 3,670,344,486,987,776 more "

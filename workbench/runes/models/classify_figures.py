@@ -8,6 +8,14 @@ import pandas as pd
 
 from workbench.runes.models.cypher_figures import COLOURS, SYMBOLS
 
+LINES = (
+    *(*COLOURS, "#56B4E9", "#E69F00", "#7B5EA7", "#808080", "#A0522D", "#00808A"),
+    *("#D81B60", "#7A9A01", "#5C6BC0"),
+)
+"""One for each category: Okabe-Ito, then what is told from them on white and on dark."""
+DASHES = ("solid", "dash", "dot")
+"""Where a reader's own categories are more than the colours."""
+
 
 def sizes(counts: dict[str, int]) -> dict[str, Any]:
     """How many runes each category has, the largest on top."""
@@ -37,7 +45,10 @@ def trends(activity: pd.DataFrame) -> dict[str, Any]:
             "name": str(name),
             "x": activity.index.tolist(),
             "y": activity[name].tolist(),
-            "line": {"color": COLOURS[place % len(COLOURS)]},
+            "line": {
+                "color": LINES[place % len(LINES)],
+                "dash": DASHES[place // len(LINES) % len(DASHES)],
+            },
             "marker": {"symbol": SYMBOLS[place % len(SYMBOLS)]},
         }
         for place, name in enumerate(activity)

@@ -239,6 +239,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
                 "x": letters,
                 "y": [row["taken"] for row in rows],
                 "text": [_said(share) for share in shares],
+                "textposition": "none",  # a bar is too narrow for it: it is told at the pointer
                 "hovertemplate": "%{x} letters: %{y} taken, share %{text}",
             },
             {
@@ -269,7 +270,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _said(share: float | None) -> str:
-    """Above a bar: of long names a share has dozens of zeros."""
+    """Of a bar: of long names a share has dozens of zeros."""
     if not share:
         return ""
     return "less than 0.01 %" if share < 1e-4 else f"{share * 100:.3g} %"

@@ -69,11 +69,11 @@ export function themed(figure, element, fixed = false) {
   const { text, quiet, line, font } = ink(element);
   const ours = inOurWords(figure);
   const { template, meta, ...layout } = translated(ours.layout);
-  const axis = (own) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, tickfont: { color: quiet }, ...own });
+  const axis = (own, name) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, tickfont: { color: quiet }, ...own, ...(name.startsWith("y") && own?.title?.text && { title: { standoff: STANDOFF, ...own.title } }) });
   const axes = Object.fromEntries(
     Object.keys({ xaxis: 0, yaxis: 0, ...layout })
       .filter((name) => /^[xy]axis\d*$/.test(name))
-      .map((name) => [name, axis(layout[name])]),
+      .map((name) => [name, axis(layout[name], name)]),
   );
   const rows = layout.showlegend ?? (figure.data ?? []).length > 1 ? legendRows(figure.data ?? [], element.clientWidth) : 0;
   const title = typeof layout.title === "string" ? { text: layout.title } : layout.title;
