@@ -106,7 +106,8 @@ def load(given: Namespace) -> int:
 def _verify_by_blocks(given: Namespace, index: Index) -> int:
     _free(given.save)
     with _stoppable() as stopped:
-        again, whole = _replayed(given, index.network, stopped, index.height, index.window)
+        began = None if index.trusted else index.first_height
+        again, whole = _replayed(given, index.network, stopped, index.height, index.window, began)
     if not whole or again.height != index.height:
         print(
             f"nothing is proved: the blocks lead to {again.height}, not to {index.height}",
@@ -137,9 +138,15 @@ def _compared(index: Index, other: Index, what: str) -> int:
 
 
 def _replayed(
-    given: Namespace, network: Network | None, stopped: list[bool], until: int | None, window: int
+    given: Namespace,
+    network: Network | None,
+    stopped: list[bool],
+    until: int | None,
+    window: int,
+    began: int | None = None,
 ) -> tuple[Index, bool]:
-    """An index of the blocks from the first runes on, and whether it got to their end."""
+    """An index of the blocks from the first runes on, and whether it got to their end. From
+    `began` on, too: who made that snapshot said then that nobody held runes before."""
     from workbench.core.rune import first_rune_height
     from workbench.runes.block_batches import useful
     from workbench.runes.block_files import open_blocks
@@ -147,7 +154,10 @@ def _replayed(
 
     chain = useful(open_blocks(given.blocks, network=network)).part(last=until)
     start = first_rune_height(chain.network)
-    if chain.first_height > start and not given.from_start:
+    late = chain.first_height > start and not given.from_start
+    if late and chain.first_height == began:
+        print(f"the snapshot was made with --from-start: nobody held runes before block {began}")
+    elif late:
         raise InputError(BEGINS_LATE, first=chain.first_height, start=start)
     index = Index(chain.network, window=window)
     return index, _advance(index, chain, stopped)

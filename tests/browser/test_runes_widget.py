@@ -11,6 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import STATES, Shot
 from tests.browser.harness import BarePage, page_files, sent
+from tests.runes.test_audit import blamed
+from tests.runes.test_audit import page as audited
 from workbench.runes.questions.bars import titled
 from workbench.widgets.runes import RunesWidget
 
@@ -184,6 +186,14 @@ def test_the_title_of_an_axis_stands_beside_its_long_names(
       return names.length && title && left - edge(title, "right") >= 5; // pixels between them
     }""")
     shot(page, f"runes-axis-{width}")
+
+
+def test_the_page_of_an_audit_is_no_wider_than_a_phone(new_page: Callable[..., Page]) -> None:
+    page = new_page(viewport={"width": 390, "height": 900})
+    page.set_content(audited(blamed()).replace("DOG", "CORAL•MAGNET•GARDEN•VIOLET•GINGER"))
+    width = page.evaluate("document.documentElement.scrollWidth")
+    heading = page.locator("h1").evaluate("it => it.scrollWidth <= it.clientWidth")
+    assert (width, heading) == (390, True)
 
 
 def test_what_the_hub_tells_moves_no_panel_below(draw: Open, state: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:auto;padding:1rem
 th,td{border-bottom:1px solid var(--line);padding:.25rem .6rem;text-align:left;vertical-align:top}
 caption{text-align:left;padding:.25rem 0}td.n{text-align:right;font-variant-numeric:tabular-nums}
 code,td.n{font-family:ui-monospace,monospace;font-size:.85em}
-code{overflow-wrap:anywhere}td.n{white-space:nowrap}
+h1,code{overflow-wrap:anywhere}td.n{white-space:nowrap}
 .verdict{font-size:1.25rem;border-left:.4rem solid;padding-left:.8rem}
 .wrong{border-color:var(--wrong)}.right{border-color:var(--right)}
 """
