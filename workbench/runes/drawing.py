@@ -23,7 +23,9 @@ _SMALL = "opacity:.75;font-size:85%"
 _HEADINGS = {"hhi": "HHI", "txid": "transaction", "tx_index": "place in block"}
 _NAMES = ("height", "tx_index", "_at", "since", "until", "seed")
 """Integers of such columns name a block or a draw: their digits stay together."""
-_WORDS = frozenset(("cause", "kind", "measure", "outlook", "reason", "status", "table", "what"))
+_WORDS = frozenset(
+    ("cause", "kind", "measure", "outlook", "reason", "status", "table", "trend", "what")
+)
 """What stands in such columns are words of ours, and not data."""
 _SHARES = ("share", "progress", "coverage", "premine_of_current", "premine_of_maximum")
 
