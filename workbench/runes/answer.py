@@ -13,6 +13,7 @@ import pyarrow as pa
 from workbench.core.figure import Figure
 from workbench.core.model import Result
 from workbench.core.sentence import Sentence, Told, spoken, told
+from workbench.errors import InputError
 from workbench.runes import drawing
 from workbench.runes.history import trust_line, trust_notes
 
@@ -57,6 +58,20 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return drawing.listed([(self.question, ()), *self.parts])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows:
+    """Rows of an answer, exact in `table`, drawn as the answer draws its own."""
+
+    table: pa.Table
+    reading: drawing.Reading
+
+    def __repr__(self) -> str:
+        return f"{self.table.num_rows:,} of {', '.join(self.table.column_names)}"
+
+    def _repr_html_(self) -> str:
+        return drawing.rows(self.table, self.reading, ".table")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -106,6 +121,17 @@ class Answer:
             frame[name] = whole
             frame[name] = frame[name].astype(object).where(self.table[name].is_valid(), None)
         return frame
+
+    def rows(self, where: str = "", *, of: str = "") -> Rows:
+        """Its rows alone, drawn as it draws them: those that `where` says, as pandas' `query` reads
+        it; `of` is one of `more`. Raises InputError for a table that it does not have."""
+        if of and of not in self.more:
+            raise InputError.field("of", of, ", ".join(self.more) or "none: it has one table")
+        table = self.more[of] if of else self.table
+        if where:
+            frame = table.to_pandas() if of else self.frame
+            table = table.take(frame.query(where).index.tolist())
+        return Rows(table, drawing.Reading(self.amounts, self.counts, self.divisibility))
 
     def explain(self) -> Explanation:
         """The formulas, the assumptions, what is missing, and whose data it is."""

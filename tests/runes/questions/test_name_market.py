@@ -170,6 +170,22 @@ def test_without_a_height_it_refuses_and_a_faulty_name_is_named() -> None:
         name_market(lone, height=-1)
 
 
+def test_rows_alone_are_drawn_as_the_answer_draws_its_own() -> None:
+    market = name_market(named(("840000:1", "ABCDEFGHIJKLM")), names=["OASIS"])
+    few = market.rows("taken > 0")
+    assert few.table["letters"].to_pylist() == [13]
+    drawn = few._repr_html_()
+    assert "2,481,152,873,203,736,576" in drawn  # 26 ** 13, which pandas leaves ungrouped
+    assert "less than 0.1 %" in drawn
+    names = market.rows(of="names")._repr_html_()
+    assert "OASIS" in names
+    assert "6,885,312" in names
+    assert "–" in names
+    assert "NaN" not in drawn + names
+    with pytest.raises(InputError, match="of is 'nothing'; allowed: names"):
+        market.rows(of="nothing")
+
+
 def test_the_figure_says_lengths_counts_and_heights() -> None:
     figure = name_market(named(("840000:1", "ABCDEFGHIJKLM"))).figure
     bars, line = figure["data"]
