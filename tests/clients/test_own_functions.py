@@ -355,6 +355,39 @@ async def test_a_table_that_arrow_cannot_say_is_refused(tmp_path: Path) -> None:
         await Inputs(Uploads(), tmp_path).batch(mixed)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from beside import helper\n@model\ndef f():\n    return helper(2)\n",
+        "import beside\n@model\ndef f():\n    return beside.helper(2)\n",
+        "import beside\n@model\ndef f():\n    import beside\n    return beside.helper(2)\n",
+        "import beside\ndef g():\n    return beside.helper(2)\n@model\ndef f():\n    return g()\n",
+    ],
+    ids=["name", "module", "inside", "through"],
+)
+def test_a_changed_module_beside_the_notebook_makes_another_function(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process imports it once: the same process would go on with what it was."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
+    monkeypatch.delitem(sys.modules, "below", raising=False)
+    beside, below = tmp_path / "beside.py", tmp_path / "below.py"
+    beside.write_text("from below import RATE\ndef helper(x):\n    return x * RATE\n")
+    below.write_text("RATE = 3\n")
+
+    def sha256() -> str:
+        return definition_of(cell(text)["f"]).sha256
+
+    first = sha256()
+    assert sha256() == first
+    beside.write_text("from below import RATE\ndef helper(x):\n    return x * RATE * 1000\n")
+    second = sha256()
+    assert second != first
+    below.write_text("RATE = 4\n")
+    assert sha256() not in (first, second)  # through the module beside it
+
+
 async def test_numbers_and_arrays_of_numpy_travel_as_what_they_hold(tmp_path: Path) -> None:
     carrier = Uploads()
     inputs = Inputs(carrier, tmp_path)

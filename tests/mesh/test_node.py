@@ -145,6 +145,26 @@ async def test_the_log_says_what_was_accepted_and_how_it_ended(
     ]
 
 
+async def test_the_time_of_a_task_counts_from_its_acceptance_by_a_hub_that_was_killed(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "workbench.mesh")
+    bench.engine.slots = 0
+    bench.node.tick()
+    peer = bench.peer()
+    peer.say(task())
+    await peer.get("taskAccepted")
+    bench.wall += 2.5
+    await bench.restart()
+    (await bench.engine.attempt(await bench.engine.any_key())).end()
+    peer = bench.peer()
+    peer.say({"type": "attach", "taskId": "t", "after": 1})
+    await peer.end("t")
+    ended = "task.ended task='t' model=steady state=done duration_s=2.5"
+    assert [each.message for each in caplog.records][-1] == ended
+    assert bench.node.ended.by_outcome["done"].total_s == 2.5
+
+
 async def test_fifty_tasks_in_flight_need_no_fifty_commits(bench: Bench) -> None:
     peer = bench.peer()
     bench.journal.held = True

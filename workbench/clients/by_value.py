@@ -14,7 +14,7 @@ import io
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
@@ -43,10 +43,14 @@ def dumps(value: Any) -> bytes:
     return stream.getvalue()
 
 
-def dumps_function(function: Callable[..., Any], hints: dict[str, Any]) -> bytes:
-    """A function, the types of its parameters, and the source of each function that travels."""
+def dumps_function(
+    function: Callable[..., Any], hints: dict[str, Any], modules: Mapping[str, str]
+) -> bytes:
+    """A function, the types of its parameters, the source of each function that travels, and what
+    tells apart the modules that do not: with another digest they are another function's."""
     stream = io.BytesIO()
     pickler = _Pickler(stream)
+    pickler.sources |= {f"<module {name}>": digest for name, digest in modules.items()}
     pickler.dump((MARK, function, hints, pickler.sources))  # filled by what comes before it
     return stream.getvalue()
 

@@ -6,16 +6,17 @@ the same values that it uses gives the same bytes, as far as cloudpickle lets it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from workbench.clients.by_value import dumps, dumps_function, with_its_module
+from workbench.clients.modules_beside import modules_beside
+from workbench.clients.variables import used_by
 from workbench.core.mesh_wire import DESCRIPTION_CHARS, FUNCTION_BYTES, SOURCE_CHARS
 from workbench.core.model import MeshModel
 from workbench.core.own_function import Definition
@@ -39,7 +40,8 @@ TOO_LARGE = (
 def definition_of(model: MeshModel) -> Definition:
     """A model's function with everything that it uses, by value.
 
-    Its own module, where it has one, travels with it; other modules are imported where it runs.
+    Its own module, where it has one, travels with it; other modules are imported where it runs,
+    and of those that are not installed a digest makes another function where one was changed.
     Raises InputError, with the name of the variable, for what cannot be sent.
     """
     source = source_of(model)
@@ -78,7 +80,7 @@ def source_of(model: MeshModel) -> str:
 def _pickled(model: MeshModel) -> bytes:
     hints = hints_of(model.name, model.function)
     try:
-        body = dumps_function(model.function, hints)
+        body = dumps_function(model.function, hints, modules_beside(model.function))
     except Exception as error:
         found = culprit(model.function) or first_fault(hints)
         variable, reason = found or ("something", why(error))
@@ -107,28 +109,6 @@ def first_fault(values: Mapping[str, Any]) -> tuple[str, str] | None:
             inner = culprit(value) if isinstance(value, types.FunctionType) else None
             return (f"{name} -> {inner[0]}", inner[1]) if inner else (name, why(error))
     return None
-
-
-def used_by(function: Callable[..., Any]) -> dict[str, Any]:
-    """What a function takes from around it: of its module, its closure and its defaults."""
-    code, found = function.__code__, {}
-    for name in _names(code):
-        if name in function.__globals__:
-            found[name] = function.__globals__[name]
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # not filled yet
-            found[name] = cell.cell_contents
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.default is not parameter.empty:
-            found[parameter.name] = parameter.default
-    return found
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
 
 
 def _too_large(model: MeshModel, size: int) -> InputError:

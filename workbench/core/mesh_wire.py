@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from workbench.core.sentence import filled, is_fillable
+from workbench.core.sentence import is_fillable
 from workbench.core.signature import BatchKind
 from workbench.core.wire import decode
-from workbench.errors import InputError
+from workbench.errors import InputError, counted
 
 FRAME_BYTES = 1 << 20
 """Largest binary frame of an upload, and largest inline input."""
@@ -181,7 +181,9 @@ def address(frame: str) -> dict[str, Any]:
 
 def sentence(template: str, values: Mapping[str, Any]) -> str:
     """A template filled in. A model's own text with stray braces stays as it is."""
-    return filled(template, values) if values and is_fillable(template, values) else template
+    if not values or not is_fillable(template, values):
+        return template
+    return counted(template, values).format_map(values)  # numbers as they are: a line is data
 
 
 def numbered(

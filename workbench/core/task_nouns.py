@@ -184,6 +184,8 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     lost: int
     log_lines: int
+    accepted_ms: int = 0
+    """When it was accepted, in ms since the epoch."""
 
 
 class Known(msgspec.Struct, frozen=True):

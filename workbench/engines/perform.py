@@ -27,7 +27,9 @@ TRACEBACK_CHARS = 20_000
 REASON_CHARS = 2_000
 HOME = Path(__file__).parents[1]
 OURS = (f"{HOME / 'engines'}{os.sep}", f"{HOME / 'core'}{os.sep}")
-DOCUMENT_LIMIT = 512 * 10**6  # bytes of JSON, figures included
+DOCUMENT_LIMIT = 60 * 10**6
+"""Bytes of JSON, figures included: a client takes no message of more than 64 MiB, and a result that
+none can take would be asked for again and again."""
 
 End = Callable[[bool], Returned | Raised]
 """The last frame of a task, once it is known whether its process may be used again."""

@@ -209,6 +209,8 @@ class Node:
             self._tell(known)
         owed = await self._history.open()
         for recovered in await asyncio.to_thread(self._addresses.recovered, owed):
+            age_s = max(0, self._wall_ms() - recovered.accepted_ms) / 1000
+            self._accepted_at[recovered.task.task_id] = self._now() - age_s
             self._tell(recovered)
         self._tell(Capacity(self._engine.slots))
         self._ticker = asyncio.create_task(self._tick_forever())

@@ -141,6 +141,7 @@ def recovered_of(row: Mapping[str, Any], lost: int, gpu_memory_mb: int | None) -
         seq=row["max_seq"],
         lost=lost,
         log_lines=row["logs"],
+        accepted_ms=milliseconds(row["submitted_at"]),
     )
 
 
