@@ -59,7 +59,7 @@ def test_the_traceback_of_a_cell_begins_in_the_cell(tmp_path: Path) -> None:
 def test_the_traceback_of_a_function_begins_in_the_function(tmp_path: Path) -> None:
     space: dict[str, object] = {"__name__": "__main__"}
     exec("def f():\n    return {}['gone']", space)  # as a notebook does
-    end = done(tmp_path, dumps_function(space["f"], {}))  # type: ignore[arg-type]
+    end = done(tmp_path, dumps_function(space["f"], {}, {}))  # type: ignore[arg-type]
     assert isinstance(end, Raised)
     lines = end.traceback.splitlines()
     assert lines[1].strip() == 'File "<own f>", line 2, in f'
