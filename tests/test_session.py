@@ -156,6 +156,29 @@ def test_a_run_of_an_earlier_kernel_is_found_again(bench: Workbench, folder: Pat
     )
     run = bench.run(sent.stdout.strip())
     assert run.result(60).data["units"] == 2
+    again = bench.run(run.task_id)
+    assert again.logs() == ["info: unit 1 done", "info: unit 2 done"]
+    times = "SELECT epoch(finished_at - submitted_at) AS s FROM task_history WHERE task_id = $id"
+    [took] = bench.query(times, {"id": run.task_id}, fresh=True).rows()
+    assert again.elapsed_s == pytest.approx(took["s"], abs=0.002)
+
+
+def test_a_running_task_of_an_earlier_kernel_has_its_log_and_its_time(
+    bench: Workbench, folder: Path
+) -> None:
+    program = (
+        f"import time, workbench; bench = workbench.connect({str(folder)!r}, start=False)\n"
+        "run = bench.submit('steady', {'b': 3}, units=600, unit_s=0.1)\n"
+        "while len(run.logs()) < 3: time.sleep(0.05)\n"
+        "print(run.task_id)"
+    )
+    sent = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    run = bench.run(sent.stdout.strip())
+    assert len(run.logs()) >= 3
+    assert run.elapsed_s > 0.2
+    assert run.cancel()
 
 
 def test_an_unknown_task_is_refused_at_once(bench: Workbench) -> None:

@@ -14,6 +14,7 @@ from workbench.errors import InputError, LinkError
 
 FIRST_WORDS = ("accepted", "progress", "completed", "error")
 TASK_IDS = f"a task's id, a text of 1 to {ID_CHARS} characters; bench.tasks() lists the newest"
+CAUGHT_UP_S = 2.0
 NO_TASK = "there is no task {task} on this hub: bench.tasks() lists the newest"
 NOT_A_TASK = (
     "there is no task {task}, and run() takes a task's id; did you mean "
@@ -34,6 +35,22 @@ async def attach(mesh: MeshClient, task_id: str) -> None:
         for nearest in difflib.get_close_matches(task_id, names, n=1, cutoff=0.7):
             raise InputError(NOT_A_TASK, task=task_id, model=nearest, known=", ".join(names))
         raise InputError(NO_TASK, task=task_id)
+
+
+async def caught_up(mesh: MeshClient, task_id: str, seq: int) -> None:
+    """Wait for what was said before it was followed, up to the message `seq`; 2 s at most, for a
+    line that the node holds back is no reason to wait for."""
+    heard = asyncio.Event()
+    stop = mesh.on("message", lambda _: heard.set())
+    try:
+        async with asyncio.timeout(CAUGHT_UP_S):
+            while (known := mesh.get_task(task_id)) is not None and known.seq < seq:
+                heard.clear()
+                await heard.wait()
+    except TimeoutError:
+        return
+    finally:
+        stop()
 
 
 async def _first_word(mesh: MeshClient, task_id: str) -> None:

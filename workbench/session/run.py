@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from workbench.clients.answer import QueryResult
 from workbench.clients.faults import sentence
+from workbench.clients.hub import Parameters
 from workbench.clients.mesh import MeshClient
 from workbench.core import markup
 from workbench.core.figure import Figure
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHOWN_LOGS = 10
+_TIMES = (
+    "SELECT epoch_ms(submitted_at) AS sent_ms, epoch_ms(finished_at) AS ended_ms "
+    "FROM task_history WHERE task_id = $task"
+)
 QUIET_S = 10.0
 
 
@@ -40,7 +46,9 @@ class Host(Metered, Protocol):
 
     @property
     def runtime(self) -> Runtime: ...
-    def query(self, sql: str) -> QueryResult: ...
+    def query(
+        self, sql: str, params: Parameters | None = None, *, fresh: bool = False
+    ) -> QueryResult: ...
     def block_on(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
 
 
@@ -130,7 +138,8 @@ class Run:
     @property
     def elapsed_s(self) -> float:
         """Seconds since it was sent, until it ended."""
-        return self._record().elapsed_s
+        record = self._record()
+        return record.elapsed_s if record.submitted_at else self._elapsed_by_hub()
 
     @property
     def error(self) -> str | None:
@@ -200,7 +209,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         record, speech = self._record(), spoken()
-        about = f"{speech.say(record.state)}, {speech.digits(f'{record.elapsed_s:.1f}')} s"
+        about = f"{speech.say(record.state)}, {speech.digits(f'{self.elapsed_s:.1f}')} s"
         parts = [markup.heading(record.model or speech.say("task"), about)]
         parts += self._drawn_state(record)
         if record.state == "done":
@@ -240,6 +249,12 @@ class Run:
     def _lines(self) -> Iterator[str]:
         for each in self._host.block_on(_logs(self._host.mesh, self.task_id)):
             yield f"{each.get('level') or 'info'}: {each.get('content') or ''}"
+
+    def _elapsed_by_hub(self) -> float:
+        """Of a task that another kernel sent: this one only knows since when it follows it."""
+        [times] = self._host.query(_TIMES, {"task": self.task_id}, fresh=True).rows()
+        ended = times["ended_ms"] or time.time() * 1000
+        return max(0.0, float(ended - times["sent_ms"]) / 1000)
 
     def _record(self) -> TaskRecord:
         record = self._host.block_on(_task(self._host.mesh, self.task_id))

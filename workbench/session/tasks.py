@@ -15,7 +15,7 @@ from workbench.core import markup
 from workbench.core.sentence import Sentence, spoken
 from workbench.errors import InputError
 from workbench.runtime import Runtime
-from workbench.session.attaching import attach
+from workbench.session.attaching import attach, caught_up
 from workbench.session.batches import KeptBatch
 from workbench.session.cells import definition_of_cell
 from workbench.session.limits import limit_ms
@@ -24,6 +24,7 @@ from workbench.session.own import Model, Named, check_batch, name_of, named, tak
 from workbench.session.run import Run, RunResult
 
 T = TypeVar("T")
+_SAID = "SELECT coalesce(max(seq), 0) AS seq FROM task_logs WHERE task_id = $task"
 
 
 class Models(list[dict[str, Any]]):
@@ -143,6 +144,8 @@ class Tasks(ABC):
         """
         found = self.block_on(self._newest()) if task_id is None else task_id
         self.block_on(self._attach(found))
+        [said] = self.query(_SAID, {"task": found}, fresh=True).rows()
+        self.block_on(caught_up(self.mesh, found, said["seq"]))
         return Run(self, found)
 
     def runs(self, ids: Iterable[str]) -> Runs:
