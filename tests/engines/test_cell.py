@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from workbench.clients.by_value import dumps_function
+from workbench.clients.link import FRAME_LIMIT
 from workbench.core.job import FUNCTION
 from workbench.engines.child import RunningContext
 from workbench.engines.frames import Order, Raised, Returned
-from workbench.engines.perform import perform
+from workbench.engines.perform import DOCUMENT_LIMIT, perform
 from workbench.session.cells import definition_of_cell
 
 
@@ -43,6 +44,16 @@ def test_what_display_shows_as_text_is_printed(
     end = cell(tmp_path, "def display(x):\n    return x\ndisplay(4)")
     assert isinstance(end, Returned)
     assert end.document == b'{"value":4}'
+
+
+def test_a_plain_value_that_no_client_takes_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """A client would ask for it again and again, and never get it."""
+    assert DOCUMENT_LIMIT < FRAME_LIMIT - (1 << 20)
+    end = cell(tmp_path, f"'x' * {DOCUMENT_LIMIT + 1}")
+    assert isinstance(end, Raised)
+    assert end.template.format(**end.values) == (
+        "the model's result is a document of 60 MB; allowed: 60 MB, the rest belongs into tables"
+    )
 
 
 def test_the_traceback_of_a_cell_begins_in_the_cell(tmp_path: Path) -> None:
