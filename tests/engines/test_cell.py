@@ -46,13 +46,16 @@ def test_what_display_shows_as_text_is_printed(
     assert end.document == b'{"value":4}'
 
 
-def test_a_plain_value_that_no_client_takes_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_plain_value_that_no_client_takes_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client would ask for it again and again, and never get it."""
     assert DOCUMENT_LIMIT < FRAME_LIMIT - (1 << 20)
-    end = cell(tmp_path, f"'x' * {DOCUMENT_LIMIT + 1}")
+    monkeypatch.setattr("workbench.engines.perform.DOCUMENT_LIMIT", 10**6)
+    end = cell(tmp_path, "'x' * 2_000_000")
     assert isinstance(end, Raised)
     assert end.template.format(**end.values) == (
-        "the model's result is a document of 60 MB; allowed: 60 MB, the rest belongs into tables"
+        "the model's result is a document of 2 MB; allowed: 1 MB, the rest belongs into tables"
     )
 
 
