@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,12 @@ def _is_beside(module: types.ModuleType) -> bool:
     return not any(place.is_relative_to(root) for root in _installed())
 
 
-def _installed() -> set[Path]:
-    """Where Python, packages and we ourselves lie."""
+@cache
+def _installed() -> frozenset[Path]:
+    """Where Python, packages and we ourselves lie: the same as long as this process lives."""
     roots = {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
     bases = {sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})}
-    return {Path(each).resolve() for each in roots | bases} | {OURS}
+    return frozenset(Path(each).resolve() for each in roots | bases) | {OURS}
 
 
 def _source(module: types.ModuleType) -> bytes:
