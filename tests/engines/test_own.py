@@ -135,6 +135,8 @@ def test_what_is_masked_is_null() -> None:
     found = result_of({"one": one, "two": two}).tables
     assert found["one"].to_pydict() == {"value": [1, None]}
     assert found["two"].to_pydict() == {"0": [None], "1": [2.5]}
+    with pytest.raises(WorkbenchError, match="an array of 3 dimensions"):
+        result_of(numpy.ma.zeros((1, 1, 1)))
 
 
 def test_a_table_of_arrow_waits_for_no_pandas() -> None:

@@ -238,13 +238,13 @@ def _array(value: Any, name: str) -> Any:
     import pandas
 
     array = numpy.asarray(value)
+    if array.ndim > 2:
+        raise WorkbenchError(DIMENSIONS, count=array.ndim, name=name)
     if isinstance(value, numpy.ma.MaskedArray):
         return _masked(value)
     if array.ndim == 1 and array.dtype.names is None:
         return pandas.DataFrame({VALUE: array})
-    if array.ndim <= 2:
-        return pandas.DataFrame(array)
-    raise WorkbenchError(DIMENSIONS, count=array.ndim, name=name)
+    return pandas.DataFrame(array)
 
 
 def _masked(array: Any) -> Any:
