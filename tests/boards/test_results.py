@@ -106,3 +106,5 @@ def test_the_answer_to_a_question_is_its_sentence_first() -> None:
     drawing = html(result, drawn(result, None))
     assert told.capitalize() in drawing
     assert "{" not in drawing and "x = y" not in drawing
+    del data["explanation"]  # a model of somebody's own
+    assert summary(result).splitlines()[1:] == [f"  {told}", "  runes: 1"]

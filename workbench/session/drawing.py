@@ -133,7 +133,8 @@ def _notes(data: Any) -> list[str]:
     """What a model wants said, or what an answer lacks."""
     if not isinstance(data, Mapping):
         return []
-    missing = data["explanation"].get("missing") or [] if _answer(data) else []
+    explained = data.get("explanation") if _answer(data) else None
+    missing = explained.get("missing") or [] if isinstance(explained, Mapping) else []
     noted = [str(each) for each in map(of_document, data.get("notes") or []) if each]
     return noted + [str(of_document(each) or each) for each in missing]
 
