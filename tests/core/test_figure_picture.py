@@ -120,3 +120,9 @@ def test_a_notebook_as_html_shows_it_without_a_script_or_a_network() -> None:
     assert "<script" not in html
     assert "http" not in html.replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert len(html) < 10_000
+
+
+def test_whole_numbers_have_no_ticks_between_them() -> None:
+    bar = {"type": "bar", "name": "names", "x": [1263, 1264], "y": [1, 2]}
+    svg = drawn(bar, xaxis={"tickformat": "d"}, yaxis={"tickformat": ",d"})
+    assert list(filter(None, said(svg))) == ["1263", "1264", "0", "1", "2"]

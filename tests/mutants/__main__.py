@@ -62,7 +62,7 @@ QUESTION_FILES = (
     "wasted",
 )
 EVERY = frozenset(QUESTION_FILES) - {"compare_sources", "pace", "standing"}
-"""Those of which `test_every.py` speaks."""
+"""Those of which `test_every.py` and `test_quiet.py` speak."""
 FILES = {
     "codec": ("core/rune.py", "core/runestone.py"),
     "index": tuple(f"runes/{name}.py" for name in INDEX_FILES),
@@ -110,6 +110,7 @@ def tests_of(name: str) -> tuple[str, ...]:
     return (
         *(f"runes/questions/test_{one}.py" for one in asked),
         *(of_all.format(test) for test in ("names_itself", "is_drawn") if last in EVERY),
+        *(("runes/questions/test_quiet.py",) if last in EVERY else ()),
     )
 
 

@@ -127,3 +127,13 @@ def test_the_figure_paints_no_ground_and_keeps_what_it_states_itself() -> None:
 def test_the_figure_offers_no_upload_of_what_it_shows() -> None:
     drawn = Figure(data=[])._repr_mimebundle_()["application/vnd.plotly.v1+json"]
     assert drawn["config"]["showSendToCloud"] is False
+
+
+def test_a_long_title_has_lines_that_a_phone_has_room_for() -> None:
+    text = "What became of the holders of OASIS•RIVER•PEBBLE"
+    figure = Figure(data=[], layout={"title": {"text": text, "x": 0.5}})
+    drawn = figure._repr_mimebundle_()["application/vnd.plotly.v1+json"]["layout"]["title"]
+    assert drawn["x"] == 0.5
+    lines = drawn["text"].split("<br>")
+    assert len(lines) == 2 and max(map(len, lines)) <= 40
+    assert " ".join(lines) == text == figure.title

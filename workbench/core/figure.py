@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 from workbench.core import markup
@@ -13,6 +14,8 @@ from workbench.core.sentence import spoken, told
 
 PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_POINTS = 20
+TITLE_CHARS = 40
+"""In a line of a title: what a phone has room for."""
 _LINE = "rgba(128,128,128,0.3)"
 _AXIS = {"automargin": True, "gridcolor": _LINE, "linecolor": _LINE, "zerolinecolor": _LINE}
 DEFAULTS = {
@@ -24,13 +27,20 @@ DEFAULTS = {
         "font": {"color": "#767676"},
         "colorway": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"],
         "title": {"x": 0, "xref": "paper", "font": {"size": 15}},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        "margin": {"l": 48, "r": 24, "t": 72, "b": 48},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+        },
+        "margin": {"l": 48, "r": 24, "t": 64, "b": 48},
     }
 }
 """Plotly's renderer knows neither a page's theme nor its width: nothing is painted behind, grey is
-read on white and on black, and an axis makes room for its long names. The colours are those of
-Okabe and Ito that keep 3:1 on both, then the lighter two."""
+read on white and on black, an axis makes room for its long names, and the figure for its legend
+below, which may have several lines. The colours are those of Okabe and Ito that keep 3:1 on both,
+then the lighter two."""
 
 UNSHARED = {"showSendToCloud": False}
 """Plotly offers to upload what is drawn unless it is told not to: no data leaves by a press."""
@@ -43,7 +53,7 @@ class Figure(dict[str, Any]):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         said = in_language(self, spoken())
-        layout = {"template": DEFAULTS, **(said.get("layout") or {})}
+        layout = {"template": DEFAULTS, **_in_lines(said.get("layout") or {})}
         config = {**UNSHARED, **(said.get("config") or {})}
         plain = {**said, "layout": layout, "config": config}
         drawn = {PLOTLY: plain, "text/html": self._repr_html_()}
@@ -70,6 +80,17 @@ class Figure(dict[str, Any]):
     def title(self) -> str:
         title = (self.get("layout") or {}).get("title") or ""
         return str(title.get("text") or "") if isinstance(title, dict) else str(title)
+
+
+def _in_lines(layout: Mapping[str, Any]) -> dict[str, Any]:
+    """A layout whose long title has several lines: Plotly cuts off what the page is too narrow
+    for."""
+    title = layout.get("title")
+    text = title.get("text") if isinstance(title, dict) else title
+    if not text or "<" in text:
+        return dict(layout)
+    lines = "<br>".join(wrap(text, TITLE_CHARS, break_on_hyphens=False))
+    return {**layout, "title": {**title, "text": lines} if isinstance(title, dict) else lines}
 
 
 def _points(trace: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:

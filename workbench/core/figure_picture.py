@@ -132,7 +132,12 @@ class _Drawing:
             for at, value in one.points if one.second == second else ():
                 sums[at] = sums.get(at, 0.0) + value
                 values.append(sums[at] if stacked and one.bar else value)
-        return _ticks(min(values), max(values)) if values else []
+        said = _format(self._layout, self._axis(second))
+        return _ticks(min(values), max(values), said) if values else []
+
+    def _axis(self, second: bool) -> str:
+        """The name of the axis of values."""
+        return "xaxis" if self._flat else "yaxis2" if second else "yaxis"
 
     def _value(self, second: bool) -> Scale:
         ticks = self._ticks(second)
@@ -159,8 +164,9 @@ class _Drawing:
             ticks = [(float(self._places[at]), _short(at)) for at in self._names[::every]]
         else:
             low, high = self._ends()
-            inside = [at for at in _ticks(low, high) if low <= at <= high]
-            ticks = [(at, _number(at, _format(self._layout, "xaxis"))) for at in inside]
+            said = _format(self._layout, "xaxis")
+            inside = [at for at in _ticks(low, high, said) if low <= at <= high]
+            ticks = [(at, _number(at, said)) for at in inside]
         parts = [self._along_label(scale(at), said) for at, said in ticks]
         axis = self._layout.get("yaxis" if self._flat else "xaxis") or {}
         said = escape(_text_of(axis.get("title")))
@@ -183,8 +189,7 @@ class _Drawing:
         return f'<text x="{at:.1f}" y="{y:.1f}" text-anchor="middle">{said}</text>'
 
     def _value_axis(self, *, second: bool) -> list[str]:
-        name = "xaxis" if self._flat else "yaxis2" if second else "yaxis"
-        ticks = self._ticks(second)
+        name, ticks = self._axis(second), self._ticks(second)
         if not ticks:
             return []
         scale, said = self._value(second), _format(self._layout, name)
@@ -255,11 +260,12 @@ class _Drawing:
         return parts
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float, said: str) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`, about five steps apart."""
     span = (high - low) or abs(high) or 1.0
     unit = 10.0 ** math.floor(math.log10(span / 5))
     step = next(unit * part for part in (1, 2, 5, 10) if span / (unit * part) <= 6)
+    step = max(step, 1.0) if said.endswith("d") else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
 

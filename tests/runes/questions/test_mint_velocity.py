@@ -68,7 +68,12 @@ def test_hand_1_three_windows() -> None:
     assert answer.figure["layout"] == {
         "title": {"text": "Mints in each of the last blocks"},
         "xaxis": {"title": {"text": "height"}, "tickformat": "d"},
-        "yaxis": {"title": {"text": "mints"}, "rangemode": "tozero"},
+        "yaxis": {
+            "title": {"text": "mints"},
+            "tickformat": ",d",
+            "dtick": 1,
+            "rangemode": "tozero",
+        },
     }
     assert answer.more["blocks"]["height"].to_pylist() == list(range(FIRST, LAST + 1))
 

@@ -55,7 +55,7 @@ def trends(activity: pd.DataFrame) -> dict[str, Any]:
     ]
     layout = {
         "title": {"text": "Activity of each category"},
-        "xaxis": {"title": {"text": "height"}},
+        "xaxis": {"title": {"text": "height"}, "tickformat": "d"},
         "yaxis": {"title": {"text": "events"}, "rangemode": "tozero"},
     }
     return {"data": lines, "layout": layout}

@@ -15,6 +15,7 @@ from workbench.runes import returns
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import whole_axis
 from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 1_000
@@ -179,7 +180,9 @@ def _figure(beyond: pa.Table, threshold: float) -> Figure:
         data=data,
         layout={
             "title": {"text": "Values out of the ordinary"},
-            "xaxis": {"title": {"text": "rune" if by_rune else "height of the block"}},
+            "xaxis": {"title": {"text": "rune"}}
+            if by_rune
+            else whole_axis("height of the block", (row["height"] for row in rows)),
             "yaxis": {"title": {"text": "robust z"}},
             "shapes": [{**line, "y0": at, "y1": at} for at in (threshold, -threshold)],
         },

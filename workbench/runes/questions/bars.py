@@ -1,8 +1,8 @@
-"""What the figures of questions share: bars of named numbers, and words that a page translates."""
+"""What figures of questions share: bars, axes of whole numbers, words that a page translates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +11,8 @@ from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
 
 Axis = Literal["x", "y"]
+FEW = 6
+"""Whole numbers so far apart are all ticked: by itself Plotly would tick halves too."""
 
 
 def titled(template: str, *, words: Axis | None = None, **values: Any) -> dict[str, Any]:
@@ -24,6 +26,14 @@ def titled(template: str, *, words: Axis | None = None, **values: Any) -> dict[s
 def in_words(axis: Axis | None) -> dict[str, Any]:
     """The part of a layout that says: the names along this axis are words of ours, not data."""
     return {"meta": {"words": axis} if axis else {}}
+
+
+def whole_axis(title: str, values: Iterable[int], form: str = "d", **more: Any) -> dict[str, Any]:
+    """An axis of whole numbers, none between them ticked: heights; or counts, by `form=",d"`."""
+    known = [*values]
+    few = bool(known) and max(known) - min(known) < FEW
+    ticks = {"tickformat": form, **({"dtick": 1} if few else {})}
+    return {"title": {"text": title}, **ticks, **more}
 
 
 def bars(title: str, shown: Sequence[tuple[str, float]], axes: tuple[str, str]) -> Figure:

@@ -9,7 +9,7 @@ from workbench.core.sentence import Sentence, told
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
-from workbench.runes.questions.bars import in_words
+from workbench.runes.questions.bars import in_words, whole_axis
 from workbench.runes.saying import said_counts, said_share
 
 SHOWN_POINTS = 500
@@ -149,7 +149,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     ]
     layout = {
         "title": {"text": "Share of Runes messages"},
-        "xaxis": {"title": {"text": "height of the block"}, "tickformat": "d"},
+        "xaxis": whole_axis("height of the block", data[0]["x"]),
         "yaxis": {"title": {"text": "share, %"}, "rangemode": "tozero"},
     }
     return Figure(data=data, layout=layout)

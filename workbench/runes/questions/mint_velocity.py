@@ -13,6 +13,7 @@ from workbench.core.sentence import Sentence
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
+from workbench.runes.questions.bars import whole_axis
 from workbench.runes.questions.pace import DAY, blocks_of
 from workbench.runes.saying import said_counts
 
@@ -157,19 +158,13 @@ def _sentence(state: bool, name: str | None, windows: list[dict[str, Any]]) -> S
 
 def _figure(blocks: pa.Table) -> Figure:
     """The mints of each of the last blocks."""
+    heights, mints = (blocks[name].to_pylist() for name in ("height", "mints"))
     return Figure(
-        data=[
-            {
-                "type": "bar",
-                "name": "mints",
-                "x": blocks["height"].to_pylist(),
-                "y": blocks["mints"].to_pylist(),
-            }
-        ],
+        data=[{"type": "bar", "name": "mints", "x": heights, "y": mints}],
         layout={
             "title": {"text": "Mints in each of the last blocks"},
-            "xaxis": {"title": {"text": "height"}, "tickformat": "d"},
-            "yaxis": {"title": {"text": "mints"}, "rangemode": "tozero"},
+            "xaxis": whole_axis("height", heights),
+            "yaxis": whole_axis("mints", (0, *mints), ",d", rangemode="tozero"),
         },
     )
 

@@ -16,6 +16,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence
 from workbench.runes.name_pairs import Pairs, near_pairs
+from workbench.runes.questions.bars import whole_axis
 from workbench.runes.saying import said_counts
 
 KINDS = ("spacers", "words", "doubled", "near")
@@ -268,7 +269,7 @@ def _figure(rows: list[Row]) -> Figure:
             "title": {"text": "Names that look alike"},
             "barmode": "stack",
             "xaxis": {"title": {"text": "rune"}},
-            "yaxis": {"title": {"text": "names like it"}},
+            "yaxis": whole_axis("names like it", (0, *counts.values()), ",d", rangemode="tozero"),
         },
     )
 
