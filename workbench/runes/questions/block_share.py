@@ -134,6 +134,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         return _of_one(rows[0])
     together = -(-len(rows) // SHOWN_POINTS) or 1
     pieces = [rows[at : at + together] for at in range(0, len(rows), together)]
+    heights: list[int] = [piece[0]["height"] for piece in pieces]
     looks = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"))
     data = [
         {
@@ -142,14 +143,14 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             "name": of,
             "line": {"dash": dash},
             "marker": {"symbol": symbol},
-            "x": [piece[0]["height"] for piece in pieces],
+            "x": heights,
             "y": [_pct(_share(_sums(piece, part, whole))) for piece in pieces],
         }
         for (of, part, whole), (dash, symbol) in zip(_PARTS, looks, strict=True)
     ]
     layout = {
         "title": {"text": "Share of Runes messages"},
-        "xaxis": whole_axis("height of the block", data[0]["x"]),
+        "xaxis": whole_axis("height of the block", heights),
         "yaxis": {"title": {"text": "share, %"}, "rangemode": "tozero"},
     }
     return Figure(data=data, layout=layout)
