@@ -469,12 +469,18 @@ def test_the_oddest_rows_come_first_and_a_heading_sorts(
         ("anomaly_score", "number"),
         ("mint_fee_sat", "integer"),
         ("drivers", "text"),
+        ("evidence", "text"),
     ]
     driver = {"feature": "premine_share", "weight": 0.25}
+    rule = [
+        {"feature": "mintable", "value": 1.0, "degree": 1.0},
+        {"feature": "blocks_since", "value": None, "degree": 0.5},
+        {"unless": "kind", "degree": 0.25},
+    ]
     rows = [
-        ["840000:10", 0.2, 7, []],
-        ["840000:9", 0.91, None, [driver, driver]],
-        ["840000:11", 0.5, str(2**60), []],
+        ["840000:10", 0.2, 7, [], []],
+        ["840000:9", 0.91, None, [driver, driver], rule],
+        ["840000:11", 0.5, str(2**60), [], []],
     ]
     [finished] = [one for one in mesh_state["opened"].values() if one.get("result")]
     finished["result"]["tables"] = [
@@ -492,11 +498,14 @@ def test_the_oddest_rows_come_first_and_a_heading_sorts(
     expect(ids).to_have_text(["840000:9", "840000:11", "840000:10"])
     expect(table.locator("th").nth(1)).to_have_attribute("aria-sort", "descending")
     expect(table.locator("th")).to_have_text(
-        ["Id da runa", "Pontuação de anomalia", "Taxa da cunhagem (sat)", "Causas"]
+        ["Id da runa", "Pontuação de anomalia", "Taxa da cunhagem (sat)", "Causas", "Indícios"]
     )
     expect(table.locator("tbody tr").first).to_contain_text("0,91")
     expect(table.locator("tbody tr").first).to_contain_text(
         re.compile(r"parcela da pré-mineração 25\s?% · parcela")
+    )
+    expect(table.locator("tbody tr").first.locator("td").last).to_have_text(
+        re.compile(r"pode ser cunhada 1 · .+ – \(50\s?%\) · não .+ \(25\s?%\)$")
     )
     expect(table.locator(".wb-toolbar")).to_contain_text("1 linha")
     table.get_by_role("button", name="Taxa da cunhagem (sat)").click()

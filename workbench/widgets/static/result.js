@@ -7,12 +7,17 @@ import { plotly } from "./plotly.js";
 const NUMERIC = new Set(["integer", "number"]);
 const FIRST_BY = "anomaly_score"; // a table that has it begins with its oddest rows
 
-/** A document in a cell, in words: a rune's drivers with their weights, a cluster's centre. */
+/** How far a condition is met, where it is not wholly. */
+const met = (degree) => (degree < 1 ? ` (${percent(degree)})` : "");
+
+/** A document in a cell, in words: a rune's drivers with their weights, a cluster's centre, the conditions of a rule. */
 function inWords(value) {
   if (Array.isArray(value)) return value.map(inWords).join(" · ");
   if (typeof value === "number") return number(value);
   if (value === null || typeof value !== "object") return String(value ?? "–");
-  if ("feature" in value) return `${term(value.feature)} ${percent(value.weight)}`;
+  if ("feature" in value && "weight" in value) return `${term(value.feature)} ${percent(value.weight)}`;
+  if ("feature" in value) return `${term(value.feature)} ${inWords(value.value)}${met(value.degree)}`;
+  if ("unless" in value) return t("not {name}", { name: term(value.unless) }) + met(value.degree);
   return Object.entries(value).map(([name, one]) => `${term(name)} ${inWords(one)}`).join(" · ");
 }
 
