@@ -243,6 +243,16 @@ def test_a_missing_block_is_named_and_nothing_below_it_is_lost(tmp_path: Path) -
     assert refusal(tmp_path).startswith(gap)
 
 
+def test_lone_blocks_with_a_gap_between_them_are_not_read_in_part(tmp_path: Path) -> None:
+    for place in (0, 4):
+        (tmp_path / f"{place:02}.bin").write_bytes(history()[place].raw)
+    first = runes.open_blocks(tmp_path / "00.bin").first_height
+    assert refusal(tmp_path) == (
+        f"block {first + 1} is missing, or does not follow block {first}: the files hold those up "
+        f"to {first} and {first + 4} to {first + 4}"
+    )
+
+
 def test_a_block_cut_short_is_named(tmp_path: Path) -> None:
     for place, each in enumerate(history()[:3]):
         (tmp_path / f"{place}.bin").write_bytes(each.raw[: -7 if place == 1 else None])

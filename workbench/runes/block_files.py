@@ -287,10 +287,12 @@ def _heaviest(records: dict[str, Record]) -> tuple[Record, ...]:
 
 
 def _check_gap(records: list[Record], taken: set[str], first: int) -> None:
-    """Blocks below the chain's first belong to it, were none missing: a folder was not copied
-    whole. In a node's own files, of which it deletes the oldest, that is as it should be."""
-    below = [each.height for each in records if each.hash not in taken and each.height is not None]
-    lower = [height for height in below if height < first]
+    """Blocks below the chain's first, or above its last, belong to it, were none missing: a folder
+    was not copied whole. In a node's own files, of which it deletes the oldest and which it writes
+    ahead, that is as it should be."""
+    beside = [each.height for each in records if each.hash not in taken and each.height is not None]
+    last = first + len(taken) - 1
+    lower = [height for height in beside if height < first]
     if lower:
         raise InputError(
             "block {missing} is missing, or is not the one that block {first} follows: the files "
@@ -299,6 +301,16 @@ def _check_gap(records: list[Record], taken: set[str], first: int) -> None:
             first=str(first),
             low=str(min(lower)),
             high=str(max(lower)),
+        )
+    higher = [height for height in beside if height > last]
+    if higher:
+        raise InputError(
+            "block {missing} is missing, or does not follow block {last}: the files hold those up "
+            "to {last} and {low} to {high}",
+            missing=str(last + 1),
+            last=str(last),
+            low=str(min(higher)),
+            high=str(max(higher)),
         )
 
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import InputError
 from workbench.runes.packing import MAX_DOCUMENT_BYTES
+from workbench.runes.raw import UTF_16
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 STEP_BYTES = 1 << 20
@@ -126,6 +127,10 @@ def _documents(
     file: Any = gzip.GzipFile(fileobj=raw) if head.startswith(_GZIP) else raw
     with io.BufferedReader(file, _HEAD) as buffered:
         start = buffered.peek(_HEAD)[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip()
+        if start.startswith(UTF_16):
+            raise InputError("{path} is text in UTF-16: save it as UTF-8", path=name)
+        if start.startswith(_GZIP):
+            raise InputError("{path} is gzipped twice: unpack it once", path=name)
         if start[:1] not in (b"{", b"["):
             yield from _csv(name, buffered, raw, tell)
         elif _is_ndjson(start):
@@ -209,7 +214,9 @@ def _csv(
         names = next(csv.reader([head], delimiter=_delimiter(head)), [])
         if len(names) < 2:
             raise InputError(
-                "{path} is neither JSON nor NDJSON nor a table with a line of names", path=name
+                "{path} is neither JSON nor NDJSON nor a table with a line of names, which commas, "
+                "semicolons or tabs divide",
+                path=name,
             )
         rows = csv.reader(text, delimiter=_delimiter(head), strict=True)
         for number, row in enumerate(rows, start=2):
@@ -234,7 +241,7 @@ def _csv(
 
 
 def _delimiter(head: str) -> str:
-    return "\t" if "\t" in head else ","
+    return next((sign for sign in "\t," if sign in head), ";")
 
 
 def _parquet(name: str, file: io.BufferedIOBase) -> Iterator[Document]:

@@ -16,6 +16,10 @@ MAX_BLOCK_BYTES = 8 * 1024 * 1024
 REGTEST_BITS = bytes.fromhex("ffff7f20")
 """The header's target on regtest alone: the easiest that there is."""
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""What text in UTF-16 begins with: full of zeros, it looks like a block, and no version of a block
+does so."""
+
 _XZ = b"\xfd7zXZ\x00"
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
@@ -64,8 +68,8 @@ def _digits(head: bytes) -> bytes:
 
 
 def _is_binary(head: bytes) -> bool:
-    packed = head.startswith(_PARQUET)  # where by chance the bytes look like a header
-    return not packed and b"\x00" in head[:_HEADER] and head[_TARGET_SIZE] <= 0x20
+    other = head.startswith((_PARQUET, *UTF_16))  # where by chance it looks like a header
+    return not other and b"\x00" in head[:_HEADER] and head[_TARGET_SIZE] <= 0x20
 
 
 def raw_block(body: bytes) -> bytes:

@@ -25,9 +25,10 @@ REMEDY = (
     "no rune can have more, so look for rows that are there twice, or for amounts that were "
     "multiplied by 10^divisibility once too often"
 )
-_LARGEST = """
-SELECT rune_id, sum({name}_high::HUGEINT) AS high, sum({name}_low::HUGEINT) AS low
-FROM {table} GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
+HELD = "balances"
+_LARGEST = f"""
+SELECT rune_id, sum(amount_high::HUGEINT) AS high, sum(amount_low::HUGEINT) AS low
+FROM {HELD} GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
 """
 
 
@@ -78,18 +79,16 @@ class Scratch:
                     self._connection.unregister(name)
 
     def _beyond(self) -> InputError:
-        """Whose amounts are too many to be true, where that can be told."""
-        for table, columns in self._columns.items():
-            halves = [each.removesuffix("_high") for each in columns if each.endswith("_high")]
-            for name in halves if "rune_id" in columns else ():
-                sql = _LARGEST.format(name=name, table=table)
-                [(rune, high, low)] = self._connection.sql(sql).fetchall() or [("?", 0, 0)]
-                value = (int(high or 0) << 64) + int(low or 0)
-                if value > MOST:
-                    field = f"{table}.{name}"
-                    return InputError(
-                        SUM_BEYOND, field=field, rune=rune, value=str(value), remedy=REMEDY
-                    )
+        """Whose amounts are too many to be true, where that can be told: what moved may come to
+        more in time, what is held cannot."""
+        if HELD in self._columns:
+            [(rune, high, low)] = self._connection.sql(_LARGEST).fetchall() or [("?", 0, 0)]
+            value = (int(high or 0) << 64) + int(low or 0)
+            if value > MOST:
+                field = f"{HELD}.amount"
+                return InputError(
+                    SUM_BEYOND, field=field, rune=rune, value=str(value), remedy=REMEDY
+                )
         return InputError(BEYOND, tables=", ".join(self._columns), remedy=REMEDY)
 
 

@@ -146,6 +146,16 @@ def test_amounts_that_no_rune_can_have_are_refused_where_they_are_summed() -> No
     )
 
 
+def test_what_is_there_twice_is_told_though_it_comes_to_more_than_there_can_be() -> None:
+    most = 2**128 - 1
+    event = (900, 1, "transferred", ASH, most)
+    whole = tables(
+        premine=7, entries=[(ASH, 0, 0, 7)], inputs=[(900, 1, ASH, "a", most)], events=[event] * 2
+    )
+    [row] = reconcile(whole).more["transactions"].to_pylist()
+    assert (row["came"], row["went"]) == (str(most), str(2 * most))
+
+
 def test_a_rune_without_an_etching_is_known_by_its_id_alone() -> None:
     whole = tables(etched=(), balances=[(OAK, "b", 3)], entries=[(OAK, 0, 0, 3)])
     assert reconcile(whole, rune=OAK).facts["runes"] == 1

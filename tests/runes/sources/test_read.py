@@ -301,11 +301,24 @@ def test_a_missing_field_is_named() -> None:
         (b"a,b\n\xff,1\n", "bytes is no table of text: "),
         (b"\x1f\x8b\x08\x00broken", "bytes is not valid gzip: "),
         (b"PAR1broken", "bytes cannot be read: "),
+        ('{"cats": 1}'.encode("utf-16"), "bytes is text in UTF-16: save it as UTF-8"),
+        (gzip.compress(gzip.compress(b"{}")), "bytes is gzipped twice: unpack it once"),
+        (b"a;b\n1\n", "bytes line 2 has 1 values; allowed: 2, one for each name"),
     ],
-    ids=["foreign", "no-object", "cut", "empty-list", "empty", "short-row", "bytes", "gzip", "pq"],
+    ids=[
+        *("foreign", "no-object", "cut", "empty-list", "empty", "short-row", "bytes", "gzip", "pq"),
+        *("utf-16", "gzip-twice", "semicolon"),
+    ],
 )
 def test_what_is_no_source_says_so(source: bytes, sentence: str) -> None:
     assert refusal(source).startswith(sentence)
+
+
+def test_a_file_in_utf_16_is_not_taken_for_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "runes.json"
+    path.write_bytes(json.dumps([made.ORD_RUNE] * 9).encode("utf-16"))
+    with pytest.raises(InputError, match=r"^runes\.json is text in UTF-16: save it as UTF-8"):
+        runes.read(path)
 
 
 def test_deep_nesting_is_refused() -> None:

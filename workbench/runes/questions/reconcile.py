@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from workbench.core.figure import Figure
 from workbench.core.sentence import Sentence
-from workbench.runes.amounts import number_texts, whole_numbers
+from workbench.runes.amounts import number_texts, summed_column, whole_numbers
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.asking import question
 from workbench.runes.evidence import Evidence, Rune
@@ -68,10 +68,10 @@ WITH off AS (
   HAVING {_IS_OFF}
 )
 SELECT moved.height, moved.tx_index, any_value(moved.txid) AS txid, moved.rune_id,
-  amount_sum(CASE WHEN sign > 0 THEN amount_high ELSE 0 END,
-    CASE WHEN sign > 0 THEN amount_low ELSE 0 END) AS came,
-  amount_sum(CASE WHEN sign < 0 THEN amount_high ELSE 0 END,
-    CASE WHEN sign < 0 THEN amount_low ELSE 0 END) AS went
+  coalesce(sum(amount_high) FILTER (sign > 0), 0)::VARCHAR AS came_high,
+  coalesce(sum(amount_low) FILTER (sign > 0), 0)::VARCHAR AS came_low,
+  coalesce(sum(amount_high) FILTER (sign < 0), 0)::VARCHAR AS went_high,
+  coalesce(sum(amount_low) FILTER (sign < 0), 0)::VARCHAR AS went_low
 FROM {_MOVED} JOIN off ON moved.height = off.height AND moved.rune_id = off.rune_id
   AND moved.tx_index IS NOT DISTINCT FROM off.tx_index
   AND (off.txid IS NULL OR moved.txid = off.txid)
@@ -147,14 +147,18 @@ def _reckoned(
 
 
 def _offenders(batch: Evidence, rune: str | None) -> pa.Table | None:
-    """Transactions whose sides differ; None where the batch does not hold both sides."""
+    """Transactions whose sides differ; None where the batch does not hold both sides. What is there
+    twice may come to more than 2^128."""
     if not (batch.holds("inputs") and batch.holds("events")):
         return None
     if batch.is_placed() and not batch.one(_PLACED, rune=rune)["off"]:
         kinds = {"height": pa.int64(), "tx_index": pa.int64(), "txid": pa.string()}
         texts = dict.fromkeys(("rune_id", "came", "went"), pa.string())
         return pa.schema({**kinds, **texts}).empty_table()
-    return batch.rows(_TRANSACTIONS, rune=rune)
+    found = batch.rows(_TRANSACTIONS, rune=rune)
+    sides = {side: number_texts(summed_column(found, side)) for side in ("came", "went")}
+    whose = ("height", "tx_index", "txid", "rune_id")
+    return pa.table({**{name: found[name] for name in whose}, **sides})
 
 
 def _facts(table: pa.Table, offenders: pa.Table | None) -> dict[str, int | None]:
