@@ -26,9 +26,9 @@ REMEDY = (
     "multiplied by 10^divisibility once too often"
 )
 HELD = "balances"
-_LARGEST = f"""
+_LARGEST = """
 SELECT rune_id, sum(amount_high::HUGEINT) AS high, sum(amount_low::HUGEINT) AS low
-FROM {HELD} GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
+FROM balances GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
 """
 
 
