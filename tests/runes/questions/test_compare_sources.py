@@ -18,7 +18,9 @@ from tests.runes.questions.named import named
 from workbench.errors import InputError
 from workbench.runes.batch import Batch, Source, amount_ints
 from workbench.runes.building import Rows
+from workbench.runes.evidence import evidence_of
 from workbench.runes.questions.compare_sources import WHAT, compare_sources
+from workbench.runes.records import RECORDS
 
 BIG = 2**128 - 1
 
@@ -44,6 +46,11 @@ def test_a_cap_that_was_divided_is_shown_with_both_values() -> None:
         "events and 0 of the batch; 15 values are the same"
     )
     assert (answer.facts["compared"], answer.facts["same"]) == (16, 15)
+    RECORDS.forget()
+    compare_sources(one, two, rune=ASH)
+    [given] = RECORDS.results()
+    assert (given.of, given.parameters) == ("one and two", {"rune": ASH})
+    RECORDS.forget()
     assert answer.explain().missing[:2] == ("entries in a", "entries in b")
     assert [line[:8] for line in answer.explain().sources] == ["a: one: ", "b: two: "]
     assert answer.explain().sources[1].startswith("b: two: mainnet, blocks 900 to 999, state level")
@@ -140,7 +147,9 @@ def test_without_outpoints_it_goes_by_script_then_by_address_then_in_sum() -> No
     ]
     in_sum = compare_sources(holders([(None, None, "bc1b", 2)]), holders([(None, "bb", None, 2)]))
     assert (in_sum.table.num_rows, in_sum.facts["same"]) == (0, 1)
-    assert "balances are compared in sum" in in_sum.explain().missing[-1]
+    assert in_sum.explain().missing[-1] == (
+        "one way to name holders that both have: balances are compared in sum"
+    )
     more = compare_sources(holders([(None, None, "bc1b", 2)]), holders([(None, "bb", None, 3)]))
     assert [row["key"] for row in more.table.to_pylist()] == ["all balances"]
 
@@ -217,6 +226,84 @@ def test_transfers_without_outputs_are_compared_by_transaction() -> None:
     assert (unsaid.table.num_rows, unsaid.facts["not_said"]) == (0, 1)
 
 
+def test_of_one_rune_only_its_own_rows_are_compared_wherever_the_tables_lie() -> None:
+    sides = []
+    for more in (0, 1):
+        held = [(ASH, "a", 5), (OAK, "b", 5 + more), (OAK, "c", 5 + more)]
+        entries = [(ASH, 1, 0, 5), (OAK, 2, more, 5)]
+        events = [(900, 0, "burned", ASH, 7)]
+        events += [(900, at, "burned", OAK, at + more) for at in (1, 2)]
+        parts = {"balances": held, "entries": entries, "events": events}
+        sides.append(state("two" if more else "one", **parts))
+    whole = [dataclasses.replace(evidence_of(side), local=None) for side in sides]
+    for pair in (sides, whole):
+        same = compare_sources(*pair, rune=ASH)
+        assert (same.table.num_rows, same.facts["compared"]) == (0, 16 + 3 + 1 + 1)
+        other = compare_sources(*pair, rune=OAK)
+        assert [row[:3] for row in rows(other)] == [
+            ("entries", OAK, "burned"),
+            *[("balances", OAK, "amount")] * 2,
+            *[("events", OAK, "amount")] * 2,
+        ]
+
+
+def test_of_one_rune_its_own_balances_decide_by_what_they_are_compared() -> None:
+    whole = Rows()
+    whole.add("balances", ASH, f"{txid(1, 1)}:0", "aa", None, 5)
+    for script in ("bb", "cc"):
+        whole.add("balances", OAK, None, script, None, 5)
+    told = {"balances": whole.tables()["balances"]}
+    more = dataclasses.replace(evidence_of(told), local=None)
+    other = holders([(f"{txid(1, 1)}:0", "aa", None, 6)])
+    [row] = compare_sources(more, other, rune=ASH).table.to_pylist()
+    assert row["key"] == f"{txid(1, 1)}:0"
+
+
+def test_each_of_several_events_is_told_once() -> None:
+    twice = [(900, 1, "transferred", ASH, 5)] * 2
+    beside = [
+        (900, 2, "transferred", ASH, 6),
+        (900, 3, "burned", ASH, 7),
+        (901, 1, "burned", ASH, 8),
+    ]
+    beside += [
+        (900, 1, "burned", ASH, 9),
+        (900, 1, "burned", OAK, 4),
+        (901, 1, "transferred", OAK, 3),
+    ]
+    one, two = (state(name, events=[*twice, *beside]) for name in ("one", "two"))
+    answer = compare_sources(one, two)
+    assert (answer.table.num_rows, answer.facts["compared"]) == (0, 16 + 1 + len(beside))
+    nothing = compare_sources(one, state("none", etched=[OAK], events=[(950, 1, "burned", OAK, 1)]))
+    told = [row["key"] for row in nothing.table.to_pylist() if row["table"] == "events"]
+    assert len(told) == 2 + len(beside) and len(set(told)) == len(told) - 1
+
+
+def test_an_amount_of_2_to_the_64_is_no_balance_of_nothing() -> None:
+    one, two = (
+        state(name, balances=[(ASH, "a", 2**64 + more)]) for name, more in (("a", 0), ("b", 1))
+    )
+    assert [row[2:5] for row in rows(compare_sources(one, two))] == [
+        ("amount", str(2**64), str(2**64 + 1))
+    ]
+
+
+def test_a_rune_that_a_source_has_twice_is_told_with_both_values() -> None:
+    answer = compare_sources(named((ASH, "CAT"), (ASH, "DOG")), named((ASH, "CAT")))
+    assert ("etchings", ASH, "name", "CAT / DOG", "CAT", "differs") in rows(answer)
+
+
+def test_the_level_of_bare_tables_is_told_where_it_differs() -> None:
+    knows, asks = ({"etchings": state("one").tables["etchings"]} for _ in range(2))
+    knows["balances"] = holders([(None, "aa", None, 1)])["balances"]
+    [row] = rows(compare_sources(knows, asks))
+    assert row == ("batch", "", "completeness", "state", "runestone", "differs")
+    assert compare_sources(knows, asks).explain().missing == tuple(
+        f"the state: of {table} one of both says only what was asked for"
+        for table in ("entries", "balances", "events")
+    )
+
+
 def test_one_rune_alone_by_a_name_that_either_knows() -> None:
     one = state("one", etched=[ASH], balances=[(ASH, "a", 1), (OAK, "b", 1)])
     two = state("two", etched=[OAK], balances=[(ASH, "a", 1), (OAK, "b", 2)])
@@ -251,6 +338,9 @@ def test_without_a_table_in_common_it_refuses() -> None:
         compare_sources(state("one"), state("two", etched=[], entries=[(ASH, 0, 0, 0)]))
     with pytest.raises(InputError, match=r"^one and two have no table .*, b has no rows$"):
         compare_sources(state("one"), state("two", etched=[]))
+    with pytest.raises(InputError, match=r"; a has events, balances, b has etchings, entries$"):
+        more = {"balances": [(ASH, "a", 1)], "events": [(900, 1, "burned", ASH, 1)]}
+        compare_sources(state("one", etched=[], **more), state("two", entries=[(ASH, 0, 0, 0)]))
     with pytest.raises(InputError, match="; a has no rows, b has etchings"):
         compare_sources(state("one", etched=[]), state("two"))
     with pytest.raises(InputError, match="batch is 'int'"):
@@ -262,6 +352,7 @@ def test_the_figure_counts_by_table_and_kind() -> None:
     figure = compare_sources(one, state("two", premine=2, balances=[(OAK, "a", 7)])).figure
     assert titles(figure) == ("Where two sources differ", "table", "differences", *WHAT)
     assert figure["layout"]["barmode"] == "stack"
+    assert figure["layout"]["meta"] == {"words": "x"}
     assert len({trace["marker"]["pattern"]["shape"] for trace in figure["data"]}) == 3
     assert figure["data"][0]["x"] == ["batch", "etchings", "entries", "balances", "events"]
     assert {trace["name"]: trace["y"] for trace in figure["data"]} == {

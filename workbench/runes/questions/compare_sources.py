@@ -18,6 +18,7 @@ from workbench.runes.answer import Answer, Explanation
 from workbench.runes.batch import load_batch
 from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
 from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
+from workbench.runes.kinds import MAX_HEIGHT
 from workbench.runes.questions.bars import in_words
 from workbench.runes.records import RECORDS
 from workbench.store.exact import as_text
@@ -187,7 +188,7 @@ def _span(sides: tuple[Evidence, Evidence]) -> dict[str, int]:
     """The blocks that both cover; a side that does not say is taken to cover all."""
     firsts = [side.first_height for side in sides if side.first_height is not None]
     lasts = [side.last_height for side in sides if side.last_height is not None]
-    return {"first": max(firsts, default=0), "last": min(lasts, default=2**32 - 1)}
+    return {"first": max(firsts, default=0), "last": min(lasts, default=MAX_HEIGHT)}
 
 
 def _sql(
