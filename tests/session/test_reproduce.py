@@ -143,6 +143,8 @@ def test_one_thing_is_no_things(ran: Path) -> None:
     changed = replace(one, differences=(Difference("results", "supply", "1", "2"),))
     assert str(changed.sentence) == "tiny.ipynb does not give the same again: 1 thing differs"
     assert "again: 1 result, to" in str(replace(one, differences=()).sentence)
+    alone = str(replace(one, differences=(), before=None).sentence)
+    assert alone.startswith("tiny.ipynb gives the same outputs again; no snapshot says")
 
 
 def test_without_anything_to_compare_with_nothing_is_run(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_what_is_no_notebook_or_no_snapshot_is_a_sentence(tmp_path: Path) -> Non
         with pytest.raises(InputError, match="is no notebook"):
             workbench.reproduce(path)
     write(path, cell("1"))
-    for body in (b"{}x", b'{"schema": "other"}', b'{"inputs": [3]}'):
+    for body in (b"{}x", b'{"schema": "other"}', b'{"inputs": [3]}', b'{"x": 1}'):
         beside(path).write_bytes(body)
         with pytest.raises(InputError, match="is no snapshot of a notebook"):
             workbench.reproduce(path)

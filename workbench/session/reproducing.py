@@ -47,6 +47,12 @@ class Reproduction:
             "results": len(self.after.results),
             "count": len(self.differences),
         }
+        if not self.differences and self.before is None:
+            return Sentence(
+                "{notebook} gives the same outputs again; no snapshot says on which inputs and "
+                "versions they rested: run it with workbench.snapshot() in its last cell",
+                values,
+            )
         if not self.differences:
             return Sentence(
                 "{notebook} gives the same again: {results} {results:result|results}, to the last "

@@ -30,10 +30,19 @@ SESSION_NAME = "JPY_SESSION_NAME"
 """Where Jupyter tells a kernel the path of its notebook."""
 
 
+Schema = Literal["workbench-snapshot/1"]
+
+
+class _Stated(msgspec.Struct):
+    """What a file must say of itself to be a record: everything else may be left out."""
+
+    schema: Schema
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The file: what the results rest on, and their digests."""
 
-    schema: Literal["workbench-snapshot/1"] = "workbench-snapshot/1"
+    schema: Schema = "workbench-snapshot/1"
     notebook: str | None = None
     cells: str | None = None
     parameters: dict[str, Any] = {}
@@ -174,7 +183,9 @@ def read_record(path: Path) -> Record:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError.field(path.name, f"{path.stat().st_size >> 20} MB", "up to 64 MB")
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        body = path.read_bytes()
+        msgspec.json.decode(body, type=_Stated)
+        return msgspec.json.decode(body, type=Record)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError("{path} cannot be read: {reason}", path=str(path), reason=reason) from None
