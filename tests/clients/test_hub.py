@@ -153,6 +153,13 @@ def test_a_terminal_shows_the_first_rows() -> None:
     ]
 
 
+def test_a_terminal_shows_amounts_whole() -> None:
+    most = str(2**128 - 1)
+    table = pyarrow.table({"amount": [most, "9" * 99]})
+    lines = repr(QueryResult(table, truncated=False, elapsed_ms=3, as_of=None)).splitlines()
+    assert lines[2:] == [f"  {most}", f"  {'9' * 23}…"]
+
+
 def test_a_sum_of_integers_is_an_integer_in_pandas_where_it_fits() -> None:
     huge = pyarrow.decimal128(38, 0)
     columns: dict[str, list[int | None]] = {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 20
 SHOWN_COLUMNS = 40
 TEXT_ROWS, TEXT_COLUMNS, TEXT_CHARS = 10, 8, 24
+DIGITS = 40
+"""Of integers of 128 bits, and their sign."""
 """What a terminal shows of it."""
 _NULLABLE = {
     f"{arrows}{bits}": f"{pandas_}{bits}"
@@ -122,9 +124,10 @@ class QueryResult:
 
 
 def _text(value: Any) -> str:
-    """A cell of a terminal: one line, cut short."""
+    """A cell of a terminal: one line, cut short; but no amount is."""
     text = "–" if value is None else " ".join(str(value).split())
-    return text if len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
+    whole = text.lstrip("-").isdecimal() and len(text) <= DIGITS
+    return text if whole or len(text) <= TEXT_CHARS else text[: TEXT_CHARS - 1] + "…"
 
 
 def _narrowed(table: pyarrow.Table) -> pyarrow.Table:

@@ -25,6 +25,7 @@ from workbench.store.exact import as_text
 
 TITLE = "Where do two sources differ?"
 HEADER = ("network", "completeness", "last_height")
+LACKED = "{table} in {which}"
 WHAT = ("differs", "only in a", "only in b")
 _HOLDERS = ("outpoint", "script", "address")
 
@@ -161,7 +162,7 @@ def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
     for table in usable:
         for side, which in zip(sides, "ab", strict=True):
             if table not in tables and table not in side.tables:
-                missing.append(told("{table} in {which}", table=table, which=which))
+                missing.append(told(LACKED, table=table, which=which))
     if not tables:
         raise InputError(
             "{a} and {b} have no table in common that can be compared; a has {in_a}, b has {in_b}",
