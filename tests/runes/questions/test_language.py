@@ -96,7 +96,8 @@ def test_a_figure_of_plotly_has_its_titles_axes_legend_and_words_in_portuguese(
     before = json.dumps(figure)
     with speaking("pt-BR"):
         said: dict[str, Any] = figure._repr_mimebundle_()[PLOTLY]
-    assert said["layout"]["title"]["text"] == "O que foi dos detentores de HOLLOW•LEGEND•FOSSIL"
+    title = said["layout"]["title"]["text"].replace("<br>", " ")
+    assert title == "O que foi dos detentores de HOLLOW•LEGEND•FOSSIL"
     assert said["layout"]["yaxis"]["title"]["text"] == said["data"][0]["name"] == "detentores"
     assert said["data"][0]["x"] == ["entrou", "saiu", "cresceu", "diminuiu", "ficou"]
     assert json.dumps(figure) == before
