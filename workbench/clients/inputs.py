@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 from workbench.clients.plain import plain
 from workbench.core.model import DATA_URL_FORMAT
 from workbench.core.wide_integers import TOO_WIDE, wide_column
-from workbench.core.wire import encode
+from workbench.core.wire import encode, not_finite
 from workbench.errors import InputError, without_secrets
 
 INLINE_LIMIT = 1 << 20
@@ -109,16 +108,10 @@ class Inputs:
 
 
 def _finite(name: str, value: Any) -> Any:
-    """The value. Raises InputError for a number that JSON has not: null would arrive."""
-    parts = [value]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, float) and not math.isfinite(part):
-            raise InputError.field(name, part, "a finite number")
-        if isinstance(part, Mapping):
-            parts.extend(part.values())
-        elif isinstance(part, list | tuple | set | frozenset):
-            parts.extend(part)
+    """The value. Raises InputError for a number that JSON has not."""
+    odd = not_finite(value)
+    if odd is not None:
+        raise InputError.field(name, odd, "a finite number")
     return value
 
 
