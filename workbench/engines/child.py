@@ -29,6 +29,7 @@ from typing import Any
 
 from workbench.core.job import FUNCTION, Log, Progress
 from workbench.core.llm import ModelError, NoModel
+from workbench.core.mesh_wire import sentence
 from workbench.engines.asking import Asking
 from workbench.engines.frames import (
     LINE_CHARS,
@@ -41,6 +42,7 @@ from workbench.engines.frames import (
     pack,
     pack_table,
     speakable,
+    words,
 )
 from workbench.engines.perform import perform
 from workbench.errors import InputError
@@ -49,6 +51,7 @@ PR_SET_PDEATHSIG = 1
 READ_BYTES = 1 << 16
 IOV_MAX = 1024
 LEVELS = ("debug", "info", "warning", "error")
+UNKNOWN_LEVEL = "{line} (the level {level} is not known; allowed: debug, info, warning, error)"
 
 
 class Outlet:
@@ -155,10 +158,12 @@ class RunningContext:
         self._outlet.send(Progress(part, whole, text[:LINE_CHARS], values))
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
-        if level not in LEVELS:
-            raise InputError.field("level", level, ", ".join(LEVELS))
         text, values = speakable(template, values)
-        self._outlet.send(Log(str(level), text[:LINE_CHARS], values))
+        known = words(level)
+        if known not in LEVELS:  # no reason to end a task
+            values = {"line": sentence(text, values)[:LINE_CHARS], "level": known}
+            known, text = "info", UNKNOWN_LEVEL
+        self._outlet.send(Log(known, text[:LINE_CHARS], values))
 
     def generate(self, prompt: str, /) -> str:
         reply = self._asking.ask(str(prompt))
