@@ -139,7 +139,7 @@ def _arrow(table: Tabular) -> bytes:
 
     try:
         whole = pyarrow.table(table)
-    except (pyarrow.ArrowException, OverflowError) as error:
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
         wide = wide_column(table.items()) if hasattr(table, "items") else None
         if wide is not None:
             raise InputError(TOO_WIDE, column=wide) from None

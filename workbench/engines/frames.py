@@ -283,8 +283,8 @@ def _finite(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy's scalars and arrays, pandas' series
         return value.tolist()
-    if hasattr(value, "isoformat"):  # pandas' timestamps
-        return value.isoformat()
+    if hasattr(value, "isoformat"):  # pandas' timestamps, of which NaT is not even itself
+        return value.isoformat() if value == value else None
     if hasattr(value, "__fspath__"):
         return str(value)
     if isinstance(value, float):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from workbench.core.exact import MARKS, KeyFault, NoColumns, key_text, marked
 from workbench.core.model import Result
 from workbench.core.wide_integers import TOO_WIDE, wide_column
-from workbench.engines.columns import noted, storable
+from workbench.engines.columns import nameable, noted, storable
 from workbench.engines.frames import to_json
 from workbench.errors import WorkbenchError, shown
 
@@ -196,7 +196,7 @@ def table_of(value: Any, name: str = VALUE) -> Any:
         other = seen.setdefault(column.casefold(), column)
         if other != column:
             raise WorkbenchError(ALIKE, name=name, one=other, other=column)
-    return table
+    return nameable(table)
 
 
 def _converted(value: Any, name: str) -> Any:
