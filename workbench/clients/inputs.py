@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.arrays import VALUE, table_of_array
 from workbench.clients.plain import plain
 from workbench.core.model import DATA_URL_FORMAT
 from workbench.core.wide_integers import TOO_WIDE, wide_column
@@ -49,7 +50,7 @@ class Inputs:
             if len(document) <= INLINE_LIMIT:
                 return None, whole
             return await self._carrier.upload(document, name="batch.json"), None
-        given = _table_of_array(given)
+        given = _table_of(given)
         if hasattr(given, "__arrow_c_stream__"):
             return await self._carrier.upload(_arrow(given), name="batch.arrow"), None
         if not isinstance(given, str | Path | bytes):
@@ -115,22 +116,13 @@ def _finite(name: str, value: Any) -> Any:
     return value
 
 
-def _table_of_array(given: Any) -> Any:
-    """A series, or a NumPy array of one or two dimensions, as a table: as a function's result
-    becomes one."""
+def _table_of(given: Any) -> Any:
+    """A series or an array as a table; anything else as it is."""
     if hasattr(given, "to_frame") and not hasattr(given, "columns"):
         name = getattr(given, "name", None)
-        return given.to_frame(str(name) if name not in (None, "") else "value")
-    if not hasattr(given, "__array__") or getattr(given, "ndim", 0) not in (1, 2):
-        return given
-    if hasattr(given, "__arrow_c_stream__"):
-        return given
-    import pandas
-
-    if given.ndim == 1 and given.dtype.names is None:
-        return pandas.DataFrame({"value": given})
-    frame = pandas.DataFrame(given)
-    return frame.set_axis([str(each) for each in frame.columns], axis=1)
+        return given.to_frame(str(name) if name not in (None, "") else VALUE)
+    is_array = hasattr(given, "__array__") and not hasattr(given, "__arrow_c_stream__")
+    return table_of_array(given) if is_array and getattr(given, "ndim", 0) in (1, 2) else given
 
 
 def _arrow(table: Tabular) -> bytes:
