@@ -47,7 +47,7 @@ from workbench.engines.frames import (
 from workbench.engines.perform import perform
 from workbench.errors import InputError
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 READ_BYTES = 1 << 16
 IOV_MAX = 1024
 LEVELS = ("debug", "info", "warning", "error")
@@ -221,6 +221,13 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def adopt_orphans() -> None:
+    """Whatever a model starts stays below this process, also what it starts as a daemon: so its
+    supervisor finds it when it ends all of that (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def leave_with(orders: int) -> None:
     """Wait for the other end of the order pipe to close, then end the whole process group."""
     poll = select.poll()
@@ -272,6 +279,7 @@ def main() -> None:
     """Take over the descriptors, then serve."""
     frames, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
+    adopt_orphans()
     orders = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
