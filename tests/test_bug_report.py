@@ -59,3 +59,22 @@ def test_what_is_inside_is_said_before_it_is_written_and_no_file_is_overwritten(
     assert not (tmp_path / "data").exists()
     with pytest.raises(InputError, match=r"report\.zip cannot be written: File exists"):
         bug_report.write({}, target)
+
+
+def test_a_wrong_setting_is_in_the_report_instead_of_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "hub.log").write_text("the last line\n")
+    monkeypatch.setenv("WORKBENCH_SLOTS", "many")
+    monkeypatch.setenv("WORKBENCH_TOKEN", f"{SECRET}-token")
+    target = tmp_path / "report.zip"
+    assert cli.main(["doctor", "--data", str(data), "--bundle", str(target)]) == 0
+    assert "settings.json" in capsys.readouterr().out
+    with zipfile.ZipFile(target) as bundle:
+        texts = {name: bundle.read(name).decode() for name in bundle.namelist()}
+    assert "WORKBENCH_SLOTS is 'many'" in json.loads(texts["settings.json"])["refused"]
+    assert "WORKBENCH_SLOTS is 'many'" in json.loads(texts["findings.json"])[0]["detail"]
+    assert texts["hub.log"] == "the last line\n"
+    assert SECRET not in "".join(texts.values())

@@ -25,8 +25,8 @@ from workbench import doctor
 from workbench.clients.discovery import LOG_FILE, TOKEN_FILE, HubFile, hub_process
 from workbench.clients.hub import HubClient
 from workbench.core.masking import Mask, secret_values
-from workbench.errors import HIDDEN, InputError, WorkbenchError
-from workbench.settings import Settings
+from workbench.errors import HIDDEN, InputError, SettingsError, WorkbenchError
+from workbench.settings import Settings, default_data, load_settings
 
 LOG_LINES = 2000
 PATIENCE_S = 3.0
@@ -49,7 +49,7 @@ UNWRITTEN = "{path} cannot be written: {reason}; name another file"
 WHAT = {
     "findings.json": "what `workbench doctor` says",
     "versions.json": "this machine's system and Python, and every installed package",
-    "settings.json": "the settings; of secrets only whether there are any",
+    "settings.json": "the settings, or why one was refused; of secrets only whether there are any",
     "hub.json": "what a running hub says of itself, without its token",
     "metrics.txt": "what a running hub counts, as /metrics has it",
     "store.json": "schema step, rows of each table, how tasks ended other than well by sentence",
@@ -57,14 +57,25 @@ WHAT = {
 }
 
 
-async def collect(settings: Settings) -> dict[str, str]:
-    """The files of a bug report by name, every text masked. Needs no running hub."""
+def settings_or_refusal(data: Path | None) -> tuple[Settings, SettingsError | None]:
+    """The settings. While one is wrong, a report is just then needed: the defaults, with the data
+    folder where one is named, and what is wrong."""
+    try:
+        return load_settings(data=data), None
+    except SettingsError as error:
+        named = str(data or os.environ.get("WORKBENCH_DATA") or "")
+        return Settings(data=Path(named) if named and "://" not in named else default_data()), error
+
+
+async def collect(settings: Settings, refused: SettingsError | None = None) -> dict[str, str]:
+    """The files of a bug report by name, every text masked. Needs no running hub, and no right
+    settings: `refused` is then what is wrong with them."""
     running = hub_process(settings.data)
     mask = Mask(_secrets(settings, running), home=str(Path.home()))
     texts = {
-        "findings.json": doctor.as_json(doctor.examine(settings)),
+        "findings.json": doctor.as_json([*_refusal(refused), *doctor.examine(settings)]),
         "versions.json": _pretty(_versions()),
-        "settings.json": _pretty(_settings(settings)),
+        "settings.json": _pretty({"refused": str(refused)} if refused else _settings(settings)),
         "hub.json": _pretty(_hub(running)),
         "metrics.txt": _metrics(running),
         "store.json": _pretty(await _store(running)),
@@ -120,6 +131,11 @@ def _versions() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
+
+
+def _refusal(refused: SettingsError | None) -> list[doctor.Finding]:
+    remedy = "mend it and start again; what follows is told with the defaults"
+    return [doctor.Finding("settings", "failed", str(refused), remedy, True)] if refused else []
 
 
 def _settings(settings: Settings) -> dict[str, Any]:

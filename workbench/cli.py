@@ -245,7 +245,8 @@ def bundle(given: argparse.Namespace) -> int:
     """Say what goes into a bug report, then write it."""
     from workbench import bug_report
 
-    texts = asyncio.run(bug_report.collect(_settings(given)))
+    settings, refused = bug_report.settings_or_refusal(given.data)
+    texts = asyncio.run(bug_report.collect(settings, refused))
     print("\n".join(bug_report.listing(texts)), flush=True)
     bug_report.write(texts, given.bundle)
     print(f"written to {given.bundle}: look through it before you send it")

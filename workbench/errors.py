@@ -21,7 +21,9 @@ TELLTALE = (
     r"pass(?:words?|wd|phrase)|pwd|secrets?|token|credentials?"
     r"|(?:api|access|account|private|secret|shared|signing|subscription)[_-]?keys?"
 )
-"""What the name of a secret ends with; a regular expression, for lower case."""
+"""What the name of a secret ends with, in a text; a regular expression, for lower case."""
+SECRET_NAME = rf"(?:{TELLTALE}|auth|authori[sz]ation|cookies?|bearer|jwt|passcode)$"
+"""The same for the name of a field or a variable, where fewer words are something else."""
 _IN_QUERIES = (
     r"key|sig|signature|auth|authorization|jwt|session(?:_?id)?|awsaccesskeyid"
     r"|x-amz-[a-z-]{1,40}|x-goog-[a-z-]{1,40}"
@@ -139,7 +141,8 @@ _SIGHTS: tuple[Sight, ...] = (
 )
 
 
-_SECRET_FIELD = re.compile(rf"(?:{TELLTALE})(?:\[\d+\])*$")
+_INDEXES = re.compile(r"(?:\[\d+\])+$")
+_SECRET_FIELD = re.compile(SECRET_NAME)
 _NOTHING = ("missing", "None", "''", "")
 
 
@@ -212,7 +215,10 @@ class Fault:
     allowed: str
 
     def __post_init__(self) -> None:
-        if _SECRET_FIELD.search(self.field.lower()) and self.value not in _NOTHING:
+        if (
+            _SECRET_FIELD.search(_INDEXES.sub("", self.field.lower()))
+            and self.value not in _NOTHING
+        ):
             object.__setattr__(self, "value", HIDDEN)
 
     def __str__(self) -> str:

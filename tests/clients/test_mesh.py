@@ -479,6 +479,27 @@ async def test_waiting_has_a_deadline_and_the_task_goes_on() -> None:
         assert client.is_task_pending(task_id)
 
 
+async def test_who_waited_long_enough_is_told_what_the_task_does_and_what_to_do() -> None:
+    async def runs(node: SpeakingNode, connection: Any, message: dict[str, Any]) -> None:
+        task = {"taskId": message["taskId"], "attempt": 1}
+        accepted = {"type": "taskAccepted", "state": "queued", "seq": 1, **task}
+        await connection.send(json.dumps(accepted))
+        if message["taskId"] == "t2":
+            begun = {"type": "taskProgress", "progress": 0.4, "state": "running", **task}
+            await connection.send(json.dumps(begun))
+
+    async with speaking(runs) as node, client_of(node) as client:
+        heard = Heard(client, "task_progress")
+        await client.connect()
+        await client.accepted(await client.send_task("m", input_data=1, task_id="t1"))
+        with pytest.raises(LinkError, match=r"^task t1 is still queued after 0\.01 s of waiting, "):
+            await client.result("t1", 0.01)
+        await client.send_task("m", input_data=1, task_id="t2")
+        await heard.until("task_progress")
+        with pytest.raises(LinkError, match=r"^task t2 is still running \(40 % done\).*cancel it$"):
+            await client.result("t2", 0.01)
+
+
 @pytest.mark.parametrize(
     ("message", "sentence_"),
     [

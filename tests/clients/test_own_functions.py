@@ -399,12 +399,14 @@ async def test_numbers_and_arrays_of_numpy_travel_as_what_they_hold(tmp_path: Pa
     await inputs.batch(numpy.eye(2))
     await inputs.batch(pandas.Series([1, 2]))
     await inputs.batch(pandas.Series(["x"], name="b"))
+    await inputs.batch(numpy.ma.array([1, 2], mask=[False, True]))
     read = [pyarrow.ipc.open_stream(each).read_all().to_pydict() for each in carrier.bodies]
     assert read == [
         {"value": [0, 1, 2]},
         {"0": [1.0, 0.0], "1": [0.0, 1.0]},
         {"value": [1, 2]},
         {"b": ["x"]},
+        {"value": [1, None]},
     ]
 
 

@@ -150,6 +150,16 @@ def test_of_data_its_addresses_its_named_secrets_and_what_is_one_by_form_are_mas
     assert sorted(secrets_in(data)) == ["1234", "canary", "one", "two"]
 
 
+@pytest.mark.parametrize(
+    "name", ["auth", "basic_auth", "authorization", "Authorisation", "cookie", "bearer", "jwt"]
+)
+def test_what_a_login_goes_by_is_masked_by_its_name(name: str) -> None:
+    assert as_kept({name: "canary", "author": "me"}) == {name: "***", "author": "me"}
+    assert str(InputError.field(f"parameters.{name}", "canary", "none")).startswith(
+        f"parameters.{name} is ***"
+    )
+
+
 def test_a_mask_in_the_place_of_a_value_is_found_and_stars_in_a_text_are_none() -> None:
     assert masked_at({"n": 1, "text": "a *** b"}) is None
     assert masked_at({"n": 1, "db": {"password": "***"}}) == "db.password"

@@ -96,6 +96,46 @@ def test_a_parameter_without_a_type_is_refused_when_the_model_is_made() -> None:
         model(name="m", version="1")(untyped)
 
 
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"name": "my model!"}, "name is 'my model!'; allowed: letters, digits, _ . and -, 1 to "),
+        ({"name": "-x"}, "name is '-x'; allowed: letters"),
+        ({"name": "x\n"}, "name is 'x\\n'; allowed: letters"),
+        ({"name": 5}, "name is 5; allowed: letters"),
+        ({"version": "1 2"}, "version is '1 2'; allowed: letters, digits, _ . + and -, 1 to 40"),
+        ({"title": "x" * 201}, "title is 'xxx"),
+    ],
+)
+def test_a_bad_name_is_refused_where_the_model_is_defined(
+    named: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        model(**{"name": "one", **named})(lambda: 1)
+    assert str(refused.value).startswith(sentence)
+
+
+def test_a_function_without_a_name_needs_one_given() -> None:
+    with pytest.raises(InputError, match=r"name is '<lambda>'; allowed: letters, .*@model\(name="):
+        model(lambda: 1)
+    assert model(name="one")(lambda: 1).name == "one"
+
+
+def test_a_default_that_json_has_not_is_refused_where_the_model_is_defined() -> None:
+    def f(x: float = float("inf")) -> float:
+        return x
+
+    def g(shares: list[float] = [1.0, float("nan")]) -> float:  # noqa: B006
+        return sum(shares)
+
+    with pytest.raises(WorkbenchError, match="f: parameter x has the default inf; allowed: a fin"):
+        model(f)
+    with pytest.raises(
+        WorkbenchError, match=r"g: parameter shares has the default \[1\.0, nan\]; "
+    ):
+        model(g)
+
+
 def test_what_a_model_needs_of_a_gpu_is_above_zero() -> None:
     def large(context: Context) -> Result:
         return Result(data={})

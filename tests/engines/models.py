@@ -127,6 +127,17 @@ def hang(context: Context, *, stubborn: bool = False, family: bool = False) -> R
     return Result(data={})
 
 
+def scatter(context: Context) -> Result:
+    """Starts a child in a session of its own, and one whose parent is gone."""
+    sleeper = ["import subprocess as s; print(s.Popen(['sleep', '600'], start_new_session=True, "]
+    sleeper += ["stdout=s.DEVNULL).pid)"]
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    daemon = subprocess.check_output([sys.executable, "-c", "".join(sleeper)], text=True)
+    context.log("pids {pids}", pids=f"{os.getpid()} {child.pid} {daemon}")
+    time.sleep(600)
+    return Result(data={})
+
+
 def busy(context: Context) -> Result:
     """Ten minutes in C code that let other threads run."""
     context.log("pids {pids}", pids=str(os.getpid()))

@@ -179,8 +179,35 @@ def test_progress_is_a_part_of_a_whole_and_a_line_has_a_level() -> None:
         with pytest.raises(InputError, match=r"^(done|total) is .*; allowed: a number from 0"):
             context.progress(done, total)
     context.log("x", level="debug")
-    with pytest.raises(InputError, match="level is 'loud'; allowed: debug, info, warning, error"):
-        context.log("x", level="loud")
+    assert kept.frames[-1] == Log("debug", "x", {})
+
+
+def test_a_line_ends_no_task_whatever_it_says() -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    kept = Kept()
+    context = running(kept)
+    context.log("{n} of {all}", n=1, all=2, level="loud")
+    context.log("half \ud800")
+    context.log("{part}", part="half \ud800")
+    context.log("{part:>7}", part="\ud800")
+    context.log("{part}", part=Mute())
+    printed = Capture(kept, "info", 1)  # type: ignore[arg-type]
+    printed.write("half \ud800\n")
+    context.progress(1, 2, "half \ud800")
+    said = [frame for frame in kept.frames if isinstance(frame, Log)]
+    assert [sentence(each.template, each.values) for each in said] == [
+        "1 of 2 (the level loud is not known; allowed: debug, info, warning, error)",
+        "half \\ud800",
+        "half \\ud800",
+        "      \\ud800",
+        "<Mute>",
+        "half \\ud800",
+    ]
+    assert {each.level for each in said} == {"info"}
+    assert list(Reader().feed(b"".join(map(pack, kept.frames)))) == kept.frames
 
 
 @contextmanager

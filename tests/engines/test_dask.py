@@ -279,6 +279,17 @@ async def test_cancel_kills_a_stubborn_family_after_a_second(engine: DaskEngine)
     assert await flown.task == Cancelled()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
+async def test_cancel_ends_what_left_its_process_group(engine: DaskEngine) -> None:
+    flown = Flown(engine, job("scatter"))
+    pids = await flown.pids()
+    assert len(pids) == 3
+    await engine.cancel(flown.key)
+    assert await flown.task == Cancelled()
+    for pid in pids:
+        await asyncio.to_thread(until, lambda pid=pid: not alive(pid), limit_s=30)
+
+
 async def test_cancelling_the_waiter_cancels_the_job(engine: DaskEngine) -> None:
     flown = Flown(engine, job("hang"))
     (pid,) = await flown.pids()

@@ -119,6 +119,7 @@ def test_what_json_holds_is_the_value(value: Any, shown: Any) -> None:
         (pyarrow.table({"x": [1]}), {"value": ["x"]}),
         (polars.DataFrame({"x": [1]}), {"value": ["x"]}),
         (polars.Series("x", [1]), {"value": ["x"]}),
+        (polars.Series([1]), {"value": ["value"]}),
         ({"one": FRAME, "n": 1}, {"one": ["a", "b"]}),
         ((FRAME, 1, FRAME["a"]), {"value_0": ["a", "b"], "value_2": ["a"]}),
     ],

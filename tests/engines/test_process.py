@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engines.waiting import until
 from workbench.core.gpu import Vendor
 from workbench.core.job import TASK_MARK
+from workbench.engines.nursery import Nursery
 from workbench.engines.process import environment
 
 
@@ -39,3 +41,18 @@ def test_a_process_sees_only_the_gpu_lent_to_it(
     seen = environment(1, gpu, vendor)
     assert seen["CUDA_VISIBLE_DEVICES"] == cuda
     assert (seen["ROCR_VISIBLE_DEVICES"], seen["HIP_VISIBLE_DEVICES"]) == (rocr, hip)
+
+
+def test_a_spare_process_comes_once_nobody_wants_another() -> None:
+    nursery = Nursery(threads=1)
+    try:
+        nursery.spare()
+        nursery.end(nursery.take(own="one"))
+        nursery.spare()  # one is enough
+        until(lambda: bool(nursery._idle), limit_s=30)
+        [spare] = nursery._idle
+        taken = nursery.take(own="two")
+        assert taken is spare
+        nursery.end(taken)
+    finally:
+        nursery.close()

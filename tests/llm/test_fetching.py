@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -407,12 +408,20 @@ def test_more_connections_come_where_the_server_limits_each(tmp_path: Path) -> N
     assert max(told.connections for told in run.told) > 1
 
 
-def test_one_connection_stays_where_the_server_limits_all_together(tmp_path: Path) -> None:
-    with files(content(4_000_000)) as (served, _):
-        served.all_bytes_s = 2_000_000
-        whole(run := Run(served, tmp_path, pace=QUICK), served)
-    assert max(told.connections for told in run.told) == 2  # tried once
-    assert run.told[-2].connections <= 1
+class UpAndDown(Pace, frozen=True, kw_only=True):
+    """Steps by what was received, whatever the time: how fast it came is a busy machine's word.
+    What speeds lead to is told by tests/core/test_lane_count.py."""
+
+    def lane_count(self, most: int) -> Any:
+        def look(now: float, received: int, left: int) -> int:
+            return (1, 4, 1, 2)[received // 1_000_000 % 4]
+
+        return SimpleNamespace(look=look)
+
+
+def test_connections_that_are_taken_back_leave_the_file_whole(tmp_path: Path) -> None:
+    with files(content(8_000_000)) as (served, _):
+        whole(Run(served, tmp_path, pace=UpAndDown(piece_bytes=256 << 10)), served)
 
 
 def test_one_connection_stays_where_the_server_does_no_ranges(tmp_path: Path) -> None:

@@ -720,6 +720,31 @@ async def test_the_list_of_tasks_says_who_waits_and_why(bench: Bench) -> None:
     assert (oldest["state"], oldest["error"], oldest["inputDataURL"]) == ("failed", "no luck", URL)
 
 
+async def test_tasks_over_dictionaries_are_told_apart_in_the_list(bench: Bench) -> None:
+    peer = bench.peer()
+    given = [{"x": 1}, {"x": 2, "token": "s3cr3t"}, {"xs": ["a" * 50, 1]}, {"xs": ["a" * 50, 2]}]
+    deep: Any = 1
+    for _ in range(490):
+        deep = [deep]
+    for number, data in enumerate([*given, deep, {"xs": "a" * 2000}]):
+        bench.wall += 1
+        peer.say(inline(f"t{number}", inputData=data))
+        await settled()
+    peer.say({"type": "tasks"})
+    labels = [row["inputLabel"] for row in (await peer.get("tasks"))["tasks"]][::-1]
+    assert labels[:2] == ['{"x":1}', '{"x":2,"token":"***"}']
+    assert labels[2].startswith('{"xs":["aaaaa')
+    assert labels[2] != labels[3]
+    assert len(labels) == len(set(labels)) == 6
+    assert max(map(len, labels)) < 80
+    bench.wall += 1
+    peer.frames.clear()
+    peer.say(task("t9"))
+    await settled()
+    peer.say({"type": "tasks", "limit": 1})
+    assert (await peer.get("tasks"))["tasks"][0]["inputLabel"] is None
+
+
 async def test_an_impure_model_is_run_each_time_that_it_is_asked_for(bench: Bench) -> None:
     peer = bench.peer()
     for name in ("a", "b"):

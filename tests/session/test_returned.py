@@ -13,6 +13,7 @@ import pyarrow
 import pytest
 
 from workbench.clients.answer import QueryResult, read_stream
+from workbench.clients.plain import plain
 from workbench.engines.frames import to_json
 from workbench.engines.perform import arrow_stream
 from workbench.engines.returned import result_of
@@ -86,6 +87,28 @@ TYPED = pandas.DataFrame(
 
 def test_the_types_of_columns_come_back(tmp_path: Path) -> None:
     pandas.testing.assert_frame_equal(through_a_file(TYPED, tmp_path).value, TYPED)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pandas.DataFrame({"": [1, 2], "t": [pandas.Timestamp("2024-01-01"), pandas.NaT]}),
+        pandas.DataFrame({"V0": [1], "": pandas.Categorical(["b"], ["b", "a"])}),
+    ],
+)
+def test_a_column_without_a_name_comes_back_without_one(
+    frame: pandas.DataFrame, tmp_path: Path
+) -> None:
+    pandas.testing.assert_frame_equal(
+        through_a_file(frame, tmp_path).value, frame, check_dtype=False
+    )
+    assert list(through_a_file(pyarrow.table({"": [1]}), tmp_path / "arrow").frame) == [""]
+
+
+def test_no_time_at_all_is_null_and_no_text() -> None:
+    value = {"at": pandas.NaT, "all": [pandas.NaT], pandas.NaT: 1}
+    assert through_json(value) == {"at": None, "all": [None], None: 1}
+    assert plain("x", value["all"]) == [None]
 
 
 def test_sql_sees_a_month_as_its_text_and_a_cut_as_its_bounds(tmp_path: Path) -> None:

@@ -78,6 +78,17 @@ async def test_history_shows_state_duration_error_and_alias(three: Store) -> Non
     assert (c["state"], c["finished_at"], c["duration_s"]) == ("running", None, None)
 
 
+async def test_history_has_short_inline_inputs_as_they_are(store: Store) -> None:
+    rows = [
+        (*task(name)[:6], text, *task(name)[7:]) for name, text in (("a", "1"), ("b", "1" * 2000))
+    ]
+    await store.append({"tasks": [*rows, task("c")]})
+    found = await store.read("task_history", before=None, limit=9, state=None)
+    assert [(row["inline_input"], row["content_hash"]) for row in found] == [
+        ("1", "c0ffee"), ("", "c0ffee"), (None, "c0ffee"),
+    ]  # fmt: skip
+
+
 async def test_history_is_paged_by_time_and_by_state(three: Store) -> None:
     before: datetime = (NOON + timedelta(minutes=2)).replace(tzinfo=None)
     page = await three.read("task_history", before=before, limit=1, state=None)

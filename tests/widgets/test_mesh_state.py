@@ -131,6 +131,12 @@ def test_the_node_s_list_adds_tasks_but_is_older_than_the_events_of_a_running_on
     assert state.oldest_ms == 5
 
 
+def test_an_inline_input_is_shown_as_its_node_labels_it() -> None:
+    state = MeshState(Clock())
+    state.merge_history([history_row({"taskId": "a", "state": "queued", "inputLabel": '{"x":1}'})])
+    assert task(state)["input"] == '{"x":1}'
+
+
 def test_the_node_s_list_ends_a_task_whose_end_was_missed() -> None:
     state = running(Clock())
     state.merge_history([history_row({"taskId": "a", "state": "done", "finishedAt": 77})])

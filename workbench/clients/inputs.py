@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from workbench.arrays import VALUE, table_of_array
 from workbench.clients.plain import plain
 from workbench.core.model import DATA_URL_FORMAT
 from workbench.core.wide_integers import TOO_WIDE, wide_column
-from workbench.core.wire import encode
+from workbench.core.wire import encode, not_finite
 from workbench.errors import InputError, without_secrets
 
 INLINE_LIMIT = 1 << 20
@@ -50,7 +50,7 @@ class Inputs:
             if len(document) <= INLINE_LIMIT:
                 return None, whole
             return await self._carrier.upload(document, name="batch.json"), None
-        given = _table_of_array(given)
+        given = _table_of(given)
         if hasattr(given, "__arrow_c_stream__"):
             return await self._carrier.upload(_arrow(given), name="batch.arrow"), None
         if not isinstance(given, str | Path | bytes):
@@ -109,35 +109,20 @@ class Inputs:
 
 
 def _finite(name: str, value: Any) -> Any:
-    """The value. Raises InputError for a number that JSON has not: null would arrive."""
-    parts = [value]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, float) and not math.isfinite(part):
-            raise InputError.field(name, part, "a finite number")
-        if isinstance(part, Mapping):
-            parts.extend(part.values())
-        elif isinstance(part, list | tuple | set | frozenset):
-            parts.extend(part)
+    """The value. Raises InputError for a number that JSON has not."""
+    odd = not_finite(value)
+    if odd is not None:
+        raise InputError.field(name, odd, "a finite number")
     return value
 
 
-def _table_of_array(given: Any) -> Any:
-    """A series, or a NumPy array of one or two dimensions, as a table: as a function's result
-    becomes one."""
+def _table_of(given: Any) -> Any:
+    """A series or an array as a table; anything else as it is."""
     if hasattr(given, "to_frame") and not hasattr(given, "columns"):
         name = getattr(given, "name", None)
-        return given.to_frame(str(name) if name not in (None, "") else "value")
-    if not hasattr(given, "__array__") or getattr(given, "ndim", 0) not in (1, 2):
-        return given
-    if hasattr(given, "__arrow_c_stream__"):
-        return given
-    import pandas
-
-    if given.ndim == 1 and given.dtype.names is None:
-        return pandas.DataFrame({"value": given})
-    frame = pandas.DataFrame(given)
-    return frame.set_axis([str(each) for each in frame.columns], axis=1)
+        return given.to_frame(str(name) if name not in (None, "") else VALUE)
+    is_array = hasattr(given, "__array__") and not hasattr(given, "__arrow_c_stream__")
+    return table_of_array(given) if is_array and getattr(given, "ndim", 0) in (1, 2) else given
 
 
 def _arrow(table: Tabular) -> bytes:
@@ -146,7 +131,7 @@ def _arrow(table: Tabular) -> bytes:
 
     try:
         whole = pyarrow.table(table)
-    except (pyarrow.ArrowException, OverflowError) as error:
+    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
         wide = wide_column(table.items()) if hasattr(table, "items") else None
         if wide is not None:
             raise InputError(TOO_WIDE, column=wide) from None

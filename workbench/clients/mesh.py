@@ -84,7 +84,7 @@ class MeshClient:
         if endpoints is not None:
             self._roaming = Roaming(endpoints, self._branches, self._move, self._warn)
         self._batches: dict[str, str] = {}
-        self._waiting = Waiting()
+        self._waiting = Waiting(self._known)
         self._uploading = asyncio.Lock()
         for name, token in (tokens or {}).items():
             self.set_token(name, token)

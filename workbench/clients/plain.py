@@ -28,8 +28,8 @@ def plain(name: str, value: Any) -> Any:
 
 
 def _told(value: Any) -> Any:
-    if hasattr(value, "isoformat"):  # pandas' moments and durations
-        return value.isoformat()
+    if hasattr(value, "isoformat"):  # pandas' moments and durations; NaT is not even itself
+        return value.isoformat() if value == value else None
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return value.tolist()
     raise TypeError(type(value).__name__)

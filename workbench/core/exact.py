@@ -78,7 +78,7 @@ def key_text(key: Any) -> tuple[str, str]:
         return str.__str__(key), "str"
     if getattr(getattr(key, "dtype", None), "kind", "") in tuple("biuf"):
         key = key.item()  # a number of NumPy's
-    if key is None:
+    if key is None or (isinstance(key, datetime.date) and key != key):  # NaT
         return "null", "None"
     if isinstance(key, bool):
         return ("true" if key else "false"), "bool"

@@ -8,12 +8,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from workbench.errors import HIDDEN, TELLTALE, holds_secret, without_secrets
+from workbench.errors import HIDDEN, SECRET_NAME, holds_secret, without_secrets
 
 SHORTEST = 6
 """Anything shorter is no secret, and hiding it would eat words."""
 SHORT_NAME = 100
-_SAYS = re.compile(rf"(?i)(?:{TELLTALE}|authorization|cookies?)$")
+_SAYS = re.compile(rf"(?i){SECRET_NAME}")
 
 
 class Mask:

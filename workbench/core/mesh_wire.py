@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from workbench.core.naming import NAME, TITLE_CHARS, VERSION
 from workbench.core.sentence import is_fillable
 from workbench.core.signature import BatchKind
 from workbench.core.wire import decode
@@ -121,9 +122,9 @@ class DefineMessage(Message, frozen=True, kw_only=True, rename=_NAMES):
     """
 
     function_url: Annotated[str, msgspec.Meta(pattern="^upload:[0-9a-f]{64}$")]
-    name: Annotated[str, msgspec.Meta(pattern=r"^\w[\w.-]{0,99}$")]
-    version: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]{1,40}$")] = "own"
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    name: Annotated[str, msgspec.Meta(pattern=rf"^{NAME}$")]
+    version: Annotated[str, msgspec.Meta(pattern=rf"^{VERSION}$")] = "own"
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS)]
     description: Annotated[str, msgspec.Meta(max_length=DESCRIPTION_CHARS)] = ""
     pure: bool = True
     gpu_memory_mb: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None

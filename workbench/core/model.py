@@ -17,6 +17,7 @@ from typing import Annotated, Any, Protocol, overload
 import msgspec
 
 from workbench.core import model_card
+from workbench.core.naming import check_names
 from workbench.core.signature import BatchKind, hints_of, signature_of
 from workbench.core.wire import FORMS, choices, fault_of
 from workbench.errors import Fault, InputError, WorkbenchError, shown
@@ -280,6 +281,7 @@ def model(
                 value=shown(function),
             )
         own = name or function.__name__.strip("_").replace("_", "-")
+        check_names(own, version, title or own)
         signature = signature_of(own, function, hints_of(own, function), Context)
         return MeshModel(
             name=own,

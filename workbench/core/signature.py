@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from workbench.core.wire import not_finite
 from workbench.errors import WorkbenchError, shown
 
 CONTEXT, BATCH = "context", "batch"
@@ -197,9 +198,11 @@ def _takes(kind: Any, value: Any) -> bool:
 
 
 def _check_default(model: str, name: str, kind: Any, default: Any) -> None:
-    """Raises WorkbenchError for a default that is not of the parameter's own type."""
+    """Raises WorkbenchError for a default that is not of the parameter's own type, or that JSON
+    has not."""
     try:
-        msgspec.convert(msgspec.to_builtins(default, str_keys=True), kind, str_keys=True)
+        plain = msgspec.to_builtins(default, str_keys=True)
+        msgspec.convert(plain, kind, str_keys=True)
     except (TypeError, ValueError) as error:  # msgspec's ValidationError is a ValueError
         raise WorkbenchError(
             "{model}: parameter {name} has the default {value}, which is not of its own type "
@@ -209,6 +212,14 @@ def _check_default(model: str, name: str, kind: Any, default: Any) -> None:
             value=shown(default),
             reason=str(error).partition("\n")[0],
         ) from None
+    if not_finite(plain) is not None:
+        raise WorkbenchError(
+            "{model}: parameter {name} has the default {value}; allowed: a finite number, for JSON "
+            "has no other: let None stand for it",
+            model=model,
+            name=name,
+            value=shown(default),
+        )
 
 
 def _struct(fields: list[Any]) -> type[msgspec.Struct]:

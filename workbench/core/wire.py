@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -128,6 +129,20 @@ def fault_of(sentence: str, document: Any) -> Fault:
         allowed = FORMS[_SAID[what]] if what in _SAID else what
     field = _join(path, "")
     return Fault(field, shown(_at(document, field)), allowed)
+
+
+def not_finite(value: Any) -> float | None:
+    """The first number in a value that JSON has not, which would arrive as null."""
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            return part
+        if isinstance(part, Mapping):
+            parts.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset):
+            parts.extend(part)
+    return None
 
 
 def _join(path: str, name: str) -> str:

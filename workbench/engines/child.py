@@ -29,6 +29,7 @@ from typing import Any
 
 from workbench.core.job import FUNCTION, Log, Progress
 from workbench.core.llm import ModelError, NoModel
+from workbench.core.mesh_wire import sentence
 from workbench.engines.asking import Asking
 from workbench.engines.frames import (
     LINE_CHARS,
@@ -41,14 +42,16 @@ from workbench.engines.frames import (
     pack,
     pack_table,
     speakable,
+    words,
 )
 from workbench.engines.perform import perform
 from workbench.errors import InputError
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 READ_BYTES = 1 << 16
 IOV_MAX = 1024
 LEVELS = ("debug", "info", "warning", "error")
+UNKNOWN_LEVEL = "{line} (the level {level} is not known; allowed: debug, info, warning, error)"
 
 
 class Outlet:
@@ -155,10 +158,12 @@ class RunningContext:
         self._outlet.send(Progress(part, whole, text[:LINE_CHARS], values))
 
     def log(self, template: str, /, *, level: str = "info", **values: Any) -> None:
-        if level not in LEVELS:
-            raise InputError.field("level", level, ", ".join(LEVELS))
         text, values = speakable(template, values)
-        self._outlet.send(Log(str(level), text[:LINE_CHARS], values))
+        known = words(level)
+        if known not in LEVELS:  # no reason to end a task
+            values = {"line": sentence(text, values)[:LINE_CHARS], "level": known}
+            known, text = "info", UNKNOWN_LEVEL
+        self._outlet.send(Log(known, text[:LINE_CHARS], values))
 
     def generate(self, prompt: str, /) -> str:
         reply = self._asking.ask(str(prompt))
@@ -216,6 +221,13 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def adopt_orphans() -> None:
+    """Whatever a model starts stays below this process, also what it starts as a daemon: so its
+    supervisor finds it when it ends all of that (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def leave_with(orders: int) -> None:
     """Wait for the other end of the order pipe to close, then end the whole process group."""
     poll = select.poll()
@@ -267,6 +279,7 @@ def main() -> None:
     """Take over the descriptors, then serve."""
     frames, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
+    adopt_orphans()
     orders = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -14,6 +14,8 @@ TYPES = "types"
 """Under this name they stand beside a table's rows and columns in its result."""
 NOTED = b"workbench.types"
 """In the metadata of a table's Arrow schema, as JSON: the type of each such column by its name."""
+UNNAMED = ""
+"""Among those types: the name under which the store has the column of the name ""."""
 NOTED_CHARS = 32 << 10
 """A table's entry in the journal holds them: what is longer, such as a thousand categories, is
 not told, and those columns come back as the store has them."""
@@ -51,6 +53,17 @@ def storable(frame: pandas.DataFrame) -> tuple[pandas.DataFrame, Types]:
     return frame, types
 
 
+def nameable(table: pyarrow.Table) -> pyarrow.Table:
+    """The table with a name that the store takes for the column of none, told beside."""
+    if "" not in table.column_names:
+        return table
+    taken = {name.casefold() for name in table.column_names}
+    name = next(name for n in range(len(taken)) if (name := f"v{n}") not in taken)
+    names = [each or name for each in table.column_names]
+    types = {each or name: kind for each, kind in types_in(table.schema).items()}
+    return noted(table.rename_columns(names), {**types, UNNAMED: name})
+
+
 def noted(table: pyarrow.Table, types: Types) -> pyarrow.Table:
     """The table with these types in its schema."""
     text = json.dumps(types)
@@ -73,7 +86,8 @@ def given_back(frame: pandas.DataFrame, types: Mapping[str, Any]) -> pandas.Data
                 frame.isetitem(at, _typed(frame.iloc[:, at], types[name]))
             except (TypeError, ValueError, KeyError, AttributeError):
                 continue  # told by another version, of another pandas
-    return frame
+    unnamed = types.get(UNNAMED)
+    return frame.rename(columns={unnamed: ""}) if isinstance(unnamed, str) else frame
 
 
 def _typed(column: pandas.Series, kind: Any) -> Any:

@@ -222,20 +222,29 @@ class Lines:
 
 def line_event(level: str, line: str) -> Log:
     """One line of somebody else's text as a log event."""
-    return Log(level, "{line}", {"line": line})
+    return Log(level, "{line}", {"line": words(line)})
+
+
+def words(value: Any) -> str:
+    """Anything as a text that a frame can hold: half a character is written out, as \\ud800."""
+    try:
+        text = str(value)
+    except Exception:  # a line must not end a task, whatever its values can say of themselves
+        text = f"<{type(value).__name__}>"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def speakable(template: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """A sentence as it may travel: its values numbers and words, anything else as words. One with
     formats, such as {loss:.3f}, is filled here, for no reader fills those."""
-    text = str(template)
+    text = words(template)
     if values and not is_plain(text):
         try:
-            return text.format(**values), {}
+            return words(text.format(**values)), {}
         except Exception:  # as it stands, then, and its values behind it
             behind = ", ".join(f"{name}={_speakable(value)}" for name, value in values.items())
-            return f"{text} ({behind})", {}
-    return text, {name: _speakable(value) for name, value in values.items()}
+            return words(f"{text} ({behind})"), {}
+    return text, {words(name): _speakable(value) for name, value in values.items()}
 
 
 def _speakable(value: Any) -> Any:
@@ -245,7 +254,7 @@ def _speakable(value: Any) -> Any:
         return value
     if type(value) is int and -(2**63) <= value < 2**63:
         return value
-    return str(value)[:LINE_CHARS]
+    return words(value)[:LINE_CHARS]
 
 
 def to_json(value: Any) -> bytes:
@@ -274,8 +283,8 @@ def _finite(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy's scalars and arrays, pandas' series
         return value.tolist()
-    if hasattr(value, "isoformat"):  # pandas' timestamps
-        return value.isoformat()
+    if hasattr(value, "isoformat"):  # pandas' timestamps, of which NaT is not even itself
+        return value.isoformat() if value == value else None
     if hasattr(value, "__fspath__"):
         return str(value)
     if isinstance(value, float):

@@ -16,10 +16,12 @@ from workbench.engines.process import TaskProcess
 
 IDLE_S = 300.0  # an unused process is let go
 SWEEP_S = 30.0
+SPARE_S = 0.2  # whoever has just cancelled is answered before a spare one takes the processor
 
 Wish = tuple[str | None, Vendor | None]
 """The GPU that a process is to see, and whose it is."""
-Wanted = tuple[Wish, Future[TaskProcess]]
+Wanted = tuple[Wish | None, Future[TaskProcess]]
+"""None is wished for a spare one, which waits until nobody wants another."""
 
 
 class Nursery:
@@ -91,15 +93,15 @@ class Nursery:
             self.end(each)
 
     def spare(self) -> None:
-        """Have a fresh process ready: the cell of a notebook that is tried next is an own function
-        of its own, and would wait 0.3 s for one."""
+        """Have a fresh process ready in a moment: the cell of a notebook that is tried next is an
+        own function of its own, and would wait 0.3 s for one."""
         with self._lock:
             if self._sparing or any(not each.own for each in self._idle):
                 return
             self._sparing = True
         born: Future[TaskProcess] = Future()
         born.add_done_callback(self._spared)
-        self._wanted.put(((None, None), born))
+        self._wanted.put((None, born))
 
     def _spared(self, born: Future[TaskProcess]) -> None:
         with self._lock:
@@ -123,19 +125,27 @@ class Nursery:
         self._guard.close()
 
     def _work(self) -> None:
+        spare: Wanted | None = None
         while True:
             try:
-                request = self._wanted.get(timeout=SWEEP_S)
+                request = self._wanted.get(timeout=SWEEP_S if spare is None else SPARE_S)
             except queue.Empty:
-                self._sweep(IDLE_S)
+                if spare is None:
+                    self._sweep(IDLE_S)
+                else:
+                    self._start(*spare)
+                    spare = None
                 continue
             if request is None:
                 return
-            self._start(*request)
+            if request[0] is None:
+                spare = request
+            else:
+                self._start(*request)
 
-    def _start(self, wish: Wish, born: Future[TaskProcess]) -> None:
+    def _start(self, wish: Wish | None, born: Future[TaskProcess]) -> None:
         try:
-            process = TaskProcess(self._threads, *wish)
+            process = TaskProcess(self._threads, *(wish or (None, None)))
             self._guard.add(process.pid)
         except BaseException as error:
             born.set_exception(error)

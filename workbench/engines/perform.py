@@ -19,7 +19,7 @@ from workbench.core.model import Context, MeshModel, Result
 from workbench.core.signature import BATCH
 from workbench.core.wire import convert
 from workbench.engines import batch, cell, own
-from workbench.engines.frames import Order, Raised, Returned, speakable, to_json
+from workbench.engines.frames import Order, Raised, Returned, speakable, to_json, words
 from workbench.engines.returned import result_of
 from workbench.errors import InputError, WorkbenchError
 
@@ -174,4 +174,4 @@ def _trace(error: BaseException) -> str:
             begin = each.tb_next
         each = each.tb_next
     lines = traceback.format_exception(type(error), error, begin)
-    return "".join(lines)[-TRACEBACK_CHARS:]
+    return words("".join(lines)[-TRACEBACK_CHARS:])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, cast
 
 import psutil
@@ -186,20 +187,38 @@ class TaskProcess:
         return self.tasks >= TASKS_PER_PROCESS or rss - self._rss_after_first > GROWTH_BYTES
 
     def stop(self, grace_s: float = TERM_S) -> None:
-        """End the whole process group, and return when it is gone. The second time is free."""
+        """End the whole process group, and return when it is gone; and what it started in sessions
+        of its own, unless it died before. The second time is free."""
         if self._stopped:
             return
+        descendants = self._descendants()
         if self._popen.poll() is None and grace_s > 0:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)  # a stopped process takes no other signal
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(grace_s)
+            descendants += self._descendants()
         self._signal(signal.SIGKILL)
+        for each in descendants:
+            with suppress(psutil.Error):
+                each.kill()
         self._popen.wait()
         deadline = time.monotonic() + GONE_S
         while self._signal(0) and group_lives(self.pid) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._stopped = True
+
+    def _descendants(self) -> list[psutil.Process]:
+        """All that it started and that lives, as Linux lists it: psutil would look through all
+        processes of the machine."""
+        found: list[psutil.Process] = []
+        waiting = [self.pid]
+        while waiting:
+            for path in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+                with suppress(OSError):
+                    waiting += (below := [int(pid) for pid in path.read_text().split()])
+                    found += filter(None, map(_process, below))
+        return found
 
     def _signal(self, number: int) -> bool:
         try:
@@ -215,6 +234,14 @@ class TaskProcess:
             stream.close()
         for descriptor in (self._frames, self._wake, self._waker):
             os.close(descriptor)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    """None where it is gone."""
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
 
 
 def _pid() -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from workbench.arrays import VALUE, table_of_array
 from workbench.core.exact import MARKS, KeyFault, NoColumns, key_text, marked
 from workbench.core.model import Result
 from workbench.core.wide_integers import TOO_WIDE, wide_column
-from workbench.engines.columns import noted, storable
+from workbench.engines.columns import nameable, noted, storable
 from workbench.engines.frames import to_json
 from workbench.errors import WorkbenchError, shown
 
-VALUE = "value"
 DEPTH = 100
 """So many levels down it is looked for what is wrong."""
 NOT_A_VALUE = (
@@ -196,7 +196,7 @@ def table_of(value: Any, name: str = VALUE) -> Any:
         other = seen.setdefault(column.casefold(), column)
         if other != column:
             raise WorkbenchError(ALIKE, name=name, one=other, other=column)
-    return table
+    return nameable(table)
 
 
 def _converted(value: Any, name: str) -> Any:
@@ -221,43 +221,18 @@ def _with_columns(value: Any, name: str) -> Any:
     import pandas
 
     if isinstance(value, pandas.Series):
-        value = value.to_frame(value.name if value.name is not None else VALUE)
+        value = value.to_frame(value.name if value.name not in (None, "") else VALUE)
     elif not hasattr(value, "__arrow_c_stream__"):
-        value = _array(value, name)
+        if value.ndim > 2:
+            raise WorkbenchError(DIMENSIONS, count=value.ndim, name=name)
+        value = table_of_array(value)
     elif hasattr(value, "to_frame") and not isinstance(value, pandas.DataFrame):
-        value = value.to_frame()  # a polars.Series
+        value = value.to_frame(value.name or VALUE)  # a polars.Series
     if not isinstance(value, pandas.DataFrame):
         return value
     if not isinstance(value.index, pandas.RangeIndex):
         value = value.reset_index(allow_duplicates=True)
     return value.set_axis([_column(each) for each in value.columns], axis=1)
-
-
-def _array(value: Any, name: str) -> Any:
-    import numpy
-    import pandas
-
-    array = numpy.asarray(value)
-    if array.ndim > 2:
-        raise WorkbenchError(DIMENSIONS, count=array.ndim, name=name)
-    if isinstance(value, numpy.ma.MaskedArray):
-        return _masked(value)
-    if array.ndim == 1 and array.dtype.names is None:
-        return pandas.DataFrame({VALUE: array})
-    return pandas.DataFrame(array)
-
-
-def _masked(array: Any) -> Any:
-    """A masked array as a table of one or two dimensions: what is masked is null."""
-    import numpy
-    import pyarrow
-
-    parts = array.T if array.ndim == 2 else [array]
-    names = [VALUE] if array.ndim == 1 else [str(at) for at in range(len(parts))]
-    columns = [
-        pyarrow.array(numpy.ma.getdata(part), mask=numpy.ma.getmaskarray(part)) for part in parts
-    ]
-    return pyarrow.table(dict(zip(names, columns, strict=True)))
 
 
 def _column(name: Any) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from workbench.core.masking import as_kept
 from workbench.core.mesh_wire import TERMINAL, TasksMessage, sentence
 from workbench.core.seen import MOST
 from workbench.core.task import TaskBook
 from workbench.core.task_nouns import Known, Recovered, Task
+from workbench.core.wire import encode
 from workbench.mesh.models import Models
 from workbench.mesh.results import CACHE_S, whole_body
 from workbench.mesh.rows import (
@@ -24,6 +26,7 @@ from workbench.mesh.rows import (
     recovered_of,
 )
 
+LABEL_CHARS = 60
 SHOWN = TERMINAL | {"accepted"}
 
 
@@ -151,6 +154,7 @@ class History:
             "removedValues": removed.get("values"),
             "parameters": msgspec.json.decode(row["parameters"]),
             "inputDataURL": row["input_url"],
+            "inputLabel": _label(row["inline_input"], row["content_hash"]),
             "alias": row["alias"],
         }
         return listed | self._present(task_id, places)
@@ -171,6 +175,20 @@ class History:
 def _why(template: str, values: Mapping[str, Any]) -> dict[str, Any]:
     text = sentence(template, values)
     return {"waitsFor": text, "waitsForTemplate": template, "waitsForValues": values}
+
+
+def _label(inline: str | None, content_hash: str) -> str | None:
+    """By what a person tells an inline input from others: what it holds, without secrets, and
+    where that is cut the start of a hash, too."""
+    if inline is None:
+        return None
+    try:
+        text = encode(as_kept(msgspec.json.decode(inline))) if inline else ""
+    except RecursionError:
+        text = ""
+    if text and len(text) <= LABEL_CHARS:
+        return text
+    return f"{text[:LABEL_CHARS] or 'JSON'}… {content_hash[:8]}"
 
 
 def _body(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.clients.answers import ANSWER_S
 from workbench.clients.mesh import ID_CHARS, MeshClient
+from workbench.clients.waiting import NO_WORD
 from workbench.core.mesh_record import TaskRecord
 from workbench.errors import InputError, LinkError
 
@@ -67,11 +68,7 @@ async def _first_word(mesh: MeshClient, task_id: str) -> None:
         async with asyncio.timeout(ANSWER_S):
             await heard.wait()
     except TimeoutError:
-        raise LinkError(
-            "no word about task {task} within {limit_s} s; it goes on at its node",
-            task=task_id,
-            limit_s=ANSWER_S,
-        ) from None
+        raise LinkError(NO_WORD, task=task_id, limit_s=ANSWER_S) from None
     finally:
         for end in ends:
             end()

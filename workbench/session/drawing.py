@@ -61,9 +61,10 @@ def told(name: str, value: Any, speech: Speech = _ENGLISH) -> str:
 def summary(result: Mapping[str, Any]) -> str:
     """A few lines for a terminal: what it is, its facts, what else it carries."""
     data = result.get("data")
-    lines = [", ".join(_title(result)), *(f"  {each}" for each in filter(None, [_answer(data)]))]
-    lines += [f"  {name}: {text}" for name, text in _facts(data)]
-    lines += [f"  note: {text}" for text in _notes(data)]
+    answer = _answer(data)
+    lines = [", ".join(_title(result)), *(f"  {each}" for each in filter(None, [answer]))]
+    lines += [f"  {name}: {text}" for name, text in _facts(data, answer)]
+    lines += [f"  note: {text}" for text in _notes(data, answer)]
     tables: Mapping[str, Any] = result.get("tables") or {}
     sizes = [f"{name} ({_counted(each.get('rows') or 0)})" for name, each in tables.items()]
     if sizes:
@@ -79,13 +80,14 @@ def html(result: Mapping[str, Any], shown: Shown) -> str:
 
     speech = spoken()
     data, views = result.get("data"), shown["tables"]
+    answer = _answer(data)
     said = (speech.say(Sentence(each["template"], each["values"])) for each in shown["notes"])
     known = {view["name"] for view in views}
     took = speech.digits(f"{_seconds(result)} s")
-    facts = [*_facts(data, speech), (speech.say("computing time"), took)]
+    facts = [*_facts(data, answer, speech), (speech.say("computing time"), took)]
     name, about = _title(result, speech)
     parts = [markup.heading(name, about)]
-    parts += [lead(each) for each in filter(None, [_answer(data)])]
+    parts += [lead(each) for each in filter(None, [answer])]
     parts += [markup.note(f"⚠ {each}") for each in said]
     parts.append(markup.table(speech.each("fact", "value"), facts))
     parts += [_list(name, rows, speech) for name, rows in _lists(data) if name not in known]
@@ -107,13 +109,13 @@ def _seconds(result: Mapping[str, Any]) -> str:
     return f"{(result.get('elapsedMs') or 0) / 1000:,.1f}"
 
 
-def _facts(data: Any, speech: Speech = _ENGLISH) -> list[tuple[str, str]]:
+def _facts(data: Any, answer: Sentence | None, speech: Speech = _ENGLISH) -> list[tuple[str, str]]:
     """What fits a line: rows are tables, notes are sentences, deeper documents are for code."""
     if not isinstance(data, Mapping):
         return [(speech.say("result"), told("result", data, speech))]
     return [
         (term(name, speech), told(name, _known(value, speech), speech))
-        for name, value in (data if _answer(data) is None else data["facts"]).items()
+        for name, value in (data if answer is None else data["facts"]).items()
         if name not in ("notes", MARKS) and not _is_rows(value) and not _is_deep(value)
     ]
 
@@ -129,11 +131,11 @@ def _answer(data: Any) -> Sentence | None:
     return of_document(data.get("answer")) if is_one else None
 
 
-def _notes(data: Any) -> list[str]:
+def _notes(data: Any, answer: Sentence | None) -> list[str]:
     """What a model wants said, or what an answer lacks."""
     if not isinstance(data, Mapping):
         return []
-    explained = data.get("explanation") if _answer(data) else None
+    explained = data.get("explanation") if answer else None
     missing = explained.get("missing") or [] if isinstance(explained, Mapping) else []
     noted = [str(each) for each in map(of_document, data.get("notes") or []) if each]
     return noted + [str(of_document(each) or each) for each in missing]

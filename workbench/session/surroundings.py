@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 import workbench
-from workbench.errors import HIDDEN, TELLTALE, InputError, without_secrets
+from workbench.errors import HIDDEN, SECRET_NAME, InputError, without_secrets
 
 PACKAGE = "runes-workbench"
 MOST_BYTES = 256 << 20
 GIT_S = 10.0
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_SECRET = re.compile(rf"(?:{TELLTALE})$")
+_SECRET = re.compile(SECRET_NAME)
 
 
 def versions() -> dict[str, str]:

@@ -101,7 +101,7 @@ def history_row(row: Wire) -> dict[str, Any]:
     return {
         **shown,
         "parameters": nested(row.get("parameters")),
-        "input": input_label(row.get("inputDataURL")),
+        "input": row.get("inputLabel") or input_label(row.get("inputDataURL")),
         "why": why if why["text"] else None,
         "removed": removed if removed["text"] else None,
         "error": said(told, "error") if row.get("state") in TERMINAL else None,
