@@ -92,3 +92,15 @@ def test_only_the_rows_of_the_rune_and_the_columns_that_are_named_are_read() -> 
     nobody = evidence_of(batch).of("1:1", "events", "prices")
     assert nobody.one("SELECT count(*) AS n FROM {events}")["n"] == 0
     assert list(nobody.tables) == list(evidence_of(batch).tables)
+
+
+def test_of_a_table_only_the_columns_are_read_that_are_said_to_be_enough() -> None:
+    batch = runes.load_batch(SAMPLE)
+    events = batch.tables["events"]
+    rune = events["rune_id"][0].as_py()
+    one = evidence_of(batch).of(rune, events=("height",))
+    named = "SELECT * FROM {events} WHERE rune_id = $rune AND height > 0 AND 'kind' <> rune_id"
+    found = one.rows(named, rune=rune)
+    assert found.column_names == ["height", "rune_id"]
+    assert set(found["rune_id"].to_pylist()) == {rune}
+    assert found.num_rows == pc.sum(pc.equal(events["rune_id"], rune)).as_py()

@@ -137,12 +137,19 @@ class Evidence:
         sql = f"SELECT 1 FROM {{{name}}} WHERE tx_index IS NULL LIMIT 1"  # noqa: S608
         return bool(self.rows(sql).num_rows)
 
-    def of(self, rune: str | Sequence[str] | None, *tables: str) -> Evidence:
+    def of(
+        self, rune: str | Sequence[str] | None, *tables: str, **columns: Sequence[str]
+    ) -> Evidence:
         """The same, where of these tables only the rows of one rune, or of several, are read: SQL
-        that means no others is done sooner. It still says so: tables elsewhere are whole."""
+        that means no others is done sooner. It still says so: tables elsewhere are whole.
+
+        `columns` are tables of which only these are read, where SQL names others of another table.
+        """
         if rune is None or self.local is None or self.unplaced:
             return self
-        slices = self.local.of(rune, [name for name in tables if name in self.tables])
+        here = [name for name in (*tables, *columns) if name in self.tables]
+        few = {name: columns[name] for name in here if name in columns}
+        slices = self.local.of(rune, here, few)
         names = {**self.tables, **slices.names}
         return replace(self, tables=names, query=slices.query, whole=self)
 

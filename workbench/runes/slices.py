@@ -1,7 +1,8 @@
 """The rows of one rune, cut out of tables in memory before SQL reads them.
 
 Arrow compares a column of texts in a tenth of the time that SQL takes, and of the rows only the
-columns are copied that a query names.
+columns are copied that a query names. The one rune itself is no column but a constant, by which
+SQL need not group or join.
 """
 
 from __future__ import annotations
@@ -37,9 +38,17 @@ class Local:
         """Whether a row of a table says nothing there."""
         return bool(self._tables[name][column].null_count)
 
-    def of(self, rune: str | Sequence[str], names: Sequence[str]) -> Slices:
-        """Of these tables the rows of one rune, or of several."""
-        return Slices({name: self._tables[name] for name in names}, rune, self._scratch)
+    def of(
+        self,
+        rune: str | Sequence[str],
+        names: Sequence[str],
+        columns: Mapping[str, Sequence[str]] | None = None,
+    ) -> Slices:
+        """Of these tables the rows of one rune, or of several; of some only these columns."""
+        tables = {name: self._tables[name] for name in names}
+        for name, few in (columns or {}).items():
+            tables[name] = self._tables[name].select([*few, _rune_column(name)])
+        return Slices(tables, rune, self._scratch)
 
 
 class Slices:
@@ -60,30 +69,39 @@ class Slices:
         words = set(_WORD.findall(sql))
         with ThreadPoolExecutor(pa.cpu_count()) as pool:
             tables = {name: self._table(name, words, pool) for name in self._whole if name in words}
+        constant = {
+            name: self._with_rune(name)
+            for name, table in tables.items()
+            if _rune_column(name) in words and _rune_column(name) not in table.column_names
+        }
+        sql = _WORD.sub(lambda word: constant.get(word[0], word[0]), sql)
         return self._scratch.query(sql, params, tables)
+
+    def _with_rune(self, name: str) -> str:
+        """SQL: a slice that lacks the rune, with it."""
+        quoted = str(self._rune).replace("'", "''")
+        return f"(SELECT *, '{quoted}' AS {_rune_column(name)} FROM {name})"  # noqa: S608
 
     def _table(self, name: str, words: set[str], pool: ThreadPoolExecutor) -> pa.Table:
         whole, known = self._whole[name], self._columns[name]
-        wanted = [one for one in whole.column_names if one in words] or whole.column_names[:1]
+        wanted = [one for one in whole.column_names if one in words]
         if name not in self._pieces:
             self._pieces[name] = self._found(name, pool)
         pieces = self._pieces[name]
-        if sum(mask.true_count for _, mask in pieces) > MOST * whole.num_rows:
-            return whole.select(wanted)
+        count = sum(mask.true_count for _, mask in pieces)
+        if count > MOST * whole.num_rows:
+            return whole.select(wanted or whole.column_names[:1])
+        if isinstance(self._rune, str):
+            wanted = [one for one in wanted if one != _rune_column(name)]
         fresh = [one for one in wanted if one not in known]
         parts = pool.map(
-            lambda each: self._cut(name, *each),
+            lambda each: each[1][each[0]].filter(each[2]),
             ((one, *piece) for one in fresh for piece in pieces),
         )
         for one in fresh:
             kind = whole.schema.field(one).type
             known[one] = pa.chunked_array(list(islice(parts, len(pieces))), kind)
-        return pa.table({one: known[one] for one in wanted})
-
-    def _cut(self, name: str, column: str, piece: pa.RecordBatch, mask: pa.Array) -> pa.Array:
-        if column == _rune_column(name) and isinstance(self._rune, str):
-            return pa.repeat(self._rune, mask.true_count)
-        return piece[column].filter(mask)
+        return pa.table({one: known[one] for one in wanted} or {"row": pa.nulls(count)})
 
     def _found(self, name: str, pool: ThreadPoolExecutor) -> list[tuple[pa.RecordBatch, pa.Array]]:
         """The table in pieces, and where in each of them the rune is."""

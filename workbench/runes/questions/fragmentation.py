@@ -92,7 +92,7 @@ def fragmentation(
     """Counts each holder's outputs and their age: lots, coin-days, long-term share, entropy."""
     batch.needs("fragmentation", "balances")
     wanted = batch.rune(rune)
-    batch = batch.of(wanted.id, "balances", "allocations", "inputs")
+    batch = batch.of(wanted.id, "balances", "inputs", allocations=("txid", "output", "height"))
     lots = _lots(batch, wanted)
     asked = {"rune": wanted.id, "last": batch.last_height, "long": long_days * BLOCKS_A_DAY}
     found = batch.rows(_AS_TOLD + _HOLDERS, **asked)
