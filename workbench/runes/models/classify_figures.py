@@ -29,6 +29,7 @@ def sizes(counts: dict[str, int]) -> dict[str, Any]:
         "marker": {"color": COLOURS[0]},
     }
     layout = {
+        "meta": {"words": "y"},
         "title": {"text": "Runes by category"},
         "xaxis": {"title": {"text": "runes"}, "rangemode": "tozero"},
         "yaxis": {"automargin": True, "type": "category"},
