@@ -66,8 +66,8 @@ SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 LISTS = frozenset(("etchings", "balances", "entries"))
 """What producers list as of a block."""
 NO_BATCH = (
-    "this is no batch: it has neither schema nor tables. What a producer exports becomes one in a "
-    "notebook, with runes.read and runes.save_batch: give the file that this writes"
+    "this is no batch: it has neither schema nor tables. What a producer exports becomes one with "
+    "batch-import, or in a notebook with runes.read and runes.save_batch"
 )
 
 
@@ -181,6 +181,11 @@ def load_batch(
     else:
         RECORDS.opened([Path(source)])
         batch = _from_bytes(packing.read_file(Path(source)))
+    return limited(batch, rune_limit)
+
+
+def limited(batch: Batch, rune_limit: int | None) -> Batch:
+    """The batch. Raises InputError where it speaks of more runes."""
     count = len(batch.rune_ids()) if rune_limit is not None else 0
     if rune_limit is not None and count > rune_limit:
         raise InputError(
@@ -253,7 +258,7 @@ def _from_bytes(body: bytes) -> Batch:
     except (msgspec.ValidationError, pa.ArrowException, OverflowError, RecursionError) as error:
         given = packing.parsed(body)
         if given and not (isinstance(given, dict) and given.keys() & {"schema", "tables"}):
-            raise InputError(NO_BATCH) from None
+            raise packing.NoBatch(NO_BATCH) from None
         faults.refuse(faults.document_faults(given))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
