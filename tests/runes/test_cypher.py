@@ -229,7 +229,7 @@ def test_the_oddest_bars_are_parted_among_named_drivers_alone(made: Path) -> Non
 
 
 def test_each_cluster_of_the_map_has_a_sign_of_its_own() -> None:
-    """By its colour as long as there are few; noise has neither a cluster's colour nor its shape."""
+    """By its colour as long as there are few; noise has the shape of none."""
     labels = [-1, *range(40)]
     answer = pd.DataFrame({"cluster": labels, "name": None}, index=[f"1:{n}" for n in labels])
     figure = rune_map(answer, np.zeros((len(labels), 2)))
