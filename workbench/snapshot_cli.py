@@ -86,8 +86,8 @@ def load(given: Namespace) -> int:
     _remember(index, chain)
     if chain.last_height <= (index.height or 0):
         print(
-            f"nothing is new: the snapshot is at block {index.height:,}, and the last block of the "
-            f"files is {chain.last_height:,}; nothing was written"
+            f"nothing is new: the snapshot is at block {index.height}, and the last block of the "
+            f"files is {chain.last_height}; nothing was written"
         )
         _say(index)
         return 0
@@ -114,7 +114,7 @@ def _verify_by_blocks(given: Namespace, index: Index) -> int:
             file=sys.stderr,
         )
         return 1 if whole else 130
-    code = _compared(index, again, f"blocks {again.first_height:,} to {again.height:,}")
+    code = _compared(index, again, f"blocks {again.first_height} to {again.height}")
     if code or given.save is None:
         return code
     return _keep(again, given.save)

@@ -13,11 +13,15 @@ from sklearn.metrics import f1_score
 from tests.runes import intents
 from tests.runes.intents import Made
 from tests.runes.test_cypher import Bench
+from tests.speaking import speaking
+from workbench.core.figure_words import in_language
+from workbench.core.sentence import spoken
 from workbench.errors import InputError
 from workbench.runes.models import classify_figures as figures
 from workbench.runes.models.classify import rune_classifier
 from workbench.runes.models.classify_rules import (
     CATEGORIES,
+    NAMES,
     Bound,
     Condition,
     CustomCategory,
@@ -26,6 +30,7 @@ from workbench.runes.models.classify_rules import (
 )
 from workbench.runes.models.classify_trends import trend
 from workbench.runes.tables import TABLES
+from workbench.session.drawing import html
 
 HELD_OUT = 90_731
 """A seed on which no bound of a rule was ever looked at."""
@@ -238,6 +243,37 @@ def test_a_trend_rises_falls_or_cannot_be_told() -> None:
     assert trend([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])["direction"] == "steady"
     assert trend([5] * 9)["direction"] == "steady"
     assert trend([0] * 9)["direction"] == trend([1, 2, 3])["direction"] == "unknown"
+
+
+def test_categories_are_drawn_in_portuguese_and_stay_english_as_data(answer: Any) -> None:
+    before = json.dumps([answer.data, answer.figures])
+    assert {"stillborn", "fair-mint"} <= {*answer.figures[0]["data"][0]["y"]}
+    with speaking("pt-BR"):
+        sizes, trends = (in_language(each, spoken()) for each in answer.figures)
+        bars = {*sizes["data"][0]["y"]}
+        lines = {line["name"] for line in trends["data"]}
+    assert {"natimorta", "cunhagem justa"} <= bars
+    assert not (bars | lines) & NAMES
+    assert json.dumps([answer.data, answer.figures]) == before
+
+
+def test_a_category_in_a_table_is_drawn_in_portuguese_but_not_what_a_function_returned(
+    answer: Any,
+) -> None:
+    rows = answer.tables["categories"].select(["category", "trend"]).to_pylist()
+    view = {
+        "name": "categories",
+        "columns": [{"name": "category"}, {"name": "trend"}],
+        "rows": [list(row.values()) for row in rows],
+        "total": len(rows),
+        "columnsTotal": 2,
+    }
+    shown = {"notes": [], "tables": [view]}
+    with speaking("pt-BR"):
+        ours = html({"model": "rune-classifier", "data": answer.data}, shown)
+        own = html({"model": "mine", "data": {}}, shown)
+    assert ">natimorta<" in ours and ">stillborn<" not in ours
+    assert ">stillborn<" in own and ">natimorta<" not in own
 
 
 def test_the_answer_is_plain_json_and_the_same_again(

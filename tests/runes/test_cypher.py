@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from workbench.core.llm import NoModel
 from workbench.errors import InputError
 from workbench.runes.models.cypher import cypher_v1
+from workbench.runes.models.cypher_figures import rune_map
 
 FIRST = 840_000
 
@@ -223,3 +226,16 @@ def test_the_oddest_bars_are_parted_among_named_drivers_alone(made: Path) -> Non
     highest = max(rune["anomalyScore"] for rune in result.data["runes"])
     assert sum(bar["x"][-1] for bar in bars) == pytest.approx(highest)
     assert bars[0]["text"][-1].islower()
+
+
+def test_each_cluster_of_the_map_has_a_sign_of_its_own() -> None:
+    """By its colour as long as there are few; noise has the shape of none."""
+    labels = [-1, *range(40)]
+    answer = pd.DataFrame({"cluster": labels, "name": None}, index=[f"1:{n}" for n in labels])
+    figure = rune_map(answer, np.zeros((len(labels), 2)))
+    marks = [trace["marker"] for trace in figure["data"]]
+    signs = [(mark["color"], mark["symbol"]) for mark in marks]
+    assert figure["data"][0]["name"] == "noise" and len({*signs}) == len(signs)
+    few = [mark["color"] for mark in marks[:9]]
+    assert len({*few}) == len(few)
+    assert signs[0][1] not in {symbol for _, symbol in signs[1:]}

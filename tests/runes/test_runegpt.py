@@ -155,8 +155,7 @@ class Talking(Bench):
         self.prompts.append(prompt)
         if "This line of yours is wrong" in prompt:
             return ""
-        height = f"{FIRST:,}"
-        return f"[first_height] It begins at {height}.\n[mints] It has 3 mints."
+        return f"[first_height] It begins at {FIRST}.\n[mints] It has 3 mints."
 
 
 def test_a_language_model_that_is_at_hand_writes_and_is_checked(daily: Path) -> None:
@@ -164,7 +163,7 @@ def test_a_language_model_that_is_at_hand_writes_and_is_checked(daily: Path) -> 
     data = runegpt_v2(bench).data
     assert data["generator"] == "language-model" and data["dropped"] == 1
     first, second = data["sentences"]
-    assert first["text"] == "It begins at 850,000."
+    assert first["text"] == "It begins at 850000."
     assert second["figures"] == ["etchings", "mints", "transfers"]
     assert second["text"] == sentences(runegpt_v2(Bench(daily)).data)[1].text
     assert any("1 sentences of the language model were dropped" in line for line in bench.lines)
@@ -178,9 +177,9 @@ def test_each_question_asks_for_the_language_of_the_report(
 ) -> None:
     bench = Talking(daily)
     runegpt_v2(bench, language=language)
-    assert len(bench.prompts) == 3  # the English line's number is wrong in this language
+    assert len(bench.prompts) == 2  # the line about mints is wrong
     assert all(f"You write a short report in {named} about" in each for each in bench.prompts)
-    assert "first_height = 850.000" in bench.prompts[0]
+    assert "first_height = 850000" in bench.prompts[0]
 
 
 @pytest.mark.parametrize("output_format", ["data", "visualization"])
@@ -237,7 +236,7 @@ def told(tmp_path: Path, daily: Path, covers: list[str], language: str = "en_US"
 
 def test_of_what_a_source_does_not_speak_of_nothing_is_counted(tmp_path: Path, daily: Path) -> None:
     data = told(tmp_path, daily, ["etchings", "entries", "balances"])
-    assert data["report"].startswith("The batch reaches from height 850,000 to 851,344, and speaks")
+    assert data["report"].startswith("The batch reaches from height 850000 to 851344, and speaks")
     assert "holds" not in data["report"]
     assert not {"blocks", "etchings", "mints", "transfers"} & data["figures"].keys()
 

@@ -88,6 +88,18 @@ def test_a_batch_is_there_as_soon_as_it_is_kept(bench: Workbench, kept: str) -> 
     assert bench.batch("kept_just_now").evidence().completeness == "state"
 
 
+def test_a_producers_export_is_kept_as_a_batch(bench: Workbench, tmp_path: Path) -> None:
+    path = tmp_path / "holders.csv"
+    path.write_text(
+        "address,amount\nbc1plzs2lltvv29k603w5m0aqma5e8w0n3pc77dt89l5w9hurmdfgd0swdhspn,5\n"
+    )
+    told = {"producer": "xverse", "rune": "840000:3", "height": 900_000}
+    alias = bench.submit("batch-import", path, **told).result(60)["alias"]
+    assert "blocks 900000 to 900000" in repr(bench.batch(alias))
+    said = str(runes.holders(bench.batch(alias), rune="840000:3").sentence)
+    assert said.startswith("1 holder of 840000:3 is known, with 5 atomic units")
+
+
 def test_an_unknown_batch_is_refused_with_those_that_there_are(bench: Workbench, kept: str) -> None:
     with pytest.raises(InputError, match=r"alias is 'nothing'; allowed: .*sample_small"):
         bench.batch("nothing")

@@ -130,6 +130,31 @@ async def test_a_mistake_is_answered_with_the_reason(store: Store) -> None:
     assert wrong.value.template == "the query failed: {reason}"
 
 
+async def test_an_amount_beyond_128_bits_is_refused_in_our_words(filled: Store) -> None:
+    sql = f"SELECT amount_sum(x, 0) FROM (SELECT {2**64 - 1}::UBIGINT AS x FROM range(2))"
+    with pytest.raises(InputError, match=r"^an amount is above 2\^128 - 1, the most that amount"):
+        await ask(filled, sql)
+
+
+async def test_amounts_over_a_window_are_added_up_by_their_halves(filled: Store) -> None:
+    """`amount_sum` over one is refused with the words that work."""
+    refused = "SELECT amount_sum(amount_high, amount_low) OVER () AS x FROM b1_aa.events"
+    with pytest.raises(InputError) as wrong:
+        await ask(filled, refused)
+    assert str(wrong.value) == (
+        "amount and amount_sum take no OVER and no FILTER; allowed: both in the sums of "
+        "amount_of_sums(sum(x_high) OVER (...), sum(x_low) OVER (...))"
+    )
+    running = """SELECT amount_of_sums(sum(amount_high) OVER w, sum(amount_low) OVER w) AS x
+        FROM (SELECT * FROM b1_aa.events UNION ALL SELECT 0, 18446744073709551615)
+        WINDOW w AS (ORDER BY amount_high, amount_low)"""
+    halves = [1, 2**64, 2**64 + 2**100]
+    assert await rows(filled, running) == [{"x": str(one)} for one in halves]
+    filtered = refused.replace("OVER ()", "FILTER (amount_high > 0)")
+    with pytest.raises(InputError, match="take no OVER and no FILTER"):
+        await ask(filled, filtered)
+
+
 async def test_a_query_over_its_time_is_stopped(hasty: Store) -> None:
     with pytest.raises(StoreError) as stopped:
         await ask(hasty, ENDLESS)

@@ -22,6 +22,7 @@ import workbench
 from workbench.core.metrics import CATALOGUE
 from workbench.core.model import MeshModel
 from workbench.gpu_readings import rules_of
+from workbench.runes.models.classify_rules import NAMES
 from workbench.runes.models.cypher_figures import words
 from workbench.runes.tables import ARROW
 from workbench.settings import Settings
@@ -303,6 +304,7 @@ OF_DATA = {
     "edict size (log10)",
     *QUESTION_WORDS,
     *MODEL_WORDS,
+    *NAMES,  # categories
     # what a batch tells, as an answer says whose it is
     *("state level", "runestone level", "not stated"),
     # shares that are too small to be said with their digits

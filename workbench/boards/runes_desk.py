@@ -73,11 +73,12 @@ class RunesDesk:
     def about(self, alias: str) -> dict[str, Any]:
         """What a batch says of itself. Raises InputError for one that is not kept."""
         found = self._evidence(alias)
+        dated = found.is_dated
         return {
             "alias": alias,
             "network": found.network,
-            "firstHeight": found.first_height,
-            "lastHeight": found.last_height,
+            "firstHeight": found.first_height if dated else None,
+            "lastHeight": found.last_height if dated else None,
             "level": found.completeness,
             "producer": found.producer,
             "tables": list(found.tables),

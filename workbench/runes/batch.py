@@ -12,12 +12,14 @@ import html
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
+from workbench.core.rune import RuneId
 from workbench.core.sentence import spoken
 from workbench.errors import Fault, InputError
 from workbench.runes import faults, packing
@@ -35,6 +37,7 @@ from workbench.runes.history import trust_line
 from workbench.runes.records import RECORDS
 from workbench.runes.rows import Document, Header, Source, arrow_table, json_rows
 from workbench.runes.saying import said_span
+from workbench.runes.sources import PRODUCERS
 from workbench.runes.tables import SCHEMA_NAME, TABLES, empty_table, speaks_of
 
 if TYPE_CHECKING:
@@ -60,9 +63,11 @@ __all__ = [
 SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
 
 
+LISTS = frozenset(("etchings", "balances", "entries"))
+"""What producers list as of a block."""
 NO_BATCH = (
-    "this is no batch: it has neither schema nor tables. What a producer exports becomes one in a "
-    "notebook, with runes.read and runes.save_batch: give the file that this writes"
+    "this is no batch: it has neither schema nor tables. What a producer exports becomes one with "
+    "batch-import, or in a notebook with runes.read and runes.save_batch"
 )
 
 
@@ -103,6 +108,15 @@ class Batch:
         found = {rune for column in columns for rune in column.unique().to_pylist()}
         return found - {None, "0:0"}
 
+    @cached_property
+    def is_dated(self) -> bool:
+        """Whether it says of which block it is: see `Evidence.is_dated`."""
+        present = {name for name, table in self.tables.items() if table.num_rows}
+        if self.source.producer not in PRODUCERS or present - LISTS:
+            return True
+        newest = max((RuneId.parse(rune).block for rune in self.rune_ids()), default=None)
+        return newest != self.last_height
+
     def holds(self, name: str) -> bool:
         """Whether the source speaks of what the table `name` is about."""
         present = {each for each, table in self.tables.items() if table.num_rows}
@@ -122,16 +136,17 @@ class Batch:
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in self.rows().items() if count)
-        blocks = f"blocks {self.first_height} to {self.last_height}"
+        span = f"{self.first_height} to {self.last_height}" if self.is_dated else "not stated"
         level = "; ".join([f"{self.completeness} level", *filter(None, [self.source.trust])])
-        return f"<Batch {self.id}: {self.network}, {blocks}, {level}; {rows or 'empty'}>"
+        return f"<Batch {self.id}: {self.network}, blocks {span}, {level}; {rows or 'empty'}>"
 
     def _repr_html_(self) -> str:
         say = spoken().say
         trust = self.source.trust
+        span = said_span(self.first_height, self.last_height) if self.is_dated else "not stated"
         facts = [
             (say("network"), self.network),
-            (say("blocks"), say(said_span(self.first_height, self.last_height))),
+            (say("blocks"), say(span)),
             (say("completeness"), say(self.completeness)),
             (say("source"), self.source.producer),
             *([(say("trust"), say(trust_line(trust)))] if trust else []),
@@ -166,6 +181,11 @@ def load_batch(
     else:
         RECORDS.opened([Path(source)])
         batch = _from_bytes(packing.read_file(Path(source)))
+    return limited(batch, rune_limit)
+
+
+def limited(batch: Batch, rune_limit: int | None) -> Batch:
+    """The batch. Raises InputError where it speaks of more runes."""
     count = len(batch.rune_ids()) if rune_limit is not None else 0
     if rune_limit is not None and count > rune_limit:
         raise InputError(
@@ -238,7 +258,7 @@ def _from_bytes(body: bytes) -> Batch:
     except (msgspec.ValidationError, pa.ArrowException, OverflowError, RecursionError) as error:
         given = packing.parsed(body)
         if given and not (isinstance(given, dict) and given.keys() & {"schema", "tables"}):
-            raise InputError(NO_BATCH) from None
+            raise packing.NoBatch(NO_BATCH) from None
         faults.refuse(faults.document_faults(given))
         raise InputError("the batch cannot be read: {reason}", reason=str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

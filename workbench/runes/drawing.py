@@ -23,8 +23,11 @@ _SMALL = "opacity:.75;font-size:85%"
 _HEADINGS = {"hhi": "HHI", "txid": "transaction", "tx_index": "place in block"}
 _NAMES = ("height", "tx_index", "_at", "since", "until", "seed")
 """Integers of such columns name a block or a draw: their digits stay together."""
-_WORDS = frozenset(
-    ("cause", "kind", "measure", "outlook", "reason", "status", "table", "trend", "what")
+WORDS = frozenset(
+    (
+        *("category", "cause", "kind", "measure", "outlook", "reason", "rule", "status", "table"),
+        *("trend", "what"),
+    )
 )
 """What stands in such columns are words of ours, and not data."""
 _SHARES = ("share", "progress", "coverage", "premine_of_current", "premine_of_maximum")
@@ -137,7 +140,7 @@ def _said(name: str, row: Mapping[str, Any], reading: Reading) -> str:
         return speech.text(said_share(value) if name.endswith(_SHARES) else f"{value:,.4g}")
     if isinstance(value, int):
         return str(value) if name.endswith(_NAMES) else speech.digits(f"{value:,}")
-    return _text(speech.say(value) if name in _WORDS else str(value))
+    return _text(speech.say(value) if name in WORDS else str(value))
 
 
 def _amount(amount: int, divisibility: int | None) -> str:

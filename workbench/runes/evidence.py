@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from workbench.core.rune import RuneId
 from workbench.core.sentence import told
 from workbench.errors import InputError
-from workbench.runes.batch import Batch
+from workbench.runes.batch import LISTS, Batch
 from workbench.runes.history import trust_line
 from workbench.runes.recognising import recognised, taken
 from workbench.runes.repeats import alike_lines
@@ -41,8 +41,6 @@ Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
 
 STATE = "state"
-_LISTS = frozenset(("etchings", "balances", "entries"))
-"""What producers list as of a block."""
 _OF_A_STATE = frozenset(("inputs", "balances", "entries"))
 """What a batch at the runestone level never has."""
 
@@ -284,7 +282,7 @@ class Evidence:
             return self.whole.is_dated
         if self.first_height is None:
             return False
-        if self.producer not in PRODUCERS or set(self.tables) - _LISTS:
+        if self.producer not in PRODUCERS or set(self.tables) - LISTS:
             return True
         block = self.one(
             "SELECT max(split_part(rune_id, ':', 1)::BIGINT) AS newest"  # noqa: S608
@@ -303,7 +301,7 @@ class Evidence:
     @property
     def blocks(self) -> str:
         """The same under a heading that says what they are."""
-        if self.first_height is None:
+        if not self.is_dated:
             return self.span
         return said_span(self.first_height, self.last_height)
 

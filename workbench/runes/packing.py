@@ -34,6 +34,10 @@ FORMS = ("parquet", "csv")
 _GZIP = b"\x1f\x8b"
 
 
+class NoBatch(InputError):
+    """What was given is no batch at all; it may be what a producer exports."""
+
+
 def read_file(path: Path) -> bytes:
     """The unpacked bytes of a batch file. Raises InputError."""
     try:
@@ -84,10 +88,11 @@ def parsed(body: bytes) -> Any:
         raise not_json(error) from None
 
 
-def not_json(error: Exception) -> InputError:
+def not_json(error: Exception) -> NoBatch:
     """The error for a body that is no JSON at all."""
-    return InputError(
-        "the batch is not valid JSON: {reason}; a raw block becomes a batch with block-import",
+    return NoBatch(
+        "the batch is not valid JSON: {reason}; a raw block becomes a batch with block-import, "
+        "what a producer exports with batch-import or runes.read",
         reason=str(error),
     )
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -63,11 +63,11 @@ def read(
     """A batch at the `state` level from the documents of one producer.
 
     A runes-batch/1 comes back as `load_batch` gives it, a snapshot of an index as `index_batch`
-    does; raw blocks as `blocks_batch` does, with `progress` told blocks. They know their `network`
-    and last `height`, and others are refused, as a `rune` is; exports are of mainnet where it is
-    not given. Otherwise `source` is a
-    file, a folder, several paths, bytes, or documents that are parsed already (with integers as
-    int and fractions as Decimal).
+    does; raw blocks as `blocks_batch` does, with `progress` told blocks. They know their
+    `producer`, `network` and last `height`, and others are refused, as `rune` and `onto` are;
+    exports are of mainnet where it is not given. Otherwise `source` is a file, a folder, several
+    paths, bytes, or documents that are parsed already (with integers as int and fractions as
+    Decimal).
     `producer` is told from the documents where it is None. `rune` (BLOCK:TX) is whose they
     are, where they do not say it; `height` the block at which the producer stood, else the
     last one that they mention.
@@ -83,14 +83,16 @@ def read(
     gathering = Gathering(producer or _producer_of(onto), rune)
     if onto is not None:
         gathering.know(onto.tables["etchings"])
+    asked = Asked(producer, network, rune, height, onto)
     if isinstance(source, str | Path | bytes):
-        if _is_batch(source):
-            return _as_asked(load_batch(source), network, rune, height)
-        if _is_state(source):
+        kind = _own_kind(source)
+        if kind == "batch":
+            return asked.of(load_batch(source))
+        if kind == "state":
             state = source if isinstance(source, bytes) else Path(source).read_bytes()
-            return _as_asked(index_batch(Index.restore(state)), network, rune, height)
+            return asked.of(index_batch(Index.restore(state)))
     if _hold_blocks(source):
-        return _read_blocks(source, network, rune, height, progress)
+        return _read_blocks(source, asked, progress)
     if isinstance(source, str | Path | bytes) or _are_paths(source):
         parts = _read_files(parts_of(source), gathering, onto, progress)
     else:
@@ -101,19 +103,35 @@ def read(
     return _batch(gathering, parts, known, height, onto)
 
 
-def _as_asked(batch: Batch, network: Network | None, rune: str | None, height: int | None) -> Batch:
-    if network not in (None, batch.network):
-        raise InputError.field("network", network, f"{batch.network}, that of {batch.id}")
-    _refuse_told(batch.id, batch.last_height, rune, height)
-    return batch
+class Asked(NamedTuple):
+    """What is told of documents that do not say it. A source that does say it takes nothing else:
+    it would be dropped."""
 
+    producer: str | None
+    network: Network | None
+    rune: str | None
+    height: int | None
+    onto: Batch | None
 
-def _refuse_told(whose: str, last: int, rune: str | None, height: int | None) -> None:
-    """What is given for documents that do not say it would be dropped where the source does."""
-    if height not in (None, last):
-        raise InputError.field("height", height, f"{last}, that of {whose}")
-    if rune is not None:
-        raise InputError.field("rune", rune, f"none, as {whose} says of which runes it is")
+    def of(self, batch: Batch) -> Batch:
+        """The batch, where it is as asked."""
+        if self.network not in (None, batch.network):
+            raise InputError.field("network", self.network, f"{batch.network}, that of {batch.id}")
+        made_by = batch.source.producer
+        if self.producer not in (None, made_by):
+            raise InputError.field("producer", self.producer, f"{made_by}, that of {batch.id}")
+        self.refuse(batch.id, batch.last_height)
+        return batch
+
+    def refuse(self, whose: str, last: int) -> None:
+        if self.height not in (None, last):
+            raise InputError.field("height", self.height, f"{last}, that of {whose}")
+        if self.rune is not None:
+            raise InputError.field("rune", self.rune, f"none, as {whose} says of which runes it is")
+        if self.onto is not None:
+            raise InputError.field(
+                "onto", self.onto.id, f"none, as {whose} is no producer's export"
+            )
 
 
 def _check(network: str | None, rune: str | None, height: int | None, onto: Batch | None) -> None:
@@ -140,15 +158,11 @@ def _hold_blocks(source: Any) -> bool:
     return _are_paths(source) and bool(source) and are_blocks(Path(source[0]))
 
 
-def _read_blocks(
-    source: Any,
-    network: Network | None,
-    rune: str | None,
-    height: int | None,
-    progress: Progress | None,
-) -> Batch:
-    chain = useful(open_blocks(source, network=network))
-    _refuse_told("the source", chain.last_height, rune, height)
+def _read_blocks(source: Any, asked: Asked, progress: Progress | None) -> Batch:
+    chain = useful(open_blocks(source, network=asked.network))
+    if asked.producer is not None:
+        raise InputError.field("producer", asked.producer, "none, as the source holds blocks")
+    asked.refuse("the source", chain.last_height)
     return blocks_batch(chain, progress=progress)
 
 
@@ -156,20 +170,15 @@ def _are_paths(source: Any) -> bool:
     return isinstance(source, list | tuple) and all(isinstance(one, str | Path) for one in source)
 
 
-def _is_batch(source: str | Path | bytes) -> bool:
-    """Whether it is a runes-batch/1 already, as a file, bytes or a folder of Parquet."""
-    if not isinstance(source, bytes) and (Path(source) / packing.HEADER_FILE).is_file():
-        return True
-    found = [] if not isinstance(source, bytes) and Path(source).is_dir() else parts_of(source)
-    return bool(found) and _OF_ANY_VERSION.search(head_of(found[0])) is not None
-
-
-def _is_state(source: str | Path | bytes) -> bool:
-    """Whether it is the snapshot of an index."""
-    if isinstance(source, bytes):
-        return source.startswith(FORMAT)
-    path = Path(source)
-    return path.is_file() and head_of(parts_of(path)[0]).startswith(FORMAT)
+def _own_kind(source: str | Path | bytes) -> Literal["batch", "state"] | None:
+    """Whether it is a runes-batch/1 already (a file, bytes or a folder of Parquet), the snapshot of
+    an index, or neither."""
+    if not isinstance(source, bytes) and Path(source).is_dir():
+        return "batch" if (Path(source) / packing.HEADER_FILE).is_file() else None
+    head = head_of(parts_of(source)[0])
+    if head.startswith(FORMAT):
+        return "state"
+    return "batch" if _OF_ANY_VERSION.search(head) else None
 
 
 def _read_files(

@@ -6,7 +6,7 @@ A terminal's lines are English; a notebook's are in the language that this proce
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 from itertools import repeat
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from workbench.core import markup
 from workbench.core.exact import MARKS
 from workbench.core.sentence import Sentence, Speech, of_document, spoken
+from workbench.session.returned import VALUE
 
 SHOWN_ROWS = 10
 CELL_CHARS = 40
@@ -47,7 +48,8 @@ def told(name: str, value: Any, speech: Speech = _ENGLISH) -> str:
     if isinstance(value, bool):
         return speech.say("yes" if value else "no")
     if isinstance(value, Mapping):
-        named = ((term(key, speech), told(key, each, speech)) for key, each in value.items())
+        known = {key: _known(each, speech) for key, each in value.items()}
+        named = ((term(key, speech), told(key, each, speech)) for key, each in known.items())
         return ", ".join(f"{key} {each}" for key, each in named)
     if isinstance(value, list):
         return "; ".join(told(name, each, speech) for each in value)
@@ -76,7 +78,8 @@ def summary(result: Mapping[str, Any]) -> str:
 
 def html(result: Mapping[str, Any], shown: Shown) -> str:
     """The result for a notebook, less its figures: those have a renderer of their own."""
-    from workbench.runes.drawing import lead  # brings Arrow, which a terminal's lines do not need
+    # Brings Arrow, which a terminal's lines do not need.
+    from workbench.runes.drawing import WORDS, lead
 
     speech = spoken()
     data, views = result.get("data"), shown["tables"]
@@ -85,13 +88,14 @@ def html(result: Mapping[str, Any], shown: Shown) -> str:
     known = {view["name"] for view in views}
     took = speech.digits(f"{_seconds(result)} s")
     facts = [*_facts(data, answer, speech), (speech.say("computing time"), took)]
+    ours = () if _is_returned(data) else WORDS
     name, about = _title(result, speech)
     parts = [markup.heading(name, about)]
     parts += [lead(each) for each in filter(None, [answer])]
     parts += [markup.note(f"⚠ {each}") for each in said]
     parts.append(markup.table(speech.each("fact", "value"), facts))
     parts += [_list(name, rows, speech) for name, rows in _lists(data) if name not in known]
-    parts += [_rows(view, speech, opened=at == 0) for at, view in enumerate(views)]
+    parts += [_rows(view, speech, ours, opened=at == 0) for at, view in enumerate(views)]
     return "".join(parts)
 
 
@@ -118,6 +122,11 @@ def _facts(data: Any, answer: Sentence | None, speech: Speech = _ENGLISH) -> lis
         for name, value in (data if answer is None else data["facts"]).items()
         if name not in ("notes", MARKS) and not _is_rows(value) and not _is_deep(value)
     ]
+
+
+def _is_returned(data: Any) -> bool:
+    """Whether it is what a person's own function returned: nothing in it is a word of ours."""
+    return not isinstance(data, Mapping) or not set(data) - {VALUE, MARKS}
 
 
 def _known(value: Any, speech: Speech) -> Any:
@@ -167,10 +176,18 @@ def _list(name: str, rows: list[Mapping[str, Any]], speech: Speech) -> str:
     return _folded(term(name, speech), len(rows), columns, cells, speech, opened=True)
 
 
-def _rows(view: Mapping[str, Any], speech: Speech, *, opened: bool) -> str:
-    """A table's first rows, under the names that its columns have in SQL."""
+def _rows(view: Mapping[str, Any], speech: Speech, ours: Collection[str], *, opened: bool) -> str:
+    """A table's first rows, under the names that its columns have in SQL; what stands in the
+    columns `ours` are words of ours, and not data."""
     names = {column["name"]: column["name"] for column in view["columns"]}
-    title, rows = view["name"], view["rows"][:SHOWN_ROWS]
+    title = view["name"]
+    rows = [
+        [
+            _known(cell, speech) if column["name"] in ours else cell
+            for column, cell in zip(view["columns"], row, strict=True)
+        ]
+        for row in view["rows"][:SHOWN_ROWS]
+    ]
     wide = view["columnsTotal"]
     return _folded(title, view["total"], names, rows, speech, opened=opened, wide=wide)
 

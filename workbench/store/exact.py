@@ -11,8 +11,9 @@ import duckdb
 _HALF = "18446744073709551616"
 MACROS = (
     f"amount(high, low) AS high::UHUGEINT * {_HALF}::UHUGEINT + low::UHUGEINT",
-    f"amount_sum(high, low) AS (sum(high::UBIGINT) + (sum(low::UBIGINT) >> 64))::UHUGEINT"
-    f" * {_HALF}::UHUGEINT + (sum(low::UBIGINT) & {2**64 - 1}::HUGEINT)::UHUGEINT",
+    f"amount_of_sums(high, low) AS (high::HUGEINT + (low::HUGEINT >> 64))::UHUGEINT"
+    f" * {_HALF}::UHUGEINT + (low::HUGEINT & {2**64 - 1}::HUGEINT)::UHUGEINT",
+    "amount_sum(high, low) AS amount_of_sums(sum(high::UBIGINT), sum(low::UBIGINT))",
     "amount_double(high, low) AS high::DOUBLE * 18446744073709551616.0 + low::DOUBLE",
 )
 """What each of them says stands in the reference of the data format."""

@@ -1,6 +1,6 @@
 """The process that runs SQL from users: `python -P sql_worker.py <memory_mb>`, requests on stdin.
 
-It opens a copy, never the live file. It imports nothing of ours but two files beside it, so
+It opens a copy, never the live file. It imports nothing of ours but three files beside it, so
 that it starts fast, and it is killed from outside when it takes too long. Answers go to
 stdout as frames: one letter, eight bytes of length, the payload. R: ready, once; C: a piece
 of the Arrow IPC stream; E: the end, as JSON; F: a fault, as JSON.
@@ -113,6 +113,7 @@ def _beside(name: str) -> ModuleType:
 
 
 exact = _beside("exact")
+every_batch = _beside("every_batch")
 
 
 def _read(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -131,6 +132,8 @@ def _answer(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], out:
         rows, truncated = _run(connection, request, out)
     except Refused as refusal:
         send(out, b"F", _json(kind="refused", reason=str(refusal)))
+    except every_batch.TooMany as many:
+        send(out, b"F", _json(kind="many", reason=str(many)))
     except TooWide as wide:
         send(out, b"F", _json(kind="wide", reason=str(wide)))
     except (MemoryError, duckdb.OutOfMemoryException):
@@ -173,6 +176,7 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, request: dict[str, Any]) -
         escaped = path.replace("'", "''")
         connection.execute(f"ATTACH '{escaped}' AS \"{alias}\" (READ_ONLY)")
     exact.add_macros(connection)
+    every_batch.add_views(connection, Path(request["data"]), request["words"], request["files"])
     connection.execute("USE workbench")
     connection.execute(f"SET max_execution_time = {int(request['longest_ms'])}")
     connection.execute("SET python_enable_replacements = false")
@@ -257,6 +261,10 @@ def _kind(error: Exception) -> str:
         return "time"
     if "Out of Memory" in text or "bad_alloc" in text or "bad allocation" in text:
         return "memory"
+    if "Overflow in" in text and "UINT128" in text:
+        return "amount"
+    if "Window function macro bodies" in text or '"amount_sum" is a Macro Function' in text:
+        return "window"
     return "damage" if "Corrupt database file" in text or "checksum" in text else "sql"
 
 

@@ -33,6 +33,7 @@ from workbench.core.tally import Tally
 from workbench.errors import InputError, StoreError, WorkbenchError
 from workbench.store.copies import Copies, Copy
 from workbench.store.frames import QueryEnd, QueryFrame, QueryHead
+from workbench.store.query_faults import ROW_BYTES, said
 from workbench.store.side_files import ALIAS, FOLDERS, RESERVED
 
 WORKERS = 2
@@ -41,8 +42,6 @@ MAX_SQL_CHARS = 1_000_000
 MAX_SIDE_FILES = 64
 PIPE_BYTES = 1024 * 1024
 """As much as any user of Linux may ask for: a whole chunk crosses without a wait."""
-ROW_BYTES = 32 << 20
-"""What clients take as one message has 64 MiB at most, and a row is never cut."""
 START_S = 60.0
 STALL_FACTOR = 10
 """A reader may hold a worker for this many times the limit on work, not longer."""
@@ -156,10 +155,13 @@ class UserSql:
             raise InputError.field("sql", sql, f"at most {MAX_SQL_CHARS} characters")
         async with self._turn(), self._copies.borrowed(fresh=fresh) as copy:
             as_of = copy.as_of
+            words = {word.lower() for word in _WORD.findall(sql)}
             request = {
                 "sql": sql,
                 "params": params,
-                "files": self._files(sql, copy),
+                "files": self._files(words, copy),
+                "data": str(self._data),
+                "words": words,
                 "max_rows": max_rows,
                 "row_bytes": ROW_BYTES,
                 "longest_ms": limit_s * 1000 * STALL_FACTOR,
@@ -205,9 +207,9 @@ class UserSql:
         finally:
             self._turns.release()
 
-    def _files(self, sql: str, copy: Copy) -> dict[str, str]:
+    def _files(self, words: Iterable[str], copy: Copy) -> dict[str, str]:
         """The copy, and each side file whose alias occurs in the SQL."""
-        side = dict(self._side_files(set(_WORD.findall(sql))))
+        side = dict(self._side_files(words))
         if len(side) > MAX_SIDE_FILES:
             raise InputError(
                 "the query names {count} side files; allowed: at most {limit}",
@@ -217,7 +219,7 @@ class UserSql:
         return {"workbench": str(copy.path), **side}
 
     def _side_files(self, words: Iterable[str]) -> Iterator[tuple[str, str]]:
-        for word in sorted({word.lower() for word in words}):
+        for word in sorted(words):
             if ALIAS.fullmatch(word) and word not in RESERVED:
                 for folder in FOLDERS:
                     path = self._data / folder / f"{word}.duckdb"
@@ -245,7 +247,7 @@ class UserSql:
                 if kind == b"F":
                     fault = json.loads(body)
                     whole = fault["kind"] != "memory"  # what it mapped may not come back
-                    raise self._error(fault["kind"], fault["reason"], limit_s)
+                    raise self._said(fault["kind"], fault["reason"], limit_s)
                 whole = kind == b"E"  # only now: a worker that got out of step is not used again
                 yield kind, body
         except (EOFError, BrokenPipeError):
@@ -288,7 +290,7 @@ class UserSql:
             return await self._in_thread(worker.receive)
         except EOFError:
             if late:
-                raise self._error("time", "", limit_s) from None
+                raise self._said("time", "", limit_s) from None
             raise
         except asyncio.CancelledError:
             worker.kill()
@@ -299,38 +301,8 @@ class UserSql:
     async def _in_thread(self, run: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, run, *args)
 
-    def _error(self, kind: str, reason: str, limit_s: float) -> WorkbenchError:
-        if kind == "refused":
-            return InputError(
-                "the query is {reason}, which is refused: send one SELECT; queries only read",
-                reason=reason,
-            )
-        if kind == "wide":
-            return InputError(
-                "a row of the answer has {bytes} bytes; allowed: {limit_bytes}: ask for fewer "
-                "columns, or for a part of what is long",
-                bytes=int(reason),
-                limit_bytes=ROW_BYTES,
-            )
-        if kind == "time":
-            return StoreError(
-                "the query ran longer than {limit_s} s and was stopped: ask for less, or set "
-                "WORKBENCH_QUERY_LIMIT_S higher",
-                limit_s=limit_s,
-            )
-        if kind == "memory":
-            return StoreError(
-                "the query needed more than {limit_mb} MB of memory and was stopped: ask for "
-                "less, or set WORKBENCH_QUERY_MEMORY_MB higher",
-                limit_mb=self._memory_mb,
-            )
-        if kind == "damage":
-            return StoreError(
-                "the query met a damaged block ({reason}): restore a backup with `workbench store "
-                "restore BACKUP --force`, or ask for what is whole",
-                reason=reason,
-            )
-        return InputError("the query failed: {reason}", reason=reason)
+    def _said(self, kind: str, reason: str, limit_s: float) -> WorkbenchError:
+        return said(kind, reason, limit_s=limit_s, limit_mb=self._memory_mb)
 
     def _ended(self) -> StoreError:
         return StoreError(

@@ -329,11 +329,14 @@ def test_a_list_of_holders_that_says_no_block_is_of_none() -> None:
     assert answer.facts["height"] is None
     assert "block 840000" not in str(answer.sentence)
     assert "blocks not stated" in answer.explain().sources[0]
+    assert ": mainnet, blocks not stated, state level; 1 balances, 1 entries>" in repr(kept)
+    assert ">not stated<" in kept._repr_html_() and "840000 to" not in kept._repr_html_()
     assert answer.explain().missing[-1] == (
         "the block: say it where the list is read, runes.read(..., height=)"
     )
     dated = runes.read([made.XVERSE_HOLDERS], rune="840000:3", height=900_000)
     answer = runes.holders(dated, rune="840000:3")
     assert answer.facts["height"] == 900_000
+    assert "blocks 900000 to 900000, state level" in repr(dated)
     assert not any("the block" in line for line in answer.explain().missing)
     assert "blocks not stated" not in answer.explain().sources[0]

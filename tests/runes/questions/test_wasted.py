@@ -136,6 +136,16 @@ def test_a_fee_or_a_mint_that_is_not_known_is_counted_never_zero() -> None:
     without = {**asked(CREDITED)}
     del without["mints"]
     assert wasted(without).facts["unknown_mints"] == 1
+    assert str(wasted(without).sentence) == "none of 1 message is known to have been in vain"
+
+
+def test_messages_in_vain_that_paid_nothing_cost_no_share() -> None:
+    """Neither 0 sat of all fees, where there are none, nor of fees that others paid."""
+    free = {**CLOSED, "fee_sat": 0}
+    for others in ((), (CREDITED,)):
+        assert str(wasted(asked(free, *others)).sentence).endswith("; they paid no fees")
+    unknown = {**CLOSED, "fee_sat": None}
+    assert str(wasted(asked(free, unknown)).sentence).endswith("; what they cost is not known")
 
 
 def test_a_mint_whose_row_names_another_rune_than_its_message_counts_alike_however_asked() -> None:
@@ -160,7 +170,7 @@ def test_where_nothing_was_in_vain_the_answer_says_so() -> None:
     answer = wasted(asked({**CREDITED, "fee_sat": 0}))
     assert facts(CREDITED) == (1, 0, 0, 0, 0, 0)
     assert answer.facts["share_of_fees"] is None
-    assert str(answer.sentence).endswith("they cost 0 sat, – of all their fees")
+    assert str(answer.sentence) == "none of 1 message was in vain"
     assert answer.more["transactions"].num_rows == 0
     nothing = wasted(asked(CREDITED, {"etches": True, "honoured": "valid"}), rune="900:1")
     assert nothing.facts["messages"] == 0

@@ -340,7 +340,7 @@ def test_a_wrong_option_is_refused_with_what_is_allowed() -> None:
     assert runes.read(source, height=900_000).last_height == 900_000
 
 
-def test_a_rune_or_a_height_that_the_source_says_itself_is_refused() -> None:
+def test_a_rune_a_height_or_an_onto_that_the_source_says_itself_is_refused() -> None:
     block = str(Path(__file__).parents[3] / "data" / "samples" / "block-sim.bin")
     whole = runes.read(block)
     kept = body(batch_document(whole))
@@ -349,7 +349,20 @@ def test_a_rune_or_a_height_that_the_source_says_itself_is_refused() -> None:
         assert refusal(source, height=5) == said
         said = f"rune is '840000:3'; allowed: none, as {whose} says of which runes it is"
         assert refusal(source, rune="840000:3") == said
+        onto = read(made.ORD_RUNE)
+        said = f"onto is {onto.id!r}; allowed: none, as {whose} is no producer's export"
+        assert refusal(source, onto=onto) == said
         assert runes.read(source, height=whole.last_height).rows() == whole.rows()
+
+
+def test_a_producer_that_the_source_names_itself_is_refused() -> None:
+    block = str(Path(__file__).parents[3] / "data" / "samples" / "block-sim.bin")
+    said = "producer is 'ord'; allowed: none, as the source holds blocks"
+    assert refusal(block, producer="ord") == said
+    kept = batch_document(read(made.ORD_RUNE))
+    said = f"producer is 'hiro'; allowed: ord, that of {kept['id']}"
+    assert refusal(body(kept), producer="hiro") == said
+    assert runes.read(body(kept), producer="ord").source.producer == "ord"
 
 
 def test_two_producers_are_not_mixed() -> None:

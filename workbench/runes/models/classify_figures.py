@@ -6,13 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.runes.models.cypher_figures import COLOURS, SYMBOLS
+from workbench.runes.models.cypher_figures import COLOURS, MANY, SYMBOLS
 
-LINES = (
-    *(*COLOURS, "#56B4E9", "#E69F00", "#7B5EA7", "#808080", "#A0522D", "#00808A"),
-    *("#D81B60", "#7A9A01", "#5C6BC0"),
-)
-"""One for each category: Okabe-Ito, then what is told from them on white and on dark."""
 DASHES = ("solid", "dash", "dot")
 """Where a reader's own categories are more than the colours."""
 
@@ -29,6 +24,7 @@ def sizes(counts: dict[str, int]) -> dict[str, Any]:
         "marker": {"color": COLOURS[0]},
     }
     layout = {
+        "meta": {"words": "y"},
         "title": {"text": "Runes by category"},
         "xaxis": {"title": {"text": "runes"}, "rangemode": "tozero"},
         "yaxis": {"automargin": True, "type": "category"},
@@ -46,8 +42,8 @@ def trends(activity: pd.DataFrame) -> dict[str, Any]:
             "x": activity.index.tolist(),
             "y": activity[name].tolist(),
             "line": {
-                "color": LINES[place % len(LINES)],
-                "dash": DASHES[place // len(LINES) % len(DASHES)],
+                "color": MANY[place % len(MANY)],
+                "dash": DASHES[place // len(MANY) % len(DASHES)],
             },
             "marker": {"symbol": SYMBOLS[place % len(SYMBOLS)]},
         }

@@ -12,6 +12,13 @@ import pandas as pd
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Okabe-Ito; the ones that keep 3:1 on white and on dark."""
 
+MANY = (
+    *(*COLOURS, "#56B4E9", "#E69F00", "#7B5EA7", "#A0522D", "#00808A"),
+    *("#D81B60", "#7A9A01", "#5C6BC0", "#808080"),
+)
+"""Where four are too few: Okabe-Ito, then what is told from them on white and on dark. Their number
+has no divisor in common with that of the symbols: a pair of both comes again after 104."""
+
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 """A shape beside each colour, because colour alone is no sign."""
 
@@ -39,8 +46,7 @@ def rune_map(answer: pd.DataFrame, axes: npt.NDArray[np.float64]) -> dict[str, A
                 "marker": {
                     "size": 6,
                     "opacity": 0.75,
-                    "color": COLOURS[label % len(COLOURS)],
-                    "symbol": SYMBOLS[label % len(SYMBOLS)],
+                    **_mark(label),
                 },
             }
         )
@@ -53,6 +59,13 @@ def rune_map(answer: pd.DataFrame, axes: npt.NDArray[np.float64]) -> dict[str, A
             "legend": {"title": {"text": "cluster"}},
         },
     }
+
+
+def _mark(label: int) -> dict[str, str]:
+    """The sign of a cluster; noise is grey and hollow, as no cluster is."""
+    if label < 0:
+        return {"color": "#808080", "symbol": "circle-open"}
+    return {"color": MANY[label % len(MANY)], "symbol": SYMBOLS[label % len(SYMBOLS)]}
 
 
 def oddest(answer: pd.DataFrame) -> dict[str, Any]:

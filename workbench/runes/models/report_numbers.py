@@ -66,6 +66,12 @@ def written(value: Value, language: Language) -> str:
     return "".join({",": group, ".": point}.get(letter, letter) for letter in plain)
 
 
+def said(name: str, figures: Mapping[str, Value], language: Language) -> str:
+    """A figure by its id as the language writes it: a height names a block and stays ungrouped."""
+    value = figures[name]
+    return written(str(value) if name.endswith("_height") else value, language)
+
+
 def numbers_in(text: str) -> list[str]:
     """Every number of a text, as it stands there."""
     return [match[0] for match in NUMBER.finditer(text)]
@@ -86,7 +92,7 @@ def _faults(sentence: Sentence, figures: Mapping[str, Value], language: Language
     unknown = [name for name in sentence.figures if name not in figures]
     if unknown:
         return unknown
-    told = [written(figures[name], language) for name in sentence.figures]
+    told = [said(name, figures, language) for name in sentence.figures]
     text = sentence.text
     absent = [one for one in told if one not in text]
     expected = Counter(number for one in told for number in numbers_in(one))

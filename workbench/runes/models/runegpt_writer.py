@@ -18,7 +18,7 @@ from workbench.runes.models.report_numbers import (
     Sentence,
     Value,
     check_numbers,
-    written,
+    said,
 )
 from workbench.runes.models.runegpt_words import LANGUAGES, SENTENCES
 
@@ -66,12 +66,12 @@ def from_templates(
     figures: Mapping[str, Value],
     words: Mapping[str, str],
     language: Language,
-    said: Sequence[str | tuple[str, ...]],
+    chosen: Sequence[str | tuple[str, ...]],
 ) -> Report:
-    """The sentences named in `said` whose figures are all known; of several the first such."""
+    """The sentences named in `chosen` whose figures are all known; of several the first such."""
     known = figures.keys() | words.keys()
     sentences = []
-    for names in said:
+    for names in chosen:
         for name in (names,) if isinstance(names, str) else names:
             template = SENTENCES[language][name]
             if {match[1] for match in PLACE.finditer(template)} <= known:
@@ -92,7 +92,7 @@ def _filled(
         if name in words:
             return words[name]
         used.append(name)
-        return written(figures[name], language)
+        return said(name, figures, language)
 
     return Sentence(PLACE.sub(fill, template), tuple(used))
 
@@ -103,7 +103,7 @@ def from_model(
     """The same facts in a language model's words, as far as they stay true. Raises ModelError for
     an empty answer."""
     used = dict.fromkeys(name for one in plain.sentences for name in one.figures)
-    told = "\n".join(f"{name} = {written(figures[name], language)}" for name in used)
+    told = "\n".join(f"{name} = {said(name, figures, language)}" for name in used)
     rules = RULES.format(language=LANGUAGES[language])
     prompt = PROMPT.format(
         rules=rules,
@@ -141,10 +141,10 @@ def without_model(plain: Report, language: Language) -> Report:
     return Report([*plain.sentences, why], plain.generator)
 
 
-def _instead(dropped: Sentence, plain: Report, said: list[Sentence]) -> list[Sentence]:
+def _instead(dropped: Sentence, plain: Report, before: list[Sentence]) -> list[Sentence]:
     """The templates' sentences about the figures of one that was dropped."""
     about = set(dropped.figures)
-    return [one for one in plain.sentences if about & set(one.figures) and one not in said]
+    return [one for one in plain.sentences if about & set(one.figures) and one not in before]
 
 
 def _again(generate: Generate, prompt: str) -> Sentence:

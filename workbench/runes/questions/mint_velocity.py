@@ -55,22 +55,49 @@ _FORMULAS = (
 _ASSUMPTIONS = ("the half-life takes the decline for exponential",)
 _ASKED_ONLY = "whether a mint was credited: they are counted as asked for"
 _SHORT = "{count} of the last 144 blocks: longer windows are those that the batch has"
-_NO_BLOCKS = "how many transactions {count} of the blocks have: no share where they are among them"
+_NO_BLOCKS = (
+    "how many transactions {count} of the blocks {count:has|have}: no share where "
+    "{count:it is|they are} among them"
+)
 _UNDECIDED = (
     "whether {count} {count:mint was credited: it is|mints were credited: they are} left out"
 )
 
 _SAID = {
-    (False, False): "{mints} {mints:mint was|mints were} asked for in the last {blocks} "
-    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
-    (False, True): "{rune}: {mints} {mints:mint was|mints were} asked for in the last {blocks} "
-    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
-    (True, False): "{mints} {mints:mint was|mints were} credited in the last {blocks} "
-    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
-    (True, True): "{rune}: {mints} {mints:mint was|mints were} credited in the last {blocks} "
-    "{blocks:block|blocks}, {pace} a block; in the last one {last}",
+    (False, False): (
+        "{mints} {mints:mint was|mints were} asked for in the last block",
+        "{mints} {mints:mint was|mints were} asked for in the last {blocks} blocks, {pace} a "
+        "block; in the last one {last}",
+    ),
+    (False, True): (
+        "{rune}: {mints} {mints:mint was|mints were} asked for in the last block",
+        "{rune}: {mints} {mints:mint was|mints were} asked for in the last {blocks} blocks, "
+        "{pace} a block; in the last one {last}",
+    ),
+    (True, False): (
+        "{mints} {mints:mint was|mints were} credited in the last block",
+        "{mints} {mints:mint was|mints were} credited in the last {blocks} blocks, {pace} a "
+        "block; in the last one {last}",
+    ),
+    (True, True): (
+        "{rune}: {mints} {mints:mint was|mints were} credited in the last block",
+        "{rune}: {mints} {mints:mint was|mints were} credited in the last {blocks} blocks, "
+        "{pace} a block; in the last one {last}",
+    ),
 }
-"""By whether the batch knows what was honoured, and whether one rune was asked about."""
+"""By whether the batch knows what was honoured, and whether one rune was asked about: of a single
+block, and of several."""
+_NONE = {
+    False: (
+        "there are no mints in the last block",
+        "there are no mints in the last {blocks} blocks",
+    ),
+    True: (
+        "there are no mints of {rune} in the last block",
+        "there are no mints of {rune} in the last {blocks} blocks",
+    ),
+}
+"""The same where nothing was minted, by whether one rune was asked about."""
 
 
 @question(TITLE)
@@ -142,18 +169,13 @@ def _half_life(counts: list[int]) -> float | None:
 
 def _sentence(state: bool, name: str | None, windows: list[dict[str, Any]]) -> Sentence:
     last, longest = windows[0], windows[-1]
-    named = {} if name is None else {"rune": name}
-    values = {"mints": longest["mints"], "blocks": longest["blocks"]}
+    several = longest["blocks"] != 1
+    values = {"blocks": longest["blocks"], **({} if name is None else {"rune": name})}
     if not longest["mints"]:
-        none = {**named, "blocks": longest["blocks"]}
-        if name is None:
-            return Sentence("there are no mints in the last {blocks} {blocks:block|blocks}", none)
-        return Sentence(
-            "there are no mints of {rune} in the last {blocks} {blocks:block|blocks}", none
-        )
+        return Sentence(_NONE[name is not None][several], values)
     pace = f"{longest['mints_per_block']:,.2f}"
-    values |= {"pace": pace, "last": last["mints"]}
-    return Sentence(_SAID[state, name is not None], {**named, **values})
+    values |= {"mints": longest["mints"], "pace": pace, "last": last["mints"]}
+    return Sentence(_SAID[state, name is not None][several], values)
 
 
 def _figure(blocks: pa.Table) -> Figure:

@@ -156,11 +156,24 @@ def _sentence(facts: Row, wanted: Rune | None) -> Sentence:
         return Sentence("there are no Runes messages in these blocks")
     names = ("messages", "wasted", "mints", "etchings", "cenotaphs")
     said = {name: facts[name] for name in names}
-    if facts["fee_sat"] is None:
+    if not facts["wasted"] and facts["unknown_mints"]:
+        return Sentence(
+            "none of {messages} {messages:message|messages} is known to have been in vain", said
+        )
+    if not facts["wasted"]:
+        return Sentence("none of {messages} {messages:message|messages} was in vain", said)
+    if facts["fee_sat"] is None or (not facts["fee_sat"] and facts["unknown_fees"]):
         return Sentence(
             "{wasted} of {messages} {messages:message|messages} {wasted:was|were} in vain: "
             "{mints} {mints:mint|mints} not credited, {etchings} {etchings:etching|etchings} "
             "ignored, {cenotaphs} {cenotaphs:cenotaph|cenotaphs}; what they cost is not known",
+            said,
+        )
+    if not facts["fee_sat"]:
+        return Sentence(
+            "{wasted} of {messages} {messages:message|messages} {wasted:was|were} in vain: "
+            "{mints} {mints:mint|mints} not credited, {etchings} {etchings:etching|etchings} "
+            "ignored, {cenotaphs} {cenotaphs:cenotaph|cenotaphs}; they paid no fees",
             said,
         )
     return Sentence(

@@ -21,7 +21,7 @@ function inWords(value) {
   return Object.entries(value).map(([name, one]) => `${term(name)} ${inWords(one)}`).join(" · ");
 }
 
-const WORDS = new Set(["cause", "kind", "measure", "outlook", "reason", "status", "table", "trend", "what"]); // as in runes/drawing.py
+const WORDS = new Set(["category", "cause", "kind", "measure", "outlook", "reason", "rule", "status", "table", "trend", "what"]); // as in runes/drawing.py
 
 /** `ours`: the table is one of a model of ours, in which such columns hold words and not data. */
 function cell(column, value, ours) {
