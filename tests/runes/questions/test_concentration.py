@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from fractions import Fraction
@@ -18,6 +19,7 @@ from tests.runes.questions.hand import ASH, OAK, tables
 from tests.runes.questions.rows import table
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
+from workbench.runes.evidence import evidence_of
 from workbench.runes.questions.concentration import concentration
 
 BIG = 2**127
@@ -55,6 +57,18 @@ def test_one_two_three_four() -> None:
     assert measures(answer, "top_share", "nakamoto") == (0.7, 2)
     assert measures(answer, "hhi", "gini") == pytest.approx((0.3, 0.25), rel=1e-12)
     assert answer.facts["effective_holders"] == pytest.approx(10 / 3, rel=1e-12)
+    assert answer.explain().formulas == (
+        "x_1 <= ... <= x_n are the balances of n holders, X their sum",
+        "top_share = sum of the largest 2 / X",
+        "hhi = sum((x_i / X)^2); effective_holders = 1 / hhi",
+        "gini = 2 * sum(i * x_i) / (n * X) - (n + 1) / n",
+        "nakamoto = the fewest holders with more than X / 2 together",
+        "coverage = X / (supply - burned)",
+    )
+    assert answer.explain().assumptions == (
+        "a holder is a script, or an address where the script is not known; who has several "
+        "counts several times",
+    )
 
 
 def test_without_its_exchange_a_rune_looks_otherwise() -> None:
@@ -116,6 +130,31 @@ def test_what_is_held_is_set_against_the_supply_in_use() -> None:
     )
     full = tables(balances=[(ASH, "a", 60)], entries=[(ASH, 0, 40, 100)])
     assert concentration(full).explain().missing == ()
+    unsaid = tables(balances=[(ASH, "a", 60)], entries=[(ASH, 0, None, 100)])  # type: ignore[list-item]
+    assert "the supply of 1 rune" in concentration(unsaid).explain().missing[0]
+    whose = {"rune_id": ASH, "amount": 1, "script": None, "address": None}
+    with pytest.raises(InputError, match=r"^concentration needs to know whose the balances of"):
+        concentration(table("balances", whose), rune=ASH)
+
+
+def test_of_one_rune_what_is_missing_is_its_own() -> None:
+    nameless = {"script": None, "address": None, "amount": 1}
+    rows = [{"rune_id": ASH, "script": "61", "address": "bc1a", "amount": 3}]
+    rows += [{"rune_id": OAK, "script": "62", "address": "bc1b", "amount": 3}]
+    held = table("balances", *rows, *({"rune_id": OAK, **nameless} for _ in range(3)))
+    whole = dataclasses.replace(evidence_of({"balances": held}), local=None)
+    said = concentration(whole, rune=ASH, exchanges=["bc1a", "62", "bc1b", "62"]).explain().missing
+    assert said == (
+        "2 of the exchanges hold nothing here under the address or script given",
+        "the supply of 1 rune: whether every holder is here is not known",
+    )
+    assert (
+        "the owners of 3 balances: they are left out"
+        in concentration(whole, exchanges=["bc1a", "62"]).explain().missing
+    )
+    both = {"etchings": tables(etched=(ASH, OAK))["etchings"], "balances": held}
+    known = dataclasses.replace(evidence_of(both), local=None)
+    assert concentration(known, rune=ASH).table["name"].to_pylist() == ["IEAAABB"]
 
 
 def test_every_rune_has_a_row_the_most_concentrated_first() -> None:

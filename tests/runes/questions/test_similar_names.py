@@ -34,6 +34,18 @@ def test_one_letter_more_is_near_by_cosine_and_one_edit() -> None:
     assert (row["of_name"], row["name"], row["kind"], row["edits"]) == ("CAT", "CATS", "near", 1)
     assert row["cosine"] == 2 / math.sqrt(12)
     assert (row["later"], row["blocks_later"], row["holders"]) == (True, 10_000, None)
+    explained = answer.explain()
+    assert explained.formulas == (
+        "cosine = sum over triples of letters of n_a * n_b / sqrt(sum n_a^2 * sum n_b^2), with a "
+        "mark before the first and after the last letter",
+        "edits = Levenshtein distance of the letters, spacers left out",
+        "near: cosine >= 0.5 and edits <= 3",
+        "spacers: the same letters; words: the same words in another order; doubled: the same "
+        "letters once runs of one letter count once",
+    )
+    assert explained.assumptions == (
+        "a holder is a script, or an address where the script is not known",
+    )
     assert str(answer.sentence) == (
         "1 of 2 names looks like CAT: 0 but for spacers, 0 with its words, 0 with doubled letters, "
         "1 near it; 1 came later"
@@ -89,6 +101,7 @@ def test_the_runes_most_held_are_guarded_and_a_holder_counts_once() -> None:
         ("840000:1", "840001:1", "near", 1),
     ]
     assert [row["of_holders"] for row in answer.table.to_pylist()] == [2, 1, 1]
+    assert [row["holders"] for row in answer.table.to_pylist()] == [1, 0, 2]
     assert [row["later"] for row in answer.table.to_pylist()] == [False, True, True]
     assert str(answer.sentence) == (
         "2 of the 2 runes most held have names that look like theirs: 3, of which 2 came later"
@@ -113,6 +126,8 @@ def test_of_one_rune_etched_twice_the_same_name_counts_in_any_order() -> None:
     for order in (rows, rows[::-1]):
         answer = similar_names(named(*order, ("850000:1", "BATZ")), rune=DOG)
         assert [row["of_name"] for row in answer.table.to_pylist()] == ["BATS"]
+    doubtful = named((DOG, "CATS", "unknown"), (DOG, "BATS"), ("850000:1", "BATZ"))
+    assert "whether 1 etching was" in similar_names(doubtful, rune=DOG).explain().missing[-1]
 
 
 def test_names_that_nobody_imitates_are_an_answer_too() -> None:
@@ -123,6 +138,8 @@ def test_names_that_nobody_imitates_are_an_answer_too() -> None:
     assert alone.table.schema == some.table.schema
     unheld = similar_names(named((DOG, "CAT"), ("850000:1", "CATS"), held=[(DOG, "a", 0)]))
     assert (unheld.table.num_rows, unheld.facts["guarded"]) == (0, 0)
+    much = similar_names(named((DOG, "CAT"), held=[(DOG, "a", 2**64)]))
+    assert str(much.sentence) == "no name here looks like that of the 1 rune most held"
 
 
 def test_a_block_alone_tells_of_a_rune_but_not_who_is_well_held(block_batch: Batch) -> None:
@@ -130,9 +147,9 @@ def test_a_block_alone_tells_of_a_rune_but_not_who_is_well_held(block_batch: Bat
         similar_names(block_batch)
     name = block_batch.tables["etchings"]["rune_id"][0].as_py()
     assert similar_names(block_batch, rune=name).facts["guarded"] == 1
-    with pytest.raises(InputError, match=r"needs the table etchings, which by_hand does not have"):
+    with pytest.raises(InputError, match=r"^similar_names needs the table etchings, which by"):
         similar_names(named(held=[(DOG, "a", 1)]), rune=DOG)
-    with pytest.raises(InputError, match=f"needs the etching of {DOG}, which by_hand does not"):
+    with pytest.raises(InputError, match=f"^similar_names needs the etching of {DOG}, which by"):
         similar_names(named(("850000:1", "CAT"), held=[(DOG, "a", 1)]), rune=DOG)
 
 
@@ -156,6 +173,11 @@ def test_the_figure_stacks_the_kinds_of_the_most_imitated() -> None:
     assert figure["data"][2]["y"][0] == 1, "CATT"
     assert figure["data"][0]["y"] == [0] * 20
     assert figure["layout"]["barmode"] == "stack"
+    assert figure["layout"]["yaxis"] == {
+        "title": {"text": "names like it"},
+        "tickformat": ",d",
+        "rangemode": "tozero",
+    }
     assert len({trace["marker"]["pattern"]["shape"] for trace in figure["data"]}) == 4
 
 
