@@ -68,7 +68,7 @@ class Rows:
     reading: drawing.Reading
 
     def __repr__(self) -> str:
-        return f"{self.table.num_rows:,} of {', '.join(self.table.column_names)}"
+        return _counted(self.table)
 
     def _repr_html_(self) -> str:
         return drawing.rows(self.table, self.reading, ".table")
@@ -152,10 +152,8 @@ class Answer:
         )
 
     def __repr__(self) -> str:
-        columns = ", ".join(self.table.column_names)
-        count = self.table.num_rows
-        rows = f"{count:,} row{'' if count == 1 else 's'} of {columns}"
-        return "\n".join([f"{self.question}: {self.sentence}", rows, *filter(None, [self.trust])])
+        said = f"{self.question}: {self.sentence}"
+        return "\n".join([said, _counted(self.table), *filter(None, [self.trust])])
 
     def _repr_html_(self) -> str:
         say = spoken().say
@@ -200,3 +198,8 @@ def _document(sentence: Sentence) -> Any:
 def _plain(value: Any) -> Any:
     """What JSON carries: an integer beyond 64 bits as its digits."""
     return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
+def _counted(table: pa.Table) -> str:
+    count = table.num_rows
+    return f"{count:,} row{'' if count == 1 else 's'} of {', '.join(table.column_names)}"

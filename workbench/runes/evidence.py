@@ -247,9 +247,9 @@ class Evidence:
         by_name = {row["name"]: row["spaced_name"] for row in known}
         near = [by_name[name] for name in get_close_matches(plain, by_name, n=3)]
         said = f"; did you mean {', '.join(near)}?" if near else ""
-        return (
-            f"the id (840000:3) or the name of one of the {len(self.rune_ids())} runes here{said}"
-        )
+        count = len(self.rune_ids())
+        which = "the one rune here" if count == 1 else f"one of the {count:,} runes here"
+        return f"the id (840000:3) or the name of {which}{said}"
 
     def sources(self, which: str = "") -> tuple[str, ...]:
         """Whose data it is, as an answer says it; of several batches, `which` of them."""

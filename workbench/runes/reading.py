@@ -76,6 +76,9 @@ def read(
     and the answer holds both. `progress` is told bytes done and in all. Raises InputError
     for a faulty document, naming its place, field and value; nothing is half read.
     """
+    if hasattr(source, "__arrow_c_stream__"):
+        frame = "a file, a folder, bytes or documents; what is a frame, runes.from_frame takes"
+        raise InputError.field("source", type(source).__name__, frame)
     if source == "":
         raise InputError.field("source", source, "a file, a folder, bytes or documents")
     check_producer(producer)

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas
+import pyarrow as pa
 import pytest
 
 import workbench
@@ -319,6 +321,13 @@ def test_a_file_in_utf_16_is_not_taken_for_a_block(tmp_path: Path) -> None:
     path.write_bytes(json.dumps([made.ORD_RUNE] * 9).encode("utf-16"))
     with pytest.raises(InputError, match=r"^runes\.json is text in UTF-16: save it as UTF-8"):
         runes.read(path)
+
+
+def test_a_frame_is_told_who_takes_it() -> None:
+    frame = pandas.DataFrame({"rune_id": ["840000:3"]})
+    for source in (frame, pa.Table.from_pandas(frame)):
+        with pytest.raises(InputError, match=r"^source is '(DataFrame|Table)'; .* runes.from"):
+            runes.read(source)  # type: ignore[arg-type]
 
 
 def test_deep_nesting_is_refused() -> None:

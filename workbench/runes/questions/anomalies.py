@@ -194,8 +194,7 @@ def _explanation(
 ) -> Explanation:
     missing: list[str] = []
     flat = sorted(scored["measure"].filter(scored["z"].is_null()).unique().to_pylist())
-    if flat:
-        missing.append(told("a z of {measures}: all values are the same", measures=", ".join(flat)))
+    missing += (told("a z of {measure}: all values are the same", measure=one) for one in flat)
     if facts["cycles"] is None:
         missing.append("inputs or allocations: what came back to its sender is not known")
     elif batch.unplaced:
