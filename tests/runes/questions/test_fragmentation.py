@@ -86,6 +86,33 @@ def test_one_holder_has_no_entropy() -> None:
     assert math.copysign(1, facts["entropy_bits"]) == 1
     facts = fragmentation(lying(("aa", 3, DAY), ("bb", 1, DAY)), rune=ASH).facts
     assert facts["entropy_bits"] == pytest.approx(2 - 0.75 * math.log2(3))
+    lots = (("aa", 2, DAY), ("bb", 1, DAY), ("cc", 1, DAY))
+    facts = fragmentation(lying(*lots), rune=ASH).facts
+    assert facts["entropy_bits"] == 1.5
+    assert facts["evenness"] == pytest.approx(1.5 / math.log2(3))
+
+
+def test_it_explains_itself() -> None:
+    explained = fragmentation(lying(("aa", 7, DAY)), rune=ASH, long_days=30).explain()
+    assert explained.formulas == (
+        "age in days = (last block - block of the output) / 144",
+        "coin_days = sum(amount * age), in whole units",
+        "long_share = amounts of an age from 30 days on / amounts of known age",
+        "entropy_bits = -sum(p * log2(p)) over the holders' shares p; evenness = "
+        "entropy_bits / log2(holders)",
+        "coin_days_destroyed = sum(amount * age when spent) over the inputs of the batch",
+    )
+    assert explained.assumptions[1:] == ("a day has 144 blocks",)
+
+
+def test_an_amount_of_2_to_the_64_lies_there_as_any_other() -> None:
+    answer = fragmentation(lying(("aa", 2**64, 0), ("bb", 1, 0), ("cc", 0, 0)), rune=ASH)
+    assert answer.table["script"].to_pylist() == ["aa", "bb"]
+    assert (answer.facts["lots"], answer.facts["held"]) == (2, 2**64 + 1)
+    assert answer.table["amount"].to_pylist() == [str(2**64), "1"]
+    beyond = lying(("aa", 2**128 - 1, 0), ("bb", 1, 0))
+    with pytest.raises(InputError, match=rf"the sum of balances.amount of {ASH} is {2**128}"):
+        fragmentation(beyond, rune=ASH)
 
 
 def test_amounts_above_2_127_and_their_days_are_exact() -> None:
@@ -123,6 +150,10 @@ def test_days_that_were_destroyed_by_spending() -> None:
         {**spent, "amount": 5},
         {**spent, "amount": 99, "created_height": 0, "rune_id": OAK},
     )
+    assert fragmentation(lying(("aa", 3, 0)), rune=ASH).facts["coin_days_destroyed"] == 0.0
+    two = [{**spent, "amount": 2**64, "created_height": DAY} for _ in range(2)]
+    much = lying(("aa", 3, DAY), inputs=table("inputs", *two))
+    assert fragmentation(much, rune=ASH).facts["coin_days_destroyed"] == 2.0**65
     answer = fragmentation(lying(("aa", 3, DAY), inputs=inputs), rune=ASH)
     assert answer.facts["coin_days_destroyed"] == 12.0
     assert answer.facts["spent_of_unknown_age"] == 1
@@ -134,6 +165,8 @@ def test_unknown_owners_count_as_one_holder_and_nothing_is_no_lot() -> None:
     answer = fragmentation(whole, rune=ASH)
     assert (answer.facts["holders"], answer.facts["lots"]) == (2, 3)
     assert answer.table["script"].to_pylist() == [None, "aa"]
+    alike = fragmentation(lying((None, 1, DAY), ("aa", 2, DAY)), rune=ASH)
+    assert alike.table["script"].to_pylist() == ["aa", None]
     assert answer.explain().missing == ("the owners of 2 outputs: they count as one holder",)
 
 
@@ -157,7 +190,8 @@ def test_a_rune_that_nobody_holds() -> None:
 
 def test_a_list_of_holders_and_a_lone_block_are_refused(block_batch: Batch) -> None:
     listed = table("balances", {"address": "one", "amount": 2})
-    with pytest.raises(InputError, match=r"lists holders: 1 balances of 840001:1 name no output"):
+    said = "fragmentation counts outputs, and this set of tables lists holders: 1 balance of "
+    with pytest.raises(InputError, match=rf"^{said}{ASH} names no output\. Ask holders or "):
         fragmentation(listed, rune=ASH)
     with pytest.raises(InputError, match=r"fragmentation needs the state, and .* runestone level"):
         fragmentation(block_batch, rune="1:0")

@@ -119,8 +119,8 @@ def _lots(batch: Evidence, rune: Rune) -> int:
     listed, lots = counts["listed"], int(counts["lots"])
     if listed:
         raise InputError(
-            "fragmentation counts outputs, and {batch} lists holders: {rows} balances of {rune} "
-            "name no output. Ask holders or concentration",
+            "fragmentation counts outputs, and {batch} lists holders: {rows} "
+            "{rows:balance|balances} of {rune} {rows:names|name} no output. Ask holders or concentration",
             batch=batch.name,
             rows=listed,
             rune=rune.name,
