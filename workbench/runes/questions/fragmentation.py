@@ -120,7 +120,8 @@ def _lots(batch: Evidence, rune: Rune) -> int:
     if listed:
         raise InputError(
             "fragmentation counts outputs, and {batch} lists holders: {rows} "
-            "{rows:balance|balances} of {rune} {rows:names|name} no output. Ask holders or concentration",
+            "{rows:balance|balances} of {rune} {rows:names|name} no output. Ask holders or "
+            "concentration",
             batch=batch.name,
             rows=listed,
             rune=rune.name,
