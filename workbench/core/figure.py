@@ -87,7 +87,7 @@ def _in_lines(layout: Mapping[str, Any]) -> dict[str, Any]:
     for."""
     title = layout.get("title")
     text = title.get("text") if isinstance(title, dict) else title
-    if not text or "<" in text:
+    if not isinstance(text, str) or "<" in text:
         return dict(layout)
     lines = "<br>".join(wrap(text, TITLE_CHARS, break_on_hyphens=False))
     return {**layout, "title": {**title, "text": lines} if isinstance(title, dict) else lines}
