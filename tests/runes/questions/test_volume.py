@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.runes.questions.drawn import titles
@@ -75,6 +75,70 @@ def test_what_comes_back_as_change_is_not_net() -> None:
     etched = {**PAID, "etchings": table("etchings", {"divisibility": 1, "symbol": "¤"})}
     said = str(volume(etched, rune=ASH).sentence)
     assert said.startswith("1 transaction put 1 ¤ of ASH on outputs; 0.4 ¤ of it reached")
+    figure = volume(etched, rune=ASH).figure
+    assert figure["data"][0]["y"] == [1.0, 0.4, 0.4, 0.0, 0.0]
+    assert figure["layout"]["meta"]["words"] == "x"
+
+
+def test_it_explains_itself() -> None:
+    explained = volume(PAID, rune=ASH).explain()
+    assert explained.formulas == (
+        "gross = sum of what outputs received",
+        "net = sum over transactions and scripts of max(0, out - in)",
+        "sent = sum over transactions and scripts of max(0, in - out); "
+        "net - sent = issued - burned",
+        "turnover = sent / (supply - burned at the end of the batch)",
+        "unbalanced = transactions with inputs + issued <> outputs + burned",
+    )
+    assert explained.assumptions == (
+        "change returns to the script that paid; change to a new script of the same owner counts "
+        "as net",
+    )
+
+
+def test_two_outputs_alike_are_two() -> None:
+    answer = volume(legs([(900, 1, "aa", 10)], [(900, 1, s, 5) for s in ("bb", "cc")]), rune=ASH)
+    assert (volumes(answer), only(answer)["unbalanced"]) == ((10, 10, 10, 0, 0), 0)
+
+
+def test_an_amount_that_is_not_known_is_taken_for_nothing() -> None:
+    went = legs([(900, 1, "aa", 4)], [(900, 1, "aa", None)])
+    assert volumes(volume(went, rune=ASH)) == (0, 0, 4, 0, 0)
+    both = legs([(900, 1, None, 1)] * 2, [(901, 1, None, None)] * 2, [(902, 1, "minted", None)])
+    assert volume(both, rune=ASH).explain().missing[1:3] == (
+        "the amounts of 3 rows: they are not in any volume",
+        "the owners of 4 rows: in one transaction they count as one",
+    )
+
+
+_HIGH = st.sampled_from((1, 2**64 - 1, 2**64, 2**64 + 1, 2**65, 2**127))
+_SIDE = st.lists(st.tuples(st.sampled_from(("aa", "bb")), _HIGH), max_size=4)
+
+
+@settings(max_examples=8)
+@given(_SIDE, _SIDE)
+@example([("aa", 2**64)] * 2, [("aa", 2**65 + 1)])
+@example([("aa", 2**64 - 1)] * 2, [("aa", 2**64)])
+@example([("aa", 3)], [("aa", 2**64)])
+def test_of_each_script_the_less_of_both_sides_stays(
+    came: list[tuple[str, int]], went: list[tuple[str, int]]
+) -> None:
+    sides: tuple[Counter[str], ...] = (Counter(), Counter())
+    for side, legs_of in zip(sides, (came, went), strict=True):
+        for who, amount in legs_of:
+            side[who] += amount
+    moved = legs(*([(900, 1, *one) for one in each] for each in (came, went)))
+    if not went:
+        return
+    kept = sum((sides[0] & sides[1]).values())
+    row = only(volume(moved, rune=ASH))
+    totals = [side.total() for side in sides]
+    assert (row["gross"], row["net"], row["sent"]) == (
+        totals[1],
+        totals[1] - kept,
+        totals[0] - kept,
+    )
+    assert row["unbalanced"] == (totals[0] != totals[1])
 
 
 def test_moving_to_oneself_is_gross_only() -> None:
@@ -206,6 +270,13 @@ def test_every_rune_has_a_row_the_most_turned_over_first() -> None:
     assert one["data"][0]["x"] == [*AMOUNTS]
     assert titles(one) == ("Volume of A•SH", "whole units", "whole units")
     assert volume(both, rune=OAK).figure["layout"]["yaxis"]["title"]["text"] == "atomic units"
+    void = table("etchings", {"spaced_name": "A•SH", "name": "ASH", "commitment": "missing"})
+    assert volume({**both, "etchings": void}).table["name"].to_pylist() == [None, None]
+    many = [f"{840_000 + n}:1" for n in range(25)]
+    outs = [{"rune_id": rune, "height": 900_000, "script": "aa", "amount": 1} for rune in many]
+    whole = {"allocations": table("allocations", *outs), "balances": table("balances", *(
+        {"rune_id": rune, "amount": 1} for rune in many))}  # fmt: skip
+    assert len(volume(whole).figure["data"][0]["x"]) == 20
 
 
 def test_what_is_not_known_is_counted() -> None:
