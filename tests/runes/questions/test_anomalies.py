@@ -94,6 +94,36 @@ def test_values_beyond_the_threshold_only_and_below_the_median_too() -> None:
     ]
 
 
+def test_what_is_furthest_out_comes_first() -> None:
+    counts = {900: 4, 901: 5, 902: 6, 903: 7, 904: 8, 905: 30, 906: 20}
+    answer = anomalies(moves([], [], counts), threshold=3)
+    assert [row["height"] for row in answer.table.to_pylist()] == [905, 906]
+
+
+def test_what_moved_in_a_block_is_the_sum_of_all_its_transfers() -> None:
+    amounts = {900: (1, 1), 901: (1, 2), 902: (2, 2), 903: (2, 3), 904: (40, 40)}
+    outs: list[Put] = [
+        (height, at, ASH, "a", amount)
+        for height, pair in amounts.items()
+        for at, amount in enumerate(pair)
+    ]
+    rows = anomalies(moves([], outs, {}), rune=ASH).table.to_pylist()
+    assert [(row["measure"], row["height"], row["value"]) for row in rows] == [("moved", 904, 80)]
+
+
+def test_it_explains_itself() -> None:
+    explained = anomalies(moves([], [], {900: 1, 901: 2}), within=1_000).explain()
+    assert explained.formulas == (
+        "z = 0.6745 * (x - median) / MAD, with MAD = median of |x - median|; where that is 0, "
+        "z = (x - median) / (1.253314 * mean of |x - median|)",
+        "x = events of one kind in a block, or of a rune; of one rune also the sum moved",
+        "cycle: A, the only sender, to B, and B, the only sender, to A of the same rune, at most "
+        "1,000 blocks later; the last sending before, the first way back after",
+        "share that went back = sum of min(in, out) by transaction and script / sum of out, over "
+        "transactions that spend the rune; of several runes the mean of their shares",
+    )
+
+
 def test_where_most_values_are_the_same_the_mean_deviation_scales() -> None:
     """1, 1, 1, 1, 6: median 1, MAD 0, mean deviation 1; z = 5 / 1.253314. All the same: no z."""
     answer = anomalies(moves([], [], {900: 1, 901: 1, 902: 1, 903: 1, 904: 6}))
