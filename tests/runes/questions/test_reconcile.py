@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pyarrow as pa
 import pytest
 
@@ -9,6 +11,7 @@ from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
+from workbench.runes.evidence import evidence_of
 from workbench.runes.questions.reconcile import reconcile
 
 BIG = 2**127
@@ -40,6 +43,42 @@ def test_a_transaction_that_loses_runes_is_named() -> None:
     assert {"came", "went"} <= set(answer.amounts) & set(row)  # a page draws them as numbers
     assert (row["height"], row["rune_id"], row["came"], row["went"]) == (900, ASH, "7", "6")
     assert str(answer.sentence) == "no rune is off, but 1 of the transactions does not add up"
+
+
+def test_both_sides_of_a_transaction_are_the_sums_of_all_that_came_and_went() -> None:
+    big = 2**64
+    moved = {
+        "inputs": [(900, 1, ASH, "a", big), (900, 1, ASH, "b", 2 * big + 3), (901, 1, ASH, "a", 5)],
+        "events": [
+            *((900, 1, "minted", ASH, 4), (900, 1, "transferred", ASH, big + 1)),
+            *((900, 1, "burned", ASH, big), (902, 1, "transferred", ASH, 6)),
+        ],
+    }
+    whole = tables(premine=7, balances=[(ASH, "b", 7)], entries=[(ASH, 0, 0, 7)], **moved)
+    unplaced = {name: without_places(whole[name]) for name in moved}
+    for asked in (whole, {**whole, **unplaced}):
+        rows = reconcile(asked).more["transactions"].to_pylist()
+        assert [(row["height"], row["came"], row["went"]) for row in rows] == [
+            (900, str(3 * big + 7), str(2 * big + 1)),
+            (901, "5", "0"),
+            (902, "0", "6"),
+        ]
+
+
+def without_places(table: pa.Table) -> pa.Table:
+    at = table.column_names.index("tx_index")
+    return table.set_column(at, "tx_index", pa.nulls(table.num_rows, pa.int64()))
+
+
+def test_it_explains_itself() -> None:
+    explained = reconcile(three()).explain()
+    assert explained.formulas == (
+        "difference = premine + mints * amount - burned - sum of balances; it must be 0",
+        "per transaction and rune: inputs + minted + premine = outputs + burned",
+    )
+    assert explained.assumptions == (
+        "mints and burned count from the etching on, as the table entries has them",
+    )
 
 
 def three() -> dict[str, pa.Table]:
@@ -74,6 +113,9 @@ def test_what_is_off_comes_first_then_what_is_not_known() -> None:
         "whether 840003:1 adds up the batch does not hold enough to tell"
     )
     assert reconcile(three(), rune=OAK).facts["transactions"] == 1
+    everywhere = dataclasses.replace(evidence_of(three()), local=None)
+    assert reconcile(everywhere, rune=ASH).facts["transactions"] == 0
+    assert reconcile(everywhere, rune=OAK).facts["transactions"] == 1
     assert reconcile(three(), rune=THIRD).table.schema == answer.table.schema
 
 
@@ -113,10 +155,7 @@ def test_transactions_whose_place_no_source_tells_are_told_apart_by_their_id() -
         "events": [(900, 1, "transferred", ASH, 5), (900, 2, "transferred", ASH, 7)],
     }
     whole = tables(premine=7, entries=[(ASH, 0, 0, 7)], **moved)
-    for name in moved:
-        unplaced = pa.nulls(2, pa.int64())
-        at = whole[name].column_names.index("tx_index")
-        whole[name] = whole[name].set_column(at, "tx_index", unplaced)
+    whole |= {name: without_places(whole[name]) for name in moved}
     rows = reconcile(whole).more["transactions"].to_pylist()
     assert [(row["came"], row["went"]) for row in rows] == [("7", "5"), ("5", "7")]
 
