@@ -86,7 +86,31 @@ def test_the_sentence_says_the_block_the_amount_and_the_largest_share() -> None:
     empty = holders(moved(), rune=ASH, height=899)
     assert empty.table.schema == answer.table.schema
     assert str(empty.sentence) == "nobody holds 840001:1 after block 899"
+    assert answer.explain().formulas == (
+        "balances(h) = balances(end) - what outputs received after h + what inputs carried after "
+        "h, for each holder",
+        "share = amount / sum of all amounts",
+    )
     assert empty.facts["largest_share"] is None
+
+
+def test_a_list_that_names_no_block_is_said_without_one() -> None:
+    listed = {
+        "balances": table("balances", {"script": A, "amount": 3 * 2**64}, {"amount": 2**64}),
+        "entries": table("entries", {"supply": 2**66, "burned": 0}),
+    }
+    answer = holders(listed, rune=ASH)
+    assert answer.table["share"].to_pylist() == [0.75, 0.25]
+    assert str(answer.sentence).startswith("1 holder of 840001:1 has 73,786,976,294,838,206,464 ")
+    assert str(answer.sentence).endswith(" atomic units; the largest has 75.0 %")
+    nobody = holders({"balances": table("balances", {"script": A, "amount": 0})}, rune=ASH)
+    assert str(nobody.sentence) == "nobody holds 840001:1 here"
+    nameless = {"balances": table("balances", {"amount": 1})}
+    with pytest.raises(InputError, match=r"^holders needs to know whose the balances of"):
+        holders(nameless, rune=ASH)
+    beyond = [{"script": script, "amount": 2**128 - 1} for script in (A, B)]
+    with pytest.raises(InputError, match=rf"the sum of balances.amount of {ASH} is"):
+        holders({"balances": table("balances", *beyond)}, rune=ASH)
 
 
 def test_amounts_above_2_127_are_exact_and_read_in_the_runes_own_unit() -> None:
