@@ -98,7 +98,7 @@ ASKED = {
     "runes/returns": ("anomalies",),
     "runes/questions/cohort": ("holders",),
     "runes/questions/pace": ("mint_velocity", "mint_status"),
-    "runes/questions/standing": ("mint_status", "supply"),
+    "runes/questions/standing": ("mint_status", "supply", "burns"),
 }
 """The questions whose tests hold a file that has none of its own."""
 
