@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 import pyarrow as pa
 
@@ -38,3 +40,16 @@ def test_a_long_table_is_read_whole() -> None:
 def test_a_table_without_rows_has_its_columns() -> None:
     nothing = pa.schema([("n", pa.int64())]).empty_table()
     assert Scratch({"nothing": nothing}).query("SELECT n FROM nothing").num_rows == 0
+
+
+def _own(value: int) -> list[int]:
+    scratch = Scratch({"same": pa.table({"n": pa.repeat(value, 20 * PIECE)})})
+    return scratch.query("SELECT n FROM same GROUP BY n ORDER BY n")["n"].to_pylist()
+
+
+def test_tables_of_one_name_are_told_apart_in_any_thread() -> None:
+    one, other = (Scratch({"same": pa.table({"n": [value]})}) for value in (1, 2))
+    assert one.query("SELECT n FROM same")["n"].to_pylist() == [1]
+    assert other.query("SELECT n FROM same")["n"].to_pylist() == [2]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(_own, range(64))) == [[value] for value in range(64)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -12,7 +15,7 @@ import psutil
 import pyarrow as pa
 
 from workbench.errors import InputError
-from workbench.store.exact import add_macros, exact
+from workbench.store.exact import MACROS, exact
 
 SHARE, LEAST_MB = 0.7, 256
 """Of the free memory what a query may take, and what it may in any case."""
@@ -26,6 +29,7 @@ REMEDY = (
     "multiplied by 10^divisibility once too often"
 )
 HELD = "balances"
+_TAKEN = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
 _LARGEST = """
 SELECT rune_id, sum(amount_high::HUGEINT) AS high, sum(amount_low::HUGEINT) AS low
 FROM balances GROUP BY rune_id ORDER BY high DESC, rune_id LIMIT 1
@@ -43,20 +47,13 @@ class Scratch:
         self, tables: Mapping[str, pa.Table], selects: Mapping[str, str] | None = None
     ) -> None:
         """`selects` are tables that lie in files: what reads them, by name."""
-        free_mb = max(LEAST_MB, int(psutil.virtual_memory().available * SHARE) >> 20)
         self._turn = threading.Lock()
         self._columns = {name: table.column_names for name, table in tables.items()}
-        self._connection = duckdb.connect(
-            config={"temp_directory": tempfile.gettempdir(), "memory_limit": f"{free_mb}MiB"}
-        )
-        self._connection.execute("SET enable_progress_bar = false")
-        self._connection.execute("SET TimeZone = 'UTC'")
-        add_macros(self._connection)
+        self._connection = _connection()
         for name, table in tables.items():
             self._connection.register(name, _in_pieces(table))
         for name, select in (selects or {}).items():
             self._connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
-        self._connection.execute("SET lock_configuration = true")
 
     def query(
         self,
@@ -90,6 +87,28 @@ class Scratch:
                     SUM_BEYOND, field=field, rune=rune, value=str(value), remedy=REMEDY
                 )
         return InputError(BEYOND, tables=", ".join(self._columns), remedy=REMEDY)
+
+
+@functools.cache
+def _database(process: int) -> duckdb.DuckDBPyConnection:
+    """The one in memory that all of a process share, for to open one takes longer than most
+    queries. A fork must not use that of its parent: the threads stayed there."""
+    database = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    for macro in MACROS:
+        database.execute(f"CREATE MACRO {macro}")
+    return database
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """What is registered on one is seen by no other."""
+    connection = _database(os.getpid()).cursor()
+    connection.execute("SET enable_progress_bar = false")
+    [(taken,)] = connection.execute(_TAKEN).fetchall()
+    allowed = int(taken + psutil.virtual_memory().available * SHARE) >> 20
+    with contextlib.suppress(duckdb.OutOfMemoryException):  # another query has just taken more
+        connection.execute(f"SET memory_limit = '{max(LEAST_MB, allowed)}MiB'")
+    return connection
 
 
 def _in_pieces(table: pa.Table) -> pa.Table:

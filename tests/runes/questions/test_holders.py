@@ -22,7 +22,7 @@ from workbench.runes.questions.cohort import KINDS, cohort
 from workbench.runes.questions.holders import holders
 
 BIG = 2**127
-A, B, C = "6161", "6162", "6163"
+A, B, C, D = "6161", "6162", "6163", "6164"
 
 
 def put(height: int, script: str | None, amount: int | None, **more: Any) -> dict[str, Any]:
@@ -187,6 +187,9 @@ def test_a_dropped_input_is_noticed_before_anything_is_counted_back() -> None:
     assert held(holders(dropped, rune=ASH)) == {C: 5, B: 4}
     with pytest.raises(InputError, match=r"cannot count back to block 901: .*differs by 6 atomic"):
         holders(dropped, rune=ASH, height=901)
+    for span in ({"since": 901}, {"since": 902, "until": 901}):
+        with pytest.raises(InputError, match="cohort cannot count back to block 901"):
+            cohort(dropped, rune=ASH, **span)
     unknown = {**moved(), "allocations": table("allocations", put(902, C, None))}
     with pytest.raises(InputError, match="1 amounts are not known"):
         holders(unknown, rune=ASH, height=901)
@@ -204,8 +207,21 @@ def test_a_holder_with_less_than_nothing_is_refused() -> None:
         "the tables of this set of tables contradict",
     ):
         holders(contradictory, rune=ASH, height=901)
-    with pytest.raises(InputError, match="cohort finds 1 holders"):
+    with pytest.raises(InputError, match=r"cohort finds 1 holders .* after block 901"):
         cohort(contradictory, rune=ASH, since=901)
+    in_between = {
+        **moved(),
+        "allocations": table(
+            "allocations", put(900, A, 10), put(901, B, 4), put(901, A, 6), put(902, D, 5)
+        ),
+        "inputs": table("inputs", put(901, A, 5), put(901, D, 5), put(902, A, 6)),
+        "balances": table("balances", put(901, B, 4), put(902, B, 5)),
+    }
+    with pytest.raises(
+        InputError,
+        match=r"cohort finds 1 holders of 840001:1 with .* after block 901: .* this set of tables",
+    ):
+        cohort(in_between, rune=ASH, since=900, until=901)
     beyond = tables(balances=[(ASH, "a", 2**128 - 1), (ASH, "a", 1)])
     with pytest.raises(InputError, match="an impossible amount"):
         holders(beyond, rune=ASH)
@@ -251,7 +267,28 @@ def test_one_left_one_entered_one_stayed() -> None:
     [bars] = answer.figure["data"]
     assert (bars["x"], bars["y"]) == (list(KINDS), [1, 1, 0, 0, 1])
     assert answer.figure["layout"]["yaxis"]["title"]["text"] == "holders"
+    assert answer.figure["layout"]["meta"]["words"] == "x"
     assert answer.frame["change"].tolist() == [-6, 5, 0]
+
+
+def test_an_address_alone_is_followed_and_amounts_are_in_the_runes_unit() -> None:
+    whole = {
+        **moved(),
+        "etchings": table("etchings", {"divisibility": 2}),
+        "allocations": table(
+            "allocations",
+            put(900, A, 10),
+            put(901, B, 4),
+            put(901, A, 6, output=1),
+            put(902, None, 5, address="bc1qc"),
+        ),
+        "balances": table("balances", put(901, B, 4), put(902, None, 5, address="bc1qc")),
+    }
+    answer = cohort(whole, rune=ASH, since=901)
+    assert answer.table["address"].to_pylist() == [None, "bc1qc", None]
+    assert answer.facts["entered"] == 1
+    assert answer.explain().missing == ()
+    assert answer.divisibility == 2
 
 
 def test_who_shrank_and_who_grew() -> None:
