@@ -61,6 +61,24 @@ def test_tables_that_name_no_network_are_said_to_be_taken_for_mainnets() -> None
     assert line not in name_market(batch).explain().missing
 
 
+def test_a_batch_is_held_against_its_own_networks_heights() -> None:
+    """On regtest names unlock from block 0 on. The last block's own etchings count; that at the
+    minimum was not early, the one below it was."""
+    lowest = minimum_rune(200, "regtest")
+    assert lowest < minimum_rune(200)
+    at, below = rune_name(lowest), rune_name(lowest - 1)
+    assert len(at) == len(below) == 12
+    batch = named(("200:1", at), ("200:2", below), network="regtest", span=(0, 200))
+    answer = name_market(batch, blocks=100, names=[at, below])
+    assert answer.facts["unlocking"] == lowest - minimum_rune(300, "regtest")
+    assert answer.more["early"]["name"].to_pylist() == [below]
+    first, second = looked_up(answer)
+    assert (first["unlocked"], first["rune_id"]) == (True, "200:1")
+    assert (second["unlocked"], second["rune_id"]) == (False, "200:2")
+    assert second["unlocks_at"] == unlock_height(lowest - 1, "regtest")
+    assert {"number", "names"} <= set(answer.counts)
+
+
 def test_the_last_names_are_the_single_letters() -> None:
     """One letter needs 17,500 blocks for 26 names: the first, Z, opens 673 blocks in."""
     answer = name_market(named(("840000:1", "ABCDEFGHIJKLM")), height=END - 17_500, blocks=17_499)
