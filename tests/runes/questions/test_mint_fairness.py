@@ -54,6 +54,14 @@ def test_hand_2_a_chain_of_mints_in_one_block() -> None:
     assert mint_fairness(of).facts["chained"] == 2  # the third spends an older block's output
 
 
+def test_hand_2_a_mint_that_spends_two_mints_is_one_in_a_chain() -> None:
+    mints = [mint(START, 1), mint(START, 2), mint(START, 3)]
+    spends = {"height": START, "tx_index": 3, "rune_id": ASH, "created_height": START}
+    inputs = [{**spends, "outpoint": f"{txid(START, index)}:0"} for index in (1, 2)]
+    answer = mint_fairness(batch(laid(mints=mints, inputs=inputs), START, START))
+    assert answer.facts["chained"] == 1
+
+
 def test_hand_2_another_rune_in_between_is_no_chain() -> None:
     mints = [mint(START, 1), {**mint(START, 2), "rune_id": OAK}, mint(START, 3)]
     spends = {"height": START, "rune_id": ASH, "created_height": START}
@@ -72,6 +80,7 @@ def test_hand_3_the_first_two_blocks_hold_three_of_four() -> None:
     answer = mint_fairness(batch(tables, START, START + 5), rune=ASH, first_blocks=2)
     assert answer.facts["first_share"] == 0.75
     assert answer.facts["first_blocks"] == 2
+    assert answer.facts["rune"] == ASH
     assert str(answer.sentence).startswith("A•SH: 4 mints were credited, to 1 receiver: the top 1 ")
 
 
@@ -88,6 +97,7 @@ def test_hand_3_the_later_start_counts_and_must_lie_in_the_batch() -> None:
     later = {"height_start": START + 1, "offset_start": 2}
     assert first_share(START, START + 4, later, first_blocks=2) == 0.5
     assert first_share(START, START + 3, {"height_start": START + 2, "offset_start": 1}) == 0.25
+    assert first_share(START, START + 3, {"commitment": "missing"}) is None
     assert first_share(START + 1, START + 3, {}) is None
     assert first_share(START, START + 3, {}, first_blocks=4) is None
     assert first_share(START, START + 3, {"offset_start": 2**64 - 1}) is None
@@ -156,14 +166,31 @@ def paid(runestone: dict[str, Any], block: dict[str, Any]) -> dict[str, Any]:
 def test_hand_4_without_fees_there_is_no_premium() -> None:
     told = paid({"vsize": 100}, {"weight": 2000, "fees_sat": 1000})
     assert (told["priced"], told["fee_premium"], told["sat_per_vbyte"]) == (0, None, None)
+    assert told["other_sat_per_vbyte"] is None
     assert "fees or sizes of 1 mint, or of the rest of its block" in told["missing"]
     told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 2000, "fees_sat": None})
     assert (told["priced"], told["fee_premium"]) == (0, None)
     told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 400, "fees_sat": 5})
     assert (told["sat_per_vbyte"], told["other_sat_per_vbyte"]) == (0.05, None)
     assert told["fee_premium"] is None
-    told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 404, "fees_sat": 5})
+    told = paid({"vsize": 100, "fee_sat": 5}, {"weight": 401, "fees_sat": 5})
     assert (told["other_sat_per_vbyte"], told["fee_premium"]) == (0, None)
+
+
+def test_hand_4_a_block_with_a_mint_that_no_message_prices_is_left_out() -> None:
+    tables = laid(
+        mints=[mint(START, 1), mint(START, 2), mint(START + 1, 1)],
+        runestones=[
+            {"height": height, "tx_index": 1, "vsize": 100, "fee_sat": 50}
+            for height in (START, START + 1)
+        ],
+        blocks=[
+            {"height": height, "weight": 2_000, "fees_sat": 1_000} for height in (START, START + 1)
+        ],
+    )
+    answer = mint_fairness(batch(tables, START, START + 1))
+    assert answer.facts["priced"] == 1
+    assert "fees or sizes of 2 mints, or of the rest of their blocks" in answer.explain().missing
 
 
 def test_hand_5_what_was_not_credited_counts_only_where_nobody_knows() -> None:
@@ -258,6 +285,17 @@ def test_each_rune_stands_for_itself(small: Batch) -> None:
         assert row["hhi"] == pytest.approx(expected["hhi"])
         assert row["largest_share"] == pytest.approx(expected["top_share"])
         assert "•" in row["name"]
+
+
+def test_a_rune_whose_etching_is_not_here_stands_under_its_id() -> None:
+    mints = [mint(START, 1), {**mint(START, 2), "rune_id": OAK}, {**mint(START, 3), "rune_id": OAK}]
+    answer = mint_fairness(batch(laid(mints=mints, etchings=[{"rune_id": ASH}]), START, START))
+    rows = answer.more["runes"].select(["rune_id", "name", "mints"]).to_pylist()
+    assert rows == [
+        {"rune_id": OAK, "name": OAK, "mints": 2},
+        {"rune_id": ASH, "name": "A•SH", "mints": 1},
+    ]
+    assert answer.facts["rune"] is None
 
 
 a_mint = st.fixed_dictionaries(
