@@ -275,6 +275,12 @@ def test_what_the_batch_does_not_say_is_told() -> None:
     covers = frozenset(("entries", "mints"))
     still = mint_status(batch(laid(entries=entries), FIRST, LAST, covers=covers))
     assert still.table["mints_per_block"].to_pylist() == [0]
+    mints = [{"height": LAST, "tx_index": 1 + n, "rune_id": ASH} for n in range(2)]
+    half = [
+        {**row, "credited": credited} for row, credited in zip(mints, (True, None), strict=True)
+    ]
+    unsure = mint_status(batch(laid(entries=entries, mints=half), FIRST, LAST))
+    assert unsure.table["mints_per_block"].to_pylist() == [None]
     alone = batch(laid(balances=[{"rune_id": OAK, "amount": 1}]), FIRST, LAST)
     answer = mint_status(alone, rune=OAK)
     assert str(answer.sentence) == f"the batch does not say whether {OAK} can be minted"
