@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
-COMPARED = ("etchings", "entries", "balances", "events")
-SAME, UNSAID = "same", "not said"
+from workbench.store.exact import as_text
 
-_SIDES = """
-SELECT rune_id, key, one.field AS field, one.a AS a, one.b AS b,
+COMPARED = ("etchings", "entries", "balances", "events")
+SAME, UNSAID, ONLY_IN_B = "same", "not said", "only in b"
+
+AMOUNT = ("amount_high", "amount_low", "amounts")
+"""The columns of one value, the amount: its halves, or of several the text of all."""
+
+_APART = """
+SELECT rune_id, {told} AS key, one.field AS field, one.a AS a, one.b AS b,
   CASE WHEN NOT in_b THEN 'only in a' WHEN NOT in_a THEN 'only in b' WHEN one.a = one.b THEN 'same'
     WHEN one.a IS NULL OR one.b IS NULL THEN 'not said' ELSE 'differs' END AS what
 FROM (
-  SELECT rune_id, key, coalesce(a.here, false) AS in_a, coalesce(b.here, false) AS in_b,
+  SELECT rune_id, {keys}, coalesce(a.here, false) AS in_a, coalesce(b.here, false) AS in_b,
     unnest([{values}]) AS one
   FROM (SELECT *, true AS here FROM side_a) AS a
-  FULL JOIN (SELECT *, true AS here FROM side_b) AS b USING (rune_id, key)
+  FULL JOIN (SELECT *, true AS here FROM side_b) AS b USING (rune_id, {keys})
+  WHERE NOT coalesce({same}, false)
 )
 """
+"""Nearly all rows are the same on both sides: only of the others texts are made."""
 
-_COUNTS = "SELECT field, what, count(*) AS rows FROM ({fields}) GROUP BY field, what"
+_AMOUNT_TEXT = (
+    "coalesce({side}.amounts, CASE WHEN {side}.amount_low IS NOT NULL THEN "
+    + as_text("amount({side}.amount_high, {side}.amount_low)")
+    + " END)"
+)
+_SAME_AMOUNT = (
+    "coalesce(a.amount_high = b.amount_high AND a.amount_low = b.amount_low, a.amounts = b.amounts)"
+)
+
+_COUNTS = "SELECT field, what, count(*) AS rows FROM apart GROUP BY field, what"
 
 _DIFFERING = """
-SELECT '{table}' AS "table", rune_id, key, field, a, b, what FROM ({fields})
+SELECT '{table}' AS "table", rune_id, key, field, a, b, what FROM apart
 WHERE what NOT IN ('same', 'not said')
   AND (what = 'differs' OR field = '{first}')
 ORDER BY try_cast(split_part(rune_id, ':', 1) AS UBIGINT), rune_id, key, field
@@ -30,24 +48,36 @@ ORDER BY try_cast(split_part(rune_id, ':', 1) AS UBIGINT), rune_id, key, field
 """A row that one side lacks is one difference, said by its first field."""
 
 
-def _pair(name: str) -> str:
-    """A column's name and both its values, as a struct in SQL."""
-    return f"{{'field': '{name}', 'a': a.\"{name}\", 'b': b.\"{name}\"}}"
-
-
-def compared(table: str, a: pa.Table, b: pa.Table) -> tuple[dict[tuple[str, str], int], pa.Table]:
+def compared(
+    table: str, a: pa.Table, b: pa.Table, keys: Sequence[str] = ("key",), told: str = "key"
+) -> tuple[dict[tuple[str, str], int], pa.Table]:
     """How many values of each field are what, and those that differ, with both values.
 
-    The columns of both: rune_id, key, then the fields, all of them texts.
+    The columns of both: rune_id and `keys`, of which a row's is told by the SQL `told`, then
+    fields: texts, and those of `AMOUNT`.
     """
     from workbench.store.scratch import Scratch  # it loads DuckDB, which a lone import need not
 
-    names = a.column_names[2:]
-    fields = _SIDES.format(values=", ".join(map(_pair, names)))
-    scratch = Scratch({"side_a": a, "side_b": b})
-    counts = scratch.query(_COUNTS.format(fields=fields)).to_pylist()
-    rows = scratch.query(_DIFFERING.format(table=table, fields=fields, first=names[0]))
-    return {(row["field"], row["what"]): row["rows"] for row in counts}, rows
+    texts = [name for name in a.column_names if name not in ("rune_id", *keys, *AMOUNT)]
+    values = {name: (f'a."{name}"', f'b."{name}"') for name in texts}
+    same = [f"{one} = {other}" for one, other in values.values()]
+    if "amounts" in a.column_names:
+        values["amount"] = (_AMOUNT_TEXT.format(side="a"), _AMOUNT_TEXT.format(side="b"))
+        same.append(_SAME_AMOUNT)
+    structs = (f"{{'field': '{name}', 'a': {x}, 'b': {y}}}" for name, (x, y) in values.items())
+    sql = _APART.format(
+        told=told, keys=", ".join(keys), values=", ".join(structs), same=" AND ".join(same)
+    )
+    apart = Scratch({"side_a": a, "side_b": b}).query(sql)
+    scratch = Scratch({"apart": apart})
+    counts = {
+        (row["field"], row["what"]): row["rows"] for row in scratch.query(_COUNTS).to_pylist()
+    }
+    first = next(iter(values))
+    of_a = sum(rows for (name, what), rows in counts.items() if name == first and what != ONLY_IN_B)
+    for name in values:
+        counts[name, SAME] = counts.get((name, SAME), 0) + a.num_rows - of_a
+    return counts, scratch.query(_DIFFERING.format(table=table, first=first))
 
 
 def row_of(table: str, field: str, a: str, b: str) -> pa.Table:
