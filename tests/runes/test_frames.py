@@ -7,7 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -160,17 +162,65 @@ def test_a_frame_keeps_what_pandas_would_round() -> None:
     [
         ([1.0, 2.0], "tables.balances.amount is 'float64'; allowed: integers or decimal texts"),
         ([2**70, 1.5], r"tables.balances\[1\].amount is 1.5; allowed: an integer or a decimal"),
-        ([2**128, 0], "tables.balances.amount is"),
-        ([-1, 0], "tables.balances.amount is"),
-        (["1e5", "0"], "tables.balances.amount is"),
-        ([None, 1], r"tables.balances\[0\].amount"),
+        (
+            [0, 2**128],
+            rf"tables.balances\[1\].amount is '{2**128}'; allowed: decimal string from 0",
+        ),
+        ([-1, 0], r"tables.balances\[0\].amount is '-1'"),
+        (["0", "1e5"], r"tables.balances\[1\].amount is '1e5'"),
+        ([5, True], r"tables.balances\[1\].amount is 'True'"),
+        ([Decimal("0.5"), 1], r"tables.balances\[0\].amount is '0.5'"),
+        ([1, None], r"tables.balances\[1\].amount is None; allowed: decimal string from 0"),
     ],
-    ids=["floats", "one-float", "too-large", "negative", "text", "missing"],
+    ids=["floats", "one-float", "too-large", "negative", "text", "flag", "half", "missing"],
 )
 def test_a_frame_that_is_not_exact_is_refused(amount: list[Any], sentence: str) -> None:
     frame = batch_with([1, 2], [None], [None]).frame("balances")
     exact = any(isinstance(each, int) for each in amount)
     frame["amount"] = pandas.Series(amount, dtype=object if exact else None)
+    with pytest.raises(InputError, match=sentence):
+        runes.from_frame("balances", frame)
+
+
+HOLDERS = {"rune_id": ["840000:3"] * 2, "script": ["51", "52"], "amount": [str(MOST), "3"]}
+
+
+def test_frames_of_other_kinds_are_taken_whole() -> None:
+    frame = pandas.DataFrame(HOLDERS)
+    for each in (
+        frame,
+        frame.assign(amount=[MOST, Decimal("3.000")]),
+        frame.assign(amount=frame["amount"].astype("category")),
+        polars.DataFrame(HOLDERS),
+        polars.DataFrame(HOLDERS).cast(
+            {"amount": polars.Categorical, "script": polars.Categorical}
+        ),
+        pa.table(HOLDERS),
+        duckdb.sql("SELECT * FROM frame"),
+    ):
+        table = runes.from_frame("balances", each)
+        assert table_amounts(table, "amount") == [MOST, 3]
+        assert table["script"].to_pylist() == ["51", "52"]
+    assert runes.from_frame("balances", frame[:0]).num_rows == 0
+    assert runes.from_frame("balances", pandas.DataFrame(columns=list(HOLDERS))).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        ([{"amount": 1}], r"frame is 'list'; .*pandas.DataFrame\(rows\)"),
+        (polars.LazyFrame(HOLDERS), "frame is 'LazyFrame'"),
+        (pandas.Series([1]), "allowed: a frame of pandas or Polars"),
+        (
+            pandas.DataFrame([["1:0", "51", "1", "2"]], columns=[*HOLDERS, "amount"]),
+            r"frame is \['rune_id', 'script', 'amount', 'amount'\]; .* each once",
+        ),
+        (pa.table({**HOLDERS, "amount": [1.0, 2.0]}), r"balances\[0\].amount is 1.0"),
+        (pandas.DataFrame({"script": ["51"], "amount": [1]}), "a column rune_id"),
+    ],
+    ids=["rows", "lazy", "series", "twice", "floats", "lacking"],
+)
+def test_what_is_no_frame_of_a_table_is_refused_with_what_is(frame: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         runes.from_frame("balances", frame)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from workbench.core.model import Context, MeshModel, Result, first_paragraph
 from workbench.core.signature import CONTEXT, hints_of, signature_of
 from workbench.errors import InputError
@@ -82,7 +84,7 @@ class Question:
 
     def _checked(self, parameters: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self.model.validate(parameters)
+            return self.model.validate({name: _plain(each) for name, each in parameters.items()})
         except InputError as error:
             raise InputError.of(
                 [
@@ -93,6 +95,11 @@ class Question:
 
     def __repr__(self) -> str:
         return f"{self.name}{self.__signature__}: {self.model.description}"
+
+
+def _plain(value: Any) -> Any:
+    """A number out of a frame is numpy's: as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plainly(function: Callable[..., Answer]) -> inspect.Signature:

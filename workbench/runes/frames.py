@@ -7,6 +7,7 @@ as doubles; here an amount is a Python int in a frame and one decimal text in a 
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +45,42 @@ def to_frame(name: str, table: pa.Table) -> pandas.DataFrame:
     return pandas.DataFrame(columns)
 
 
-def from_frame(name: str, frame: pandas.DataFrame) -> pa.Table:
-    """A frame as the table `name`: amounts may be ints, whole Decimals or decimal texts.
+def from_frame(name: str, frame: Any) -> pa.Table:
+    """A frame of pandas or Polars, or whatever else Arrow takes, as the table `name`: amounts may
+    be ints, whole Decimals or decimal texts.
 
     Raises InputError for a float, which is not exact, and for what is missing or out of range.
     """
     if name not in TABLES:
         raise InputError.field("tables", name, ", ".join(TABLES))
+    return taken(name, _table(name, frame))
+
+
+def _table(name: str, frame: Any) -> pa.Table:
+    import pandas
+
+    allowed = (
+        f"a frame of pandas or Polars, or an Arrow table, with the columns of {name}, each once; "
+        "rows that are dictionaries become one by pandas.DataFrame(rows)"
+    )
+    try:
+        if not isinstance(frame, pandas.DataFrame):
+            table = pa.table(frame) if hasattr(frame, "__arrow_c_stream__") else None
+        elif frame.columns.has_duplicates or not len(frame):
+            table = pa.table([pa.nulls(len(frame))] * frame.shape[1], [*map(str, frame.columns)])
+        else:
+            table = _of_pandas(name, frame)
+    except pa.ArrowException as error:
+        raise InputError.field("frame", str(error), allowed) from None
+    if table is None:
+        raise InputError.field("frame", type(frame).__name__, allowed)
+    names = table.column_names
+    if len(set(names)) < len(names):
+        raise InputError.field("frame", names, allowed)
+    return table
+
+
+def _of_pandas(name: str, frame: pandas.DataFrame) -> pa.Table:
     amounts = {column.name for column in TABLES[name] if column.kind.is_amount}
     arrays = {
         str(key): _amount_texts(name, str(key), values)
@@ -58,7 +88,7 @@ def from_frame(name: str, frame: pandas.DataFrame) -> pa.Table:
         else pa.Array.from_pandas(values)
         for key, values in frame.items()
     }
-    return taken(name, pa.table(arrays))
+    return pa.table(arrays)
 
 
 def _amount_texts(name: str, key: str, values: pandas.Series[Any]) -> pa.Array:
@@ -71,10 +101,15 @@ def _amount_texts(name: str, key: str, values: pandas.Series[Any]) -> pa.Array:
         if isinstance(value, float) and not missing.iloc[row]:
             allowed = "an integer or a decimal text: a float is not exact"
             raise InputError.field(f"tables.{name}[{row}].{key}", value, allowed)
-    return pa.array(
-        [None if gone else str(value) for value, gone in zip(values, missing, strict=True)],
-        pa.string(),
-    )
+    texts = (None if gone else _text(one) for one, gone in zip(values, missing, strict=True))
+    return pa.array(texts, pa.string())
+
+
+def _text(value: Any) -> str:
+    """What is no amount stays what it is: it is refused with its row."""
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    return str(value)
 
 
 def csv_bytes(name: str, table: pa.Table) -> bytes:

@@ -9,11 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import Fault, InputError
+from workbench.errors import InputError
 from workbench.runes.amounts import amount_columns, parse_amounts
 from workbench.runes.faults import refuse, table_faults
 from workbench.runes.repeats import repeat_faults
 from workbench.runes.tables import ARROW, TABLES, Column
+
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 def recognised(table: pa.Table) -> str:
@@ -61,13 +63,10 @@ def _arrays(name: str, column: Column, table: pa.Table) -> list[Any]:
     found = set(table.column_names)
     try:
         if {field.name for field in column.fields} <= found:
-            return [table[field.name].cast(field.type) for field in column.fields]
+            return [_decoded(table[field.name]).cast(field.type) for field in column.fields]
         if column.name in found:
-            return list(_halves(table[column.name]))
-    except InputError as error:  # of an amount: which, and what is allowed, is said here
-        field, value = f"tables.{name}.{column.name}", error.values.get("value", str(error))
-        raise InputError.of([Fault(field, str(value), column.kind.rule)]) from None
-    except (pa.ArrowException, ValueError) as error:
+            return list(_amounts(name, column, _decoded(table[column.name])))
+    except pa.ArrowException as error:
         field = f"tables.{name}.{column.name}"
         raise InputError.field(field, str(error), column.kind.rule) from None
     if not column.optional:
@@ -75,16 +74,53 @@ def _arrays(name: str, column: Column, table: pa.Table) -> list[Any]:
     return [pa.nulls(table.num_rows, field.type) for field in column.fields]
 
 
+def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Categories as the texts that they stand for; Arrow itself cannot decode those of Polars."""
+    if not pa.types.is_dictionary(values.type):
+        return values
+    texts = (
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.string()))
+        for chunk in values.chunks
+    )
+    return pa.chunked_array([each.dictionary_decode() for each in texts], pa.string())
+
+
+def _amounts(name: str, column: Column, values: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Amounts of whatever type as their halves. Raises InputError that names the first row which
+    is none; a float is none: it is not exact."""
+    try:
+        halves = _halves(values)
+        if column.optional or not values.null_count:
+            return halves
+    except (InputError, ValueError):
+        pass
+    row, value = next(
+        (row, value)
+        for row, value in enumerate(values.to_pylist())
+        if not (column.optional if value is None else _is_amount(value))
+    )
+    raise InputError.field(f"tables.{name}[{row}].{column.name}", value, column.kind.rule)
+
+
+def _is_amount(value: Any) -> bool:
+    try:
+        _halves(pa.chunked_array([[value]]))
+    except (InputError, ValueError):
+        return False
+    return True
+
+
 def _halves(values: pa.ChunkedArray) -> tuple[Any, Any]:
-    """Amounts of whatever type. A float is refused: it is not exact."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        refuse_odd = pc.all(pc.match_substring_regex(values.drop_null(), r"^(0|[1-9]\d{0,38})$"))
-        if refuse_odd.as_py() is False:
-            raise ValueError("a text that is no whole number")
-        return parse_amounts(values.cast(pa.string()))
-    if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
+    kind = values.type
+    if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return amount_columns([_whole(value) for value in values.to_pylist()])
-    raise ValueError(f"a column of {values.type}")
+    if not (any(is_text(kind) for is_text in _TEXTS) or pa.types.is_null(kind)):
+        raise ValueError(f"a column of {kind}")
+    texts = values.cast(pa.string())
+    right = pc.all(pc.match_substring_regex(texts.drop_null(), r"^(0|[1-9]\d{0,38})$"))
+    if right.as_py() is False:
+        raise ValueError("a text that is no whole number")
+    return parse_amounts(texts)
 
 
 def _whole(value: int | Decimal | None) -> int | None:
