@@ -16,6 +16,7 @@ import pytest
 from tests.clients.speaking_hub import TABLE, SpeakingHub, speaking
 from workbench.clients.answer import QueryResult
 from workbench.clients.hub import HubClient
+from workbench.core.markup import LASTING
 from workbench.errors import InputError, LinkError
 
 
@@ -139,7 +140,7 @@ def test_a_result_draws_itself_escaped_and_says_what_is_left_out() -> None:
     assert "25 rows, the first 20 shown, cut off at the limit: more rows exist, 1,234 ms" in html
     assert str(result).startswith("QueryResult: 25 rows, the first 10 shown, cut off")
     assert len(str(result).splitlines()) == 12
-    assert set(result._repr_mimebundle_()) == {"text/html", "text/plain"}
+    assert set(result._repr_mimebundle_()) == {"text/html", "text/plain", LASTING}
 
 
 def test_a_terminal_shows_the_first_rows() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import pytest
 
 import workbench
 from workbench import runes
+from workbench.clients.answer import QueryResult
 from workbench.errors import HIDDEN, InputError, TaskError
 from workbench.runes.records import CHANGED, RECORDS, Given, Input, Records, table_digest
 from workbench.session.comparing import Difference, differences, outputs
 from workbench.session.reproducing import Reproduction
+from workbench.session.run import RunResult
 from workbench.session.snapshots import Record, beside, read_record
 
 SMALL = Path(__file__).parents[2] / "data" / "samples" / "small.json"
@@ -289,3 +292,28 @@ def test_outputs_are_compared_line_by_line_without_addresses() -> None:
     assert list(same) == []
     (found,) = outputs(with_text("a\nb\nc"), with_text("a\nx\ny"))
     assert tuple(found) == ("outputs", "code cell 1, line 2", "b", "x")
+
+
+def test_when_and_how_fast_an_output_came_is_no_difference() -> None:
+    def shown(drawn: Any) -> dict[str, Any]:
+        output = {"output_type": "execute_result", "data": drawn._repr_mimebundle_()}
+        return {"cells": [cell("x", outputs=[output])]}
+
+    def queried(second: int, value: int) -> dict[str, Any]:
+        return shown(
+            QueryResult(
+                pa.table({"height": [840_000], "mints": [value]}),
+                truncated=False,
+                elapsed_ms=second,
+                as_of=datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC),
+            )
+        )
+
+    def ran_in(ms: int, value: int) -> dict[str, Any]:
+        result = {"model": "m", "elapsedMs": ms, "device": "cpu", "data": {"value": value}}
+        return shown(RunResult(result))
+
+    for made in (queried, ran_in):
+        assert list(outputs(made(1, 5), made(59, 5))) == []
+        (found,) = outputs(made(1, 5), made(59, 6))
+        assert (found.part, found.before and "5" in found.before) == ("outputs", True)

@@ -83,18 +83,21 @@ class QueryResult:
         return int(self._table.num_rows)
 
     def __repr__(self) -> str:
+        return (
+            f"QueryResult: {self._caption(TEXT_ROWS, TEXT_COLUMNS, Speech())}{self._first_rows()}"
+        )
+
+    def _first_rows(self) -> str:
         names = self.columns[:TEXT_COLUMNS]
         head = self._table.slice(0, TEXT_ROWS).select(range(len(names)))
         cells = [
             [name, *map(_text, each.to_pylist())]
             for name, each in zip(names, head.columns, strict=True)
         ]
-        lines = [f"QueryResult: {self._caption(TEXT_ROWS, TEXT_COLUMNS, Speech())}"]
         widths = [max(map(len, column)) for column in cells]
-        for row in zip(*cells, strict=True):
-            padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append(f"  {'  '.join(padded).rstrip()}")
-        return "\n".join(lines)
+        rows = zip(*cells, strict=True)
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return "".join(f"\n  {line}" for line in lines)
 
     def _repr_html_(self) -> str:
         names = self.columns[:SHOWN_COLUMNS]
@@ -105,7 +108,11 @@ class QueryResult:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        return {
+            "text/html": self._repr_html_(),
+            "text/plain": repr(self),
+            markup.LASTING: f"{len(self):,} rows{self._first_rows()}",
+        }
 
     def _caption(self, rows: int, columns: int, speech: Speech) -> str:
         count, wide = len(self), len(self.columns)

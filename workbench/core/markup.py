@@ -8,6 +8,9 @@ from typing import Any
 
 from workbench.core.sentence import spoken
 
+LASTING = "text/vnd.runes-workbench.lasting"
+"""Beside what a cell shows: the text that another run of it must give again, where `text/plain`
+says more: moments, times, what runs just now."""
 CELL_CHARS = 200
 _CELL = "text-align:left;padding:2px 8px;white-space:pre-wrap;overflow-wrap:anywhere"
 _NOTE = "opacity:.75;font-size:90%;margin:4px 0"

@@ -117,7 +117,11 @@ class Answer:
         return harmless(self.text)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/markdown": self._repr_markdown_(), "text/plain": repr(self)}
+        return {
+            "text/markdown": self._repr_markdown_(),
+            "text/plain": repr(self),
+            markup.LASTING: self.text,
+        }
 
     def _ipython_display_(self) -> None:
         """The answer, and below it its caption."""
@@ -129,6 +133,7 @@ class Answer:
             note = {
                 "text/html": markup.note(self._caption(spoken())),
                 "text/plain": f"[{self.caption}]",
+                markup.LASTING: "",
             }
             display(note, raw=True)  # type: ignore[no-untyped-call]
 

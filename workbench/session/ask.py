@@ -132,7 +132,9 @@ def _end(handle: Any, answer: Answer | None, text: str, ended: str) -> None:
     caption = answer.caption if answer is not None else ended
     handle.update({"text/markdown": harmless(whole), "text/plain": whole}, raw=True)
     if caption:
-        _display({"text/html": markup.note(caption), "text/plain": f"[{caption}]"})
+        _display(
+            {"text/html": markup.note(caption), "text/plain": f"[{caption}]", markup.LASTING: ""}
+        )
 
 
 def _growing(text: str) -> dict[str, str]:

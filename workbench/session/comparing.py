@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from workbench.core.markup import LASTING
 from workbench.errors import without_secrets
 from workbench.runes.records import Given
 from workbench.session.snapshots import Record
@@ -141,7 +142,7 @@ def _said(cell: Mapping[str, Any]) -> list[str]:
             text = output.get("text") if output.get("name") == "stdout" else ""
         else:
             data = output.get("data") or {}
-            text = next((data[kind] for kind in _TEXTS if kind in data), "")
+            text = next((data[kind] for kind in (LASTING, *_TEXTS) if kind in data), "")
         joined = text if isinstance(text, str) else "".join(map(str, text or ()))
         lines += without_secrets(_ADDRESS.sub("at …", joined)).splitlines()
     return lines

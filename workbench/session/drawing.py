@@ -60,11 +60,15 @@ def told(name: str, value: Any, speech: Speech = _ENGLISH) -> str:
     return str(value)
 
 
-def summary(result: Mapping[str, Any]) -> str:
-    """A few lines for a terminal: what it is, its facts, what else it carries."""
+def summary(result: Mapping[str, Any], *, timed: bool = True) -> str:
+    """A few lines for a terminal: what it is, its facts, what else it carries; if `timed`, in
+    what time and where."""
     data = result.get("data")
     answer = _answer(data)
-    lines = [", ".join(_title(result)), *(f"  {each}" for each in filter(None, [answer]))]
+    lines = [
+        ", ".join(filter(None, _title(result, timed=timed))),
+        *(f"  {each}" for each in filter(None, [answer])),
+    ]
     lines += [f"  {name}: {text}" for name, text in _facts(data, answer)]
     lines += [f"  note: {text}" for text in _notes(data, answer)]
     tables: Mapping[str, Any] = result.get("tables") or {}
@@ -99,11 +103,13 @@ def html(result: Mapping[str, Any], shown: Shown) -> str:
     return "".join(parts)
 
 
-def _title(result: Mapping[str, Any], speech: Speech = _ENGLISH) -> tuple[str, str]:
+def _title(
+    result: Mapping[str, Any], speech: Speech = _ENGLISH, *, timed: bool = True
+) -> tuple[str, str]:
     """What made it; of which batch, in what time and where."""
     values = {"seconds": _seconds(result), "device": result.get("device")}
     took = Sentence("{seconds} s on {device}" if values["device"] else "{seconds} s", values)
-    about = [speech.say(took)]
+    about = [speech.say(took)] if timed else []
     if batch := result.get("batch"):
         about.insert(0, speech.say(Sentence("batch {batch}", {"batch": batch})))
     return str(result.get("model") or speech.say("result")), ", ".join(about)

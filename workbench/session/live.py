@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from workbench.core.markup import LASTING
+
 
 class Drawable(Protocol):
     """What can be drawn without a kernel, too."""
@@ -31,7 +33,11 @@ def displayed(drawn: Drawable, widget: Callable[[], Any], below: Sequence[Any] =
     the live one has in itself."""
     from IPython.display import display
 
-    bundle: dict[str, Any] = {"text/html": drawn._repr_html_(), "text/plain": repr(drawn)}
+    bundle: dict[str, Any] = {
+        "text/html": drawn._repr_html_(),
+        "text/plain": repr(drawn),
+        LASTING: "",
+    }
     live = in_notebook()
     if live:
         view = widget()._repr_mimebundle_()

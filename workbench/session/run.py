@@ -112,7 +112,12 @@ class RunResult(dict[str, Any]):
         return drawing.html(self, drawn(self, self._query))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        lasting = drawing.summary(self, timed=False)
+        return {
+            "text/html": self._repr_html_(),
+            "text/plain": repr(self),
+            markup.LASTING: lasting,
+        }
 
     def _ipython_display_(self) -> None:
         _display(self._repr_mimebundle_(), self.figures)
@@ -220,7 +225,7 @@ class Run:
         return "".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
 
     def _ipython_display_(self) -> None:
         """Live in a notebook; elsewhere as it is now, and below it each of its figures."""
