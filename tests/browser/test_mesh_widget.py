@@ -536,3 +536,41 @@ def test_the_tiles_count_what_ran_and_unknown_progress_is_not_zero(
     page.locator(".wb-rowlink").nth(1).click()
     expect(page.locator(".wb-taskhead .wb-state")).to_have_text("cancelled")
     expect(page.locator(".wb-progressline strong")).to_have_text("–")
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "meant", "doubtful"),
+    [
+        ("en", ("17,500", "1,234.5"), (17_500, 1234.5), "1.000"),
+        ("pt-BR", ("17.500", "1.234,5"), (17_500, 1234.5), "1,000"),
+        ("en", ("17500", "0,5"), (17_500, 0.5), "17.500"),
+        ("pt-BR", ("17 500", "0.125"), (17_500, 0.125), "2,5"),
+    ],
+)
+def test_numbers_are_read_as_the_page_writes_them(
+    draw: Open,
+    mesh_state: dict[str, Any],
+    language: str,
+    typed: tuple[str, str],
+    meant: tuple[float, float],
+    doubtful: str,
+) -> None:
+    """A thousand was taken for one where it was typed with the sign that the page itself uses."""
+    number = {"minimum": 0, "maximum": 1_000_000}
+    fields = {"big": {"type": "integer", **number}, "fraction": {"type": "number", **number}}
+    [model] = [each for each in mesh_state["traits"]["models"] if each["name"] == "cypher-v1"]
+    model["parametersSchema"]["properties"] |= fields
+    page = draw(f"?lang={language}").page
+    page.get_by_role("button", name=re.compile("^(Sample|Amostra)$")).click()
+    page.get_by_text("batch-small.json.gz").first.click()
+    big = page.get_by_label("big")
+    big.fill(doubtful)
+    page.get_by_label("fraction").fill(typed[1])
+    page.get_by_label("fraction").press("Enter")
+    expect(big).to_have_attribute("aria-invalid", "true")
+    assert sent(page, "submit") == []
+    big.fill(typed[0])
+    big.press("Enter")
+    page.wait_for_function("() => model.sent.some(one => one.kind === 'submit')")
+    [task] = sent(page, "submit")
+    assert tuple(task["parameters"][name] for name in fields) == meant

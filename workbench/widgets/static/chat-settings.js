@@ -2,7 +2,7 @@
 import { Popover } from "./chat-popover.js";
 import { Instructions } from "./chat-prompts.js";
 import { fill, h, icon, mark, onSubmit, say, show } from "./dom.js";
-import { numberFault, rangeText } from "./form.js";
+import { numberFault, rangeText, readNumber } from "./form.js";
 import { currentLanguage, t } from "./language.js";
 
 const FIELDS = [
@@ -102,14 +102,13 @@ export class Settings {
     const wrong = [];
     for (const [name, { field, box, fault }] of this.boxes) {
       const text = box.value.trim();
-      const value = Number(text.replace(",", ".") || Number.NaN);
-      const words = text ? numberFault(field, value) : "";
+      const words = text ? numberFault(field, text) : "";
       say(fault, words);
       show(fault, Boolean(words));
       mark(box, "aria-invalid", words ? "true" : null);
       mark(box, "aria-describedby", words ? fault.id : null);
       if (words) wrong.push(box);
-      else if (text) parameters[name] = value;
+      else if (text) parameters[name] = readNumber(field, text);
     }
     const stop = this.stops.value.split("\n").filter(Boolean);
     say(this.stopFault, t("at most {limit} of them", { limit: STOPS }));

@@ -1,6 +1,7 @@
 // A form made from a model's JSON Schema: one field per parameter, bounds checked before sending.
 import { h, mark, say, show } from "./dom.js";
 import { currentLanguage, quantity, t } from "./language.js";
+import { asTyped, typedNumber, typedWhole, WHOLE } from "./typed.js";
 
 /** As core/masking.py has it: the names of parameters whose values are secrets. */
 const SECRET =
@@ -35,10 +36,14 @@ export function rangeText(schema) {
   return "";
 }
 
-/** The fault of a number as a sentence, or nothing. */
-export function numberFault(schema, value) {
-  if (Number.isNaN(value)) return t("this is not a number");
-  if (schema.type === "integer" && !Number.isInteger(value)) return t("a whole number is needed");
+/** What was typed into a field of numbers. */
+export const readNumber = (schema, text) => (schema.type === "integer" ? typedWhole : typedNumber)(text);
+
+/** The fault of what was typed as a sentence, or nothing. */
+export function numberFault(schema, text) {
+  if (Number.isNaN(typedNumber(text))) return t("this is not a number");
+  const value = Number(readNumber(schema, text));
+  if (Number.isNaN(value)) return t("a whole number is needed");
   const outside =
     value < schema.minimum ||
     value > schema.maximum ||
@@ -46,14 +51,6 @@ export function numberFault(schema, value) {
     value >= schema.exclusiveMaximum;
   return outside ? t("allowed: {range}", { range: rangeText(schema) }) : "";
 }
-
-/** As it is typed: the reader's decimal sign, nothing grouped or rounded away. */
-const plainNumber = (value) => (currentLanguage() === "pt-BR" ? String(value).replace(".", ",") : String(value));
-const parseNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN);
-
-/** Whole numbers beyond 2^53 stay the digits that they were typed as: the kernel makes numbers of them. */
-const WHOLE = /^-?\d+$/;
-const exactNumber = (text) => (WHOLE.test(text.trim()) && !Number.isSafeInteger(Number(text)) ? text.trim() : parseNumber(text));
 
 /** JSON, where nothing in it would be rounded. */
 function exactDocument(text) {
@@ -84,13 +81,13 @@ const KINDS = {
   },
   number(schema, value, id) {
     const control = h("input.wb-input.wb-number", { id, type: "text", inputmode: "decimal", autocomplete: "off" });
-    control.value = value === null || value === undefined ? "" : plainNumber(value);
+    control.value = value === null || value === undefined ? "" : asTyped(value);
     const empty = () => control.value.trim() === "";
     return {
       element: control,
       control,
-      read: () => (empty() ? (schema.optional ? null : undefined) : (schema.type === "integer" ? exactNumber : parseNumber)(control.value)),
-      fault: () => (empty() ? "" : numberFault(schema, parseNumber(control.value))),
+      read: () => (empty() ? (schema.optional ? null : undefined) : readNumber(schema, control.value)),
+      fault: () => (empty() ? "" : numberFault(schema, control.value)),
     };
   },
   boolean(schema, value, id) {

@@ -1,13 +1,11 @@
 // Alerts: those that are active at the top, past ones and the rules in a card, and a form for own rules.
 import { differs, fill, h, icon, keyed, mark, onSubmit, say, show } from "./dom.js";
 import { amount, beyond, measured, metricTitle, OF_VIEW, span, subjectName } from "./gpu-words.js";
-import { currentLanguage, moment, sentence, t } from "./language.js";
+import { moment, sentence, t } from "./language.js";
+import { asTyped, typedNumber } from "./typed.js";
 
 const SHOWN_PAST = 8;
 const SHOWN_ACTIVE = 4;
-
-const toNumber = (text) => Number(text.trim().replace(",", ".") || Number.NaN);
-const asTyped = (value) => (currentLanguage() === "pt-BR" ? String(value).replace(".", ",") : String(value));
 
 const alertLine = (alert, catalogue, what) =>
   t("{what}: {value}, {beyond}", { what, value: amount(alert.value, catalogue[alert.metric]?.unit ?? ""), beyond: beyond(alert, catalogue) });
@@ -189,8 +187,8 @@ class RuleForm {
   }
 
   #submit() {
-    const [threshold, forS] = [this.threshold, this.seconds].map((one) => toNumber(one.value));
-    const clear = this.clear.value.trim() ? toNumber(this.clear.value) : null;
+    const [threshold, forS] = [this.threshold, this.seconds].map((one) => typedNumber(one.value));
+    const clear = this.clear.value.trim() ? typedNumber(this.clear.value) : null;
     const name = this.name.value.trim();
     if (!name) return this.#wrong(this.name, t("a rule needs a name"));
     if (Number.isNaN(threshold)) return this.#wrong(this.threshold, t("this is not a number"));

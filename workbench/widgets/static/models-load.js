@@ -1,6 +1,6 @@
 // How a model is loaded: the size of its context and the layers on the GPU; bounds are checked here.
 import { h, mark, onSubmit, say, show } from "./dom.js";
-import { numberFault, rangeText } from "./form.js";
+import { numberFault, rangeText, readNumber } from "./form.js";
 import { t } from "./language.js";
 
 const FIELDS = [
@@ -47,11 +47,11 @@ export class LoadForm {
     const options = {};
     const wrong = this.boxes.filter(({ field, box, fault }) => {
       const text = box.value.trim();
-      const words = text ? numberFault(field, Number(text)) : "";
+      const words = text ? numberFault(field, text) : "";
       say(fault, words);
       show(fault, Boolean(words));
       mark(box, "aria-invalid", words ? "true" : null);
-      if (text && !words) options[field.name] = Number(text);
+      if (text && !words) options[field.name] = readNumber(field, text);
       return words;
     });
     if (wrong.length) wrong[0].box.focus();
