@@ -9,10 +9,11 @@ import pytest
 
 from tests.runes.questions.drawn import titles
 from tests.runes.questions.hand import ASH, OAK, tables
+from tests.runes.questions.rows import table
 from workbench.errors import InputError
 from workbench.runes.batch import Batch
 from workbench.runes.evidence import evidence_of
-from workbench.runes.questions.reconcile import reconcile
+from workbench.runes.questions.reconcile import SHOWN_BARS, reconcile
 
 BIG = 2**127
 THIRD = "840003:1"
@@ -200,3 +201,47 @@ def test_a_rune_without_an_etching_is_known_by_its_id_alone() -> None:
     assert reconcile(whole, rune=OAK).facts["runes"] == 1
     with pytest.raises(InputError, match=f"rune is '{ASH}'"):
         reconcile(whole, rune=ASH)
+
+
+def test_legs_that_balance_in_sum_are_no_fault() -> None:
+    moved = {
+        "inputs": [(900, 1, ASH, "a", 3), (900, 1, ASH, "b", 2**64 + 4)],
+        "events": [(900, 1, "transferred", ASH, 2**64), (900, 1, "transferred", ASH, 7)],
+    }
+    whole = tables(premine=7, balances=[(ASH, "b", 7)], entries=[(ASH, 0, 0, 7)], **moved)
+    assert reconcile(whole).facts["transactions"] == 0
+
+
+def test_a_cenotaph_and_terms_without_an_amount_make_nothing() -> None:
+    """And an etching whose commitment is missing is none, nor is its premine."""
+    told = {"name": "AB", "spaced_name": "A•B", "divisibility": 0, "spacers": 0}
+    etchings = table(
+        "etchings",
+        {**told, "rune_id": ASH, "premine": 7, "cenotaph": True, "terms": True},
+        {**told, "rune_id": OAK, "premine": 5, "terms": True, "tx_index": 2},
+        {**told, "rune_id": THIRD, "premine": 9, "commitment": "missing", "tx_index": 3},
+    )
+    entries = table(
+        "entries",
+        {"rune_id": ASH, "mints": 0, "burned": 0, "supply": 0},
+        {"rune_id": OAK, "mints": 3, "burned": 0, "supply": 5},
+    )
+    balances = table("balances", {"rune_id": OAK, "script": "51", "amount": 5})
+    answer = reconcile({"etchings": etchings, "entries": entries, "balances": balances})
+    assert str(answer.sentence) == "all 2 runes add up to the atomic unit"
+    of = answer.frame.set_index("rune_id")
+    assert of.loc[[ASH, OAK], "premine"].tolist() == [0, 5]
+    assert of["minted"].tolist() == [0, 0]
+
+
+def test_of_many_runes_the_first_are_drawn() -> None:
+    ids = [f"840000:{n}" for n in range(SHOWN_BARS + 1)]
+    told = {"divisibility": 0, "spacers": 0, "premine": 4, "terms": True, "amount": 2}
+    etchings = table("etchings", *({**told, "rune_id": each} for each in ids))
+    entries = table(
+        "entries", *({"rune_id": each, "mints": 1, "burned": 3, "supply": 6} for each in ids)
+    )
+    balances = table("balances", *({"rune_id": each, "script": "51", "amount": 3} for each in ids))
+    answer = reconcile({"etchings": etchings, "entries": entries, "balances": balances})
+    held, burned = answer.figure["data"]
+    assert (len(held["y"]), set(held["x"]), set(burned["x"])) == (SHOWN_BARS, {50}, {50})

@@ -40,10 +40,10 @@ ORDER BY rune_id
 """
 
 _MOVED = """(
-  SELECT height, tx_index, txid, rune_id, 1 AS sign, amount_high, amount_low FROM {inputs}
+  SELECT height, tx_index, txid, rune_id, true AS came, amount_high, amount_low FROM {inputs}
   WHERE $rune IS NULL OR rune_id = $rune
   UNION ALL
-  SELECT height, tx_index, txid, rune_id, CASE WHEN kind IN ('minted', 'etched') THEN 1 ELSE -1 END,
+  SELECT height, tx_index, txid, rune_id, kind IN ('minted', 'etched'),
     amount_high, amount_low
   FROM {events} WHERE $rune IS NULL OR rune_id = $rune
 ) AS moved"""
@@ -52,8 +52,8 @@ _IS_OFF = f"high + (low >> 64) <> 0 OR low & {2**64 - 1}::HUGEINT <> 0"
 _PLACED = f"""
 SELECT count(*) AS off FROM (
   SELECT
-    sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
-    sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
+    sum(CASE WHEN came THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
+    sum(CASE WHEN came THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
   FROM {_MOVED.replace(" txid,", "")} GROUP BY height, tx_index, rune_id HAVING {_IS_OFF}
 )
 """
@@ -62,16 +62,16 @@ their ids need not be read."""
 _TRANSACTIONS = f"""
 WITH off AS (
   SELECT height, tx_index, CASE WHEN tx_index IS NULL THEN txid END AS txid, rune_id,
-    sum(CASE WHEN sign > 0 THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
-    sum(CASE WHEN sign > 0 THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
+    sum(CASE WHEN came THEN amount_high::HUGEINT ELSE -amount_high::HUGEINT END) AS high,
+    sum(CASE WHEN came THEN amount_low::HUGEINT ELSE -amount_low::HUGEINT END) AS low
   FROM {_MOVED} GROUP BY height, tx_index, CASE WHEN tx_index IS NULL THEN txid END, rune_id
   HAVING {_IS_OFF}
 )
 SELECT moved.height, moved.tx_index, any_value(moved.txid) AS txid, moved.rune_id,
-  coalesce(sum(amount_high) FILTER (sign > 0), 0)::VARCHAR AS came_high,
-  coalesce(sum(amount_low) FILTER (sign > 0), 0)::VARCHAR AS came_low,
-  coalesce(sum(amount_high) FILTER (sign < 0), 0)::VARCHAR AS went_high,
-  coalesce(sum(amount_low) FILTER (sign < 0), 0)::VARCHAR AS went_low
+  coalesce(sum(amount_high) FILTER (came), 0)::VARCHAR AS came_high,
+  coalesce(sum(amount_low) FILTER (came), 0)::VARCHAR AS came_low,
+  coalesce(sum(amount_high) FILTER (NOT came), 0)::VARCHAR AS went_high,
+  coalesce(sum(amount_low) FILTER (NOT came), 0)::VARCHAR AS went_low
 FROM {_MOVED} JOIN off ON moved.height = off.height AND moved.rune_id = off.rune_id
   AND moved.tx_index IS NOT DISTINCT FROM off.tx_index
   AND (off.txid IS NULL OR moved.txid = off.txid)
