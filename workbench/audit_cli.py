@@ -3,9 +3,10 @@
 # ruff: noqa: T201  # printing is what a command line does
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.core.sentence import Speech, Told, told
 from workbench.errors import InputError
@@ -13,9 +14,11 @@ from workbench.version import VERSION
 
 if TYPE_CHECKING:
     from workbench.runes.audit import Moved
+    from workbench.runes.batch import Batch
     from workbench.runes.evidence import Asked
     from workbench.settings import Settings
 
+_ID = re.compile(r"[0-9]+:[0-9]+")
 NO_OWN = (
     "{ours} is neither a file nor the alias of a batch: give a batch, a snapshot of the state, raw "
     "blocks, or the alias of a batch that the hub keeps"
@@ -27,13 +30,12 @@ def audit(given: Namespace, settings: Settings) -> int:
     from workbench.runes.audit import audit as auditing
     from workbench.runes.audit_page import audit_page
     from workbench.runes.packing import write_file
-    from workbench.runes.reading import read
     from workbench.widgets.bundle import catalogue
 
     source = given.against if len(given.against) > 1 else given.against[0]
     ours = _ours(given, settings)
     network = given.network or getattr(ours, "network", None)
-    theirs = read(source, producer=given.producer, network=network, height=given.height)
+    theirs = _read(source, given, producer=given.producer, network=network, height=given.height)
     found = auditing(ours, theirs, given.rune)
     speech = Speech(given.language, catalogue(given.language))
     page = audit_page(found, version=VERSION, speech=speech)
@@ -58,7 +60,6 @@ def _moved(moved: Moved) -> Told:
 
 def _ours(given: Namespace, settings: Settings) -> Asked:
     """A snapshot of the state, a batch or raw blocks; else what a hub keeps."""
-    from workbench.runes.reading import read
     from workbench.session.batches import ALIAS
 
     path = Path(given.ours)
@@ -71,4 +72,13 @@ def _ours(given: Namespace, settings: Settings) -> Asked:
             return connect(settings.data).batch(given.ours)
         except InputError:
             raise InputError(NO_OWN, ours=given.ours) from None
-    return read(path, network=given.network)
+    return _read(path, given, network=given.network)
+
+
+def _read(source: Any, given: Namespace, **told: Any) -> Batch:
+    """Documents that do not say of which rune they are, are of the one that is asked about."""
+    from workbench.runes.reading import read, says_its_runes
+
+    if _ID.fullmatch(given.rune) and not says_its_runes(source):
+        told["rune"] = given.rune
+    return read(source, **told)

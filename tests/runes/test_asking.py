@@ -6,6 +6,8 @@ import dataclasses
 import inspect
 from typing import Any
 
+import numpy as np
+import pandas
 import pyarrow as pa
 import pytest
 
@@ -126,6 +128,19 @@ def test_a_result_is_ready_for_json() -> None:
     }
     assert (result.batch, result.figures, [*result.tables]) == ("b1", [], ["answer", "rest"])
     assert answer(figure=Figure(data=[])).result("b1").figures == [{"data": []}]
+
+
+def test_a_frame_has_none_for_a_text_that_is_missing() -> None:
+    frame = answer(table=pa.table({"address": ["bc1q", None], "held": ["1", "2"]})).frame
+    assert frame["address"].tolist() == ["bc1q", None]
+
+
+def test_a_parameter_may_be_a_number_out_of_a_frame() -> None:
+    small = load_batch(SMALL)
+    least = pandas.Series([3, 7]).max()
+    assert asked()(small, least=least).facts["least"] == 7
+    with pytest.raises(InputError, match=r"least is 2\.5"):
+        asked()(small, least=np.float64(2.5))
 
 
 def test_a_frame_has_amounts_as_integers_and_nothing_where_none_is_known() -> None:

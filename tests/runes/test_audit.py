@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.runes.dumps import computed, history, write_dump
+from tests.runes.sources import documents as made
 from workbench import cli, runes
 from workbench.core.sentence import Speech
 from workbench.errors import InputError
@@ -284,6 +285,21 @@ def test_what_the_command_cannot_read_is_a_sentence(
     gone = tmp_path / "gone"
     assert run("1:0", "--against", gone, "--ours", against[0], "-o", report, *data) == 2
     assert capsys.readouterr().err.startswith("workbench: ")
+
+
+def test_lists_that_do_not_say_their_rune_are_of_the_one_that_is_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, report = (tmp_path / name for name in ("one.json", "other.json", "r.html"))
+    one.write_text(json.dumps(made.XVERSE_HOLDERS))
+    fewer = copy.deepcopy(made.XVERSE_HOLDERS)
+    fewer["items"][0]["amount"] = str(int(fewer["items"][0]["amount"]) - 1)
+    other.write_text(json.dumps(fewer))
+    data = tmp_path / "data"
+    asked = ["runes", "audit", "840000:3", "--ours", one, "-o", report, "--data", data, "--against"]
+    assert cli.main([*map(str, asked), str(one)]) == 0
+    assert cli.main([*map(str, asked), str(other)]) == 1
+    assert "xverse" in capsys.readouterr().out
 
 
 @pytest.mark.shared

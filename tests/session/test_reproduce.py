@@ -267,6 +267,18 @@ def test_each_kind_of_difference_is_told_once() -> None:
     ]
 
 
+def test_a_result_of_a_batch_that_changed_is_held_against_the_one_before() -> None:
+    """A batch is called by its content: another name is no other question."""
+    old = [given(of="r1_aa"), given(of="same"), given(of="r1_aa", question="burns")]
+    new = [given(of="same"), given(of="r1_bb", said="8"), given(of="r2", parameters={"rune": "x"})]
+    found = list(differences(Record(results=old), Record(results=new)))
+    assert [tuple(each) for each in found] == [
+        ("results", "burns of r1_aa", "7", None),
+        ("results", "supply of r1_bb", "7", "8"),
+        ("results", "supply of r2", None, "7"),
+    ]
+
+
 def test_rows_too_many_to_keep_differ_by_their_digest() -> None:
     old, new = Record(results=[given(table="")]), Record(results=[given(table="", sha256="b")])
     (found,) = differences(old, new)

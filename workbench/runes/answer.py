@@ -116,6 +116,8 @@ class Answer:
             column = self.table[name]
             if column.null_count and pa.types.is_integer(column.type):  # as floats they would be
                 frame[name] = column.to_pandas(types_mapper=_nullable)  # 840000.0
+            elif column.null_count and pa.types.is_string(column.type):  # as NaN they would be
+                frame[name] = frame[name].astype(object).where(column.is_valid(), None)
         for name in filter(frame.__contains__, self.amounts):
             whole = [None if text is None else int(text) for text in self.table[name].to_pylist()]
             frame[name] = whole

@@ -186,7 +186,8 @@ def _of_one_block(mine: Evidence, other: Evidence) -> None:
         raise InputError(
             "a state is of one block: ours is of block {ours} and the one of {producer} of block "
             "{theirs}. Bring ours to block {theirs} (Index.apply_block() up to it, Index.rewind() "
-            "back to it), or read the producer's as of block {ours}",
+            "back to it), or say that the producer's files are as of ours: --height {ours}, or in "
+            "Python read(..., height={ours})",
             ours=heights[0],
             theirs=heights[1],
             producer=other.producer,

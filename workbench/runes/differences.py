@@ -28,11 +28,8 @@ FROM (
 """
 """Nearly all rows are the same on both sides: only of the others texts are made."""
 
-_AMOUNT_TEXT = (
-    "coalesce({side}.amounts, CASE WHEN {side}.amount_low IS NOT NULL THEN "
-    + as_text("amount({side}.amount_high, {side}.amount_low)")
-    + " END)"
-)
+_AMOUNT_TEXT = f"""coalesce(<side>.amounts, CASE WHEN <side>.amount_low IS NOT NULL
+  THEN {as_text("amount(<side>.amount_high, <side>.amount_low)")} END)"""
 _SAME_AMOUNT = (
     "coalesce(a.amount_high = b.amount_high AND a.amount_low = b.amount_low, a.amounts = b.amounts)"
 )
@@ -49,24 +46,27 @@ ORDER BY try_cast(split_part(rune_id, ':', 1) AS UBIGINT), rune_id, key, field
 
 
 def compared(
-    table: str, a: pa.Table, b: pa.Table, keys: Sequence[str] = ("key",), told: str = "key"
+    table: str, a: pa.Table, b: pa.Table, keys: Sequence[str] = ("key",), name: str = "key"
 ) -> tuple[dict[tuple[str, str], int], pa.Table]:
     """How many values of each field are what, and those that differ, with both values.
 
-    The columns of both: rune_id and `keys`, of which a row's is told by the SQL `told`, then
+    The columns of both: rune_id and `keys`, which the SQL `name` puts in words, then
     fields: texts, and those of `AMOUNT`.
     """
     from workbench.store.scratch import Scratch  # it loads DuckDB, which a lone import need not
 
-    texts = [name for name in a.column_names if name not in ("rune_id", *keys, *AMOUNT)]
-    values = {name: (f'a."{name}"', f'b."{name}"') for name in texts}
+    texts = [each for each in a.column_names if each not in ("rune_id", *keys, *AMOUNT)]
+    values = {each: (f'a."{each}"', f'b."{each}"') for each in texts}
     same = [f"{one} = {other}" for one, other in values.values()]
     if "amounts" in a.column_names:
-        values["amount"] = (_AMOUNT_TEXT.format(side="a"), _AMOUNT_TEXT.format(side="b"))
+        values["amount"] = (
+            _AMOUNT_TEXT.replace("<side>", "a"),
+            _AMOUNT_TEXT.replace("<side>", "b"),
+        )
         same.append(_SAME_AMOUNT)
-    structs = (f"{{'field': '{name}', 'a': {x}, 'b': {y}}}" for name, (x, y) in values.items())
+    structs = (f"{{'field': '{each}', 'a': {x}, 'b': {y}}}" for each, (x, y) in values.items())
     sql = _APART.format(
-        told=told, keys=", ".join(keys), values=", ".join(structs), same=" AND ".join(same)
+        told=name, keys=", ".join(keys), values=", ".join(structs), same=" AND ".join(same)
     )
     apart = Scratch({"side_a": a, "side_b": b}).query(sql)
     scratch = Scratch({"apart": apart})
@@ -74,9 +74,9 @@ def compared(
         (row["field"], row["what"]): row["rows"] for row in scratch.query(_COUNTS).to_pylist()
     }
     first = next(iter(values))
-    of_a = sum(rows for (name, what), rows in counts.items() if name == first and what != ONLY_IN_B)
-    for name in values:
-        counts[name, SAME] = counts.get((name, SAME), 0) + a.num_rows - of_a
+    of_a = sum(rows for (each, what), rows in counts.items() if each == first and what != ONLY_IN_B)
+    for each in values:
+        counts[each, SAME] = counts.get((each, SAME), 0) + a.num_rows - of_a
     return counts, scratch.query(_DIFFERING.format(table=table, first=first))
 
 

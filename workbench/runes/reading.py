@@ -155,6 +155,13 @@ def _producer_of(onto: Batch | None) -> str | None:
     return onto.source.producer
 
 
+def says_its_runes(source: Any) -> bool:
+    """Whether a source names the runes that it is about, so that `read` takes no `rune`: a batch,
+    the snapshot of an index, blocks."""
+    is_own = isinstance(source, str | Path | bytes) and _own_kind(source) is not None
+    return is_own or _hold_blocks(source)
+
+
 def _hold_blocks(source: Any) -> bool:
     if isinstance(source, str | Path):
         return are_blocks(Path(source))

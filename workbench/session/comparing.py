@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -40,10 +40,26 @@ def differences(before: Record, after: Record) -> Iterator[Difference]:
     yield from _unlike("versions", "{}", before.versions, after.versions)
     yield from _unlike("code", "{}", before.code, after.code)
     yield from _unlike("inputs", "{}", _digests(before), _digests(after))
-    old = {each.key: each for each in before.results}
-    new = {each.key: each for each in after.results}
-    for key in sorted({*old, *new}):
-        yield from _results(old.get(key), new.get(key))
+    for one, other in _side_by_side(before.results, after.results):
+        yield from _results(one, other)
+
+
+def _side_by_side(
+    before: Sequence[Given], after: Sequence[Given]
+) -> Iterator[tuple[Given | None, Given | None]]:
+    """Each result beside the same of the other run. A batch is called by its content, so that a
+    changed one has another name: then the question and its parameters tell which it was."""
+    old, new = ({each.key: each for each in results} for results in (before, after))
+    come = [new[key] for key in sorted(new.keys() - old.keys())]
+    for key in sorted(old):
+        asked = (old[key].question, old[key].parameters)
+        again = (each for each in come if (each.question, each.parameters) == asked)
+        same = new.get(key) or next(again, None)
+        if same in come:
+            come.remove(same)
+        yield old[key], same
+    for each in come:
+        yield None, each
 
 
 def _unlike(

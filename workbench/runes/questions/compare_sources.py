@@ -102,11 +102,11 @@ FROM said SEMI JOIN (SELECT * FROM grouped WHERE rows > 1) AS several
 GROUP BY rune_id, height, place, kind, output
 """.replace("<text>", as_text("one")).replace("<kinds>", _KINDS)
 """Nearly always one event has a key alone: only of several a list is made."""
-_EVENT = ("height", "place", "kind", "output")
-_EVENT_TOLD = (
-    f"height || ':' || place || ' ' || {_KINDS}[kind] "
-    "|| CASE WHEN output < 0 THEN '' ELSE ' to output ' || output END"
-)
+_EVENT_KEYS = ("height", "place", "kind", "output")
+_EVENT_NAME = """
+height || ':' || place || ' ' || <kinds>[kind]
+  || CASE WHEN output < 0 THEN '' ELSE ' to output ' || output END
+""".replace("<kinds>", _KINDS)
 _OUTPUT = "CASE WHEN kind = 'transferred' THEN output END"
 
 
@@ -128,7 +128,7 @@ def compare_sources(a: Asked, b: Asked, *, rune: str | None = None) -> Answer:
         texts = _sql(table, sides, wanted, missing)
         params = {"rune": wanted, **(_span(sides) if table == "events" else {})}
         pair = tuple(side.rows(text, **params) for side, text in zip(sides, texts, strict=True))
-        known_by = (_EVENT, _EVENT_TOLD) if table == "events" else ()
+        known_by = (_EVENT_KEYS, _EVENT_NAME) if table == "events" else ()
         values, rows = compared(table, *pair, *known_by)
         counts.update({(table, *one): count for one, count in values.items()})
         found.append(rows)

@@ -130,7 +130,7 @@ export function sentence(said) {
 
 const UNIT = / (sat|bits|bytes|log10)$/; // the same as in cypher_figures.py
 /** A sentence begins with a capital; a name that it begins with stays as it is. */
-export const begun = (said, values = {}) => (Object.values(values).some((one) => typeof one === "string" && said.startsWith(one)) ? said : capital(said));
+export const begun = (said, values = {}) => (Object.values(values).some((one) => typeof one === "string" && one && said.startsWith(one)) ? said : capital(said));
 
 const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
 
