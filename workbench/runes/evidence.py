@@ -40,7 +40,7 @@ _FILLED = """(
 Query = Callable[[str, Mapping[str, Any]], pa.Table]
 """Rows of a SELECT with named `$parameters`; 128-bit amounts as decimal strings."""
 
-STATE = "state"
+STATE, NOT_STATED = "state", "not stated"
 _OF_A_STATE = frozenset(("inputs", "balances", "entries"))
 """What a batch at the runestone level never has."""
 
@@ -345,7 +345,7 @@ def _local(tables: Mapping[str, pa.Table], batch: Batch | None = None) -> Eviden
         completeness=batch.completeness if batch else _level(present),
         first_height=batch.first_height if batch else first,
         last_height=batch.last_height if batch else last,
-        producer=batch.source.producer if batch else "not stated",
+        producer=batch.source.producer if batch else NOT_STATED,
         trust=batch.source.trust if batch else None,
         covers=getattr(batch, "covers", None) if batch else frozenset(tables),
         tables={name: name for name in present},

@@ -12,7 +12,7 @@ from workbench.core.sentence import told
 from workbench.errors import InputError
 from workbench.runes.amounts import MAX_AMOUNT
 from workbench.runes.evidence import Evidence, Rune
-from workbench.runes.kinds import MAX_HEIGHT
+from workbench.runes.kinds import MAX_HEIGHT, OF_INDEX
 
 _BIAS = f"{2**120}::HUGEINT"
 _HELD = """
@@ -154,15 +154,24 @@ def _reconciled(batch: Evidence, question: str, rune: Rune, height: int) -> None
 def refuse_nameless(batch: Evidence, question: str, rune: Rune) -> None:
     """Raises InputError where not one balance of the rune says whose it is."""
     told_by = batch.one(_OWNED, rune=rune.id)
-    if told_by["rows"] and not told_by["owned"]:
+    if not told_by["rows"] or told_by["owned"]:
+        return
+    if batch.producer == OF_INDEX:
         raise InputError(
-            "{question} needs to know whose the balances of {rune} are, and no row of {batch} has "
-            "an address or a script: export the rune's holders with their addresses, or, of lists "
-            "that were asked for by address, add it to each row as the field address",
+            "{question} needs to know whose the balances of {rune} are, and the state of an index "
+            "names outputs alone: ask the batch of the blocks themselves, runes.read(blocks), "
+            "which has their scripts",
             question=question,
             rune=rune.name,
-            batch=batch.name,
         )
+    raise InputError(
+        "{question} needs to know whose the balances of {rune} are, and no row of {batch} has an "
+        "address or a script: export the rune's holders with their addresses, or, of lists that "
+        "were asked for by address, add it to each row as the field address",
+        question=question,
+        rune=rune.name,
+        batch=batch.name,
+    )
 
 
 def refuse_debts(batch: Evidence, question: str, rune: Rune, height: int, amounts: Any) -> None:

@@ -13,6 +13,8 @@ from workbench.runes.amounts import AMOUNT_RULE, MAX_AMOUNT
 MAX_U64 = 2**64 - 1
 MAX_U32 = 2**32 - 1
 MAX_HEIGHT = MAX_U32
+OF_INDEX = "runes-workbench index"
+"""The producer of an index's state, which names outputs and not whose they are."""
 
 END = r"$(?!\n)"  # in Python a plain $ also matches before a final newline
 

@@ -21,6 +21,7 @@ from workbench.runes.batch import Batch, Source
 from workbench.runes.building import Rows
 from workbench.runes.commitments import origins
 from workbench.runes.index import WINDOW, Index
+from workbench.runes.kinds import OF_INDEX
 from workbench.runes.ledger import Applied, Ledger
 from workbench.runes.messages import (
     asked_etching,
@@ -88,7 +89,7 @@ def index_batch(index: Index) -> Batch:
     """The state of an index alone: its runes, and what lies on which output."""
     if index.height is None:
         raise InputError("the index holds no block: apply one")
-    source = Source(producer="runes-workbench index")
+    source = Source(producer=OF_INDEX)
     whole = state_batch([], id=f"i{index.height}", source=source, network=index.network, onto=index)
     return dataclasses.replace(whole, covers=("etchings", "entries", "balances"))
 

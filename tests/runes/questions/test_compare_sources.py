@@ -42,8 +42,8 @@ def test_a_cap_that_was_divided_is_shown_with_both_values() -> None:
     answer = compare_sources(one, two)
     assert rows(answer) == [("etchings", ASH, "cap", str(BIG), "21", "differs")]
     assert str(answer.sentence) == (
-        "one and two differ 1 time: in 1 value of etchings, 0 of entries, 0 of balances, 0 of "
-        "events and 0 of the batch; 15 values are the same"
+        "producer one and producer two differ 1 time: in 1 value of etchings, 0 of entries, "
+        "0 of balances, 0 of events and 0 of the batch; 15 values are the same"
     )
     assert (answer.facts["compared"], answer.facts["same"]) == (16, 15)
     RECORDS.forget()
@@ -165,7 +165,9 @@ def test_an_event_told_twice_is_seen_and_order_is_not() -> None:
     assert (row["key"], row["a"], row["b"]) == ("900:1 transferred to output 0", "5, 5", "5")
     again = compare_sources(state("one", events=twice), state("two", events=twice[::-1]))
     assert again.table.num_rows == 0
-    assert str(again.sentence) == "one and two agree in all 18 values that both say"
+    assert (
+        str(again.sentence) == "producer one and producer two agree in all 18 values that both say"
+    )
 
 
 def test_events_count_where_both_have_blocks() -> None:
@@ -422,3 +424,12 @@ def test_the_sample_is_the_same_as_itself_in_any_order(small: Batch) -> None:
             for row in small.tables["events"].to_pylist()}  # fmt: skip
     runes, terms, entries = small.tables["etchings"].num_rows, 16, 3
     assert answer.facts["same"] == held + len(keys) + runes * (terms + entries)
+
+
+def test_batches_of_one_producer_are_called_by_their_ids() -> None:
+    one, two = state("one"), state("two")
+    alike = dataclasses.replace(two, source=one.source)
+    assert str(compare_sources(one, two).sentence).startswith("producer one and producer two ")
+    assert str(compare_sources(one, alike).sentence).startswith("one and two ")
+    bare = compare_sources(one, dict(two.tables))
+    assert str(bare.sentence).startswith("one and this set of tables ")

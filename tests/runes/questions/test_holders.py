@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runes import dumps
 from tests.runes.questions.hand import ASH, OAK, tables, txid
 from tests.runes.questions.history import BLOCKS, FIRST, History, history
 from tests.runes.questions.rows import table
@@ -20,6 +21,7 @@ from workbench.runes.batch import Batch
 from workbench.runes.evidence import evidence_of
 from workbench.runes.questions.cohort import KINDS, cohort
 from workbench.runes.questions.holders import holders
+from workbench.runes.state import index_batch
 
 BIG = 2**127
 A, B, C, D = "6161", "6162", "6163", "6164"
@@ -401,3 +403,11 @@ def test_a_list_of_holders_that_says_no_block_is_of_none() -> None:
     assert "blocks 900000 to 900000, state level" in repr(dated)
     assert not any("the block" in line for line in answer.explain().missing)
     assert "blocks not stated" not in answer.explain().sources[0]
+
+
+@pytest.mark.parametrize("ask", [runes.holders, runes.concentration])
+def test_the_state_of_an_index_names_no_owner_and_says_what_does(ask: Any) -> None:
+    index = dumps.computed(dumps.history()[-1].height)
+    rune = next(entry["id"] for entry in index.entries() if int(entry["mints"]))
+    with pytest.raises(InputError, match=r"index names outputs alone: .* runes\.read\(blocks\)"):
+        ask(index_batch(index), rune=rune)

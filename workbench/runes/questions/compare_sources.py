@@ -17,7 +17,7 @@ from workbench.errors import InputError
 from workbench.runes.answer import Answer, Explanation
 from workbench.runes.batch import load_batch
 from workbench.runes.differences import COMPARED, SAME, UNSAID, compared, row_of
-from workbench.runes.evidence import STATE, Asked, Evidence, evidence_of
+from workbench.runes.evidence import NOT_STATED, STATE, Asked, Evidence, evidence_of
 from workbench.runes.kinds import MAX_HEIGHT
 from workbench.runes.questions.bars import in_words
 from workbench.runes.records import RECORDS
@@ -255,8 +255,7 @@ def _facts(counts: Mapping[tuple[str, str, str], int], rows: pa.Table) -> dict[s
 def _sentence(sides: tuple[Evidence, Evidence], facts: dict[str, Any]) -> Sentence:
     values = {
         **{name: f"{count:,}" for name, count in facts.items()},
-        "a": sides[0].name,
-        "b": sides[1].name,
+        **_names(sides),
     }
     if not facts["differences"]:
         return Sentence(
@@ -268,6 +267,13 @@ def _sentence(sides: tuple[Evidence, Evidence], facts: dict[str, Any]) -> Senten
         "{events} of events and {batch} of the batch; {same} {same:value is|values are} the same",
         values,
     )
+
+
+def _names(sides: tuple[Evidence, Evidence]) -> dict[str, str]:
+    """Whose they are, where that tells them apart: many batches are called by their digest."""
+    stated = [side.producer for side in sides if side.producer != NOT_STATED]
+    names = stated if len(set(stated)) == len(sides) else [side.name for side in sides]
+    return dict(zip("ab", names, strict=True))
 
 
 def _figure(rows: pa.Table) -> Figure:
