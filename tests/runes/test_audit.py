@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from workbench.errors import InputError
 from workbench.runes.audit import Audit, Finding, audit
 from workbench.runes.audit_page import audit_page
 from workbench.runes.batch import Source, batch_document
+from workbench.runes.block import PRODUCER
 from workbench.runes.state import index_batch, state_batch
 from workbench.widgets.bundle import catalogue
 
@@ -31,6 +33,11 @@ LAST = history()[-1].height
 def ours() -> runes.Batch:
     blocks = [(block.raw, block.spent) for block in history()]
     return state_batch(blocks, id="ours", source=Source(producer="us"), network="regtest")
+
+
+def proved() -> runes.Batch:
+    """The same as this project says it of blocks that it read."""
+    return dataclasses.replace(ours(), source=Source(producer=PRODUCER))
 
 
 @cache
@@ -45,7 +52,7 @@ def told(change: Callable[[dict[str, Any]], None]) -> Audit:
     document["source"] = {"producer": "them", "sha256": "0" * 64}
     document["id"] = "theirs"
     change(document["tables"])
-    return audit(ours(), runes.load_batch(document), rune())
+    return audit(proved(), runes.load_batch(document), rune())
 
 
 def of_rune(rows: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
@@ -93,6 +100,26 @@ def blamed() -> Audit:
     row = dict(of_rune(tables["balances"]))
     tables["balances"].append({**row, "outpoint": spent()["outpoint"], "amount": "5"})
     return audit(ours(), runes.load_batch(document), rune())
+
+
+def test_of_two_that_nobody_proved_neither_is_called_wrong() -> None:
+    document = copy.deepcopy(batch_document(ours()))
+    document["source"] = {"producer": "them"}
+    agreeing = audit(ours(), runes.load_batch(document), rune())
+    assert str(agreeing.sentence).startswith("them and us agree about ")
+    entry = of_rune(document["tables"]["entries"])
+    entry["burned"] = str(int(entry["burned"]) + 1)
+    differing = audit(ours(), runes.load_batch(document), rune())
+    assert str(differing.sentence).startswith("them and us differ about ")
+    text = page(differing)
+    assert "Differs:" in text
+    assert "Wrong:" not in text
+    assert "is wrong" not in text
+    trusted = Source(producer=PRODUCER, trusted="0" * 64)
+    taken_over = audit(
+        dataclasses.replace(ours(), source=trusted), runes.load_batch(document), rune()
+    )
+    assert " differ about " in str(taken_over.sentence)
 
 
 def test_each_wrong_value_is_found_once() -> None:
@@ -259,8 +286,9 @@ def test_the_page_and_the_command_speak_portuguese(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report, whole = tmp_path / "report.html", tmp_path / "own.json.gz"
+    own = runes.save_batch(proved(), tmp_path / "proved.json.gz")
     runes.save_batch(ours(), whole)
-    asked = ("--against", whole, "--ours", whole, "-o", report, "--data", tmp_path / "data")
+    asked = ("--against", whole, "--ours", own, "-o", report, "--data", tmp_path / "data")
     assert run(rune(), *asked, "--language", "pt-BR") == 0
     said = capsys.readouterr().out
     assert "us está certo sobre" in said

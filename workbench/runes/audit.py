@@ -11,7 +11,9 @@ import pyarrow as pa
 from workbench.core.sentence import Sentence, Told, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer
+from workbench.runes.block import PRODUCER
 from workbench.runes.evidence import Asked, Evidence, Rune, evidence_of
+from workbench.runes.kinds import OF_INDEX
 from workbench.runes.questions.compare_sources import LACKED, compare_sources
 from workbench.runes.questions.reconcile import reconcile
 
@@ -38,6 +40,12 @@ _OF_ONE_BLOCK = frozenset(("balances", "entries"))
 _OF_THE_WHOLE = frozenset(("completeness", "last_height"))
 """How far a side reaches: what it says of the rune is not wrong by that."""
 _EVER = {"first": 0, "last": 2**32 - 1}
+_COMPUTED = (PRODUCER, OF_INDEX)
+_AGREE = "{producer} and {ours} agree about {rune}: equal values {same}, to the atomic unit"
+_DIFFER = (
+    "{producer} and {ours} differ about {rune}: values that differ {values}, transactions that "
+    "differ {transactions}, that contradict themselves {contradictions}, equal values {same}"
+)
 _KINDS = {"mints": "minted", "burned": "burned", "supply": "minted"}
 """Which events a figure of an entry sums up."""
 
@@ -110,16 +118,24 @@ class Audit:
         return own and not (self.findings or self.moved or self.contradictions)
 
     @property
+    def is_proof(self) -> bool:
+        """Whether ours was computed from blocks here: else nobody knows which of both is wrong."""
+        return self.ours.producer in _COMPUTED and self.ours.trust is None
+
+    @property
     def sentence(self) -> Sentence:
         """What came of it."""
         values = {
             "rune": self.rune.name,
             "producer": self.theirs.producer,
+            "ours": self.ours.producer,
             "same": self.compared.facts["same"],
             "values": len(self.findings),
             "transactions": len(self.moved),
             "contradictions": len(self.contradictions),
         }
+        if not self.is_proof:
+            return Sentence(_AGREE if self.agrees else _DIFFER, values)
         if self.agrees:
             return Sentence(
                 "{producer} is right about {rune}: equal values {same}, to the atomic unit",

@@ -87,7 +87,8 @@ class _Page:
         return escape(self.speech.say(line))
 
     def _verdict(self) -> str:
-        kind, word = ("right", "Agrees") if self.found.agrees else ("wrong", "Wrong")
+        wrong = "Wrong" if self.found.is_proof else "Differs"
+        kind, word = ("right", "Agrees") if self.found.agrees else ("wrong", wrong)
         verdict = f"<strong>{self._said(word)}:</strong> {self._said(self.found.sentence)}."
         return f'<p class="verdict {kind}" role="status">{verdict}</p>'
 
@@ -122,7 +123,11 @@ class _Page:
             for one in self.found.moved
         ]
         head = ("block", "transaction", "what", "ours", "the producer's", "difference")
-        title = told("Transactions in which the producer is wrong")
+        title = told(
+            "Transactions in which the producer is wrong"
+            if self.found.is_proof
+            else "Transactions in which the two differ"
+        )
         return self._table(title, head, rows, numbers=(3, 4, 5))
 
     def _values(self) -> str:
