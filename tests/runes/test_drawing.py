@@ -137,3 +137,8 @@ def test_a_long_title_has_lines_that_a_phone_has_room_for() -> None:
     lines = drawn["text"].split("<br>")
     assert len(lines) == 2 and max(map(len, lines)) <= 40
     assert " ".join(lines) == text == figure.title
+    below = Figure(
+        data=[], layout={"xaxis": {"title": {"text": "share of what was made, percent"}}}
+    )
+    axis = below._repr_mimebundle_()["application/vnd.plotly.v1+json"]["layout"]["xaxis"]
+    assert axis["title"]["text"] == "share of what was made,<br>percent"

@@ -14,8 +14,8 @@ from workbench.core.sentence import spoken, told
 
 PLOTLY = "application/vnd.plotly.v1+json"
 SHOWN_POINTS = 20
-TITLE_CHARS = 40
-"""In a line of a title: what a phone has room for."""
+TITLE_CHARS, AXIS_CHARS = 40, 24
+"""In a line of a title, and of that of the axis below: what a phone has room for."""
 _LINE = "rgba(128,128,128,0.3)"
 _AXIS = {"automargin": True, "gridcolor": _LINE, "linecolor": _LINE, "zerolinecolor": _LINE}
 DEFAULTS = {
@@ -26,7 +26,7 @@ DEFAULTS = {
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "#767676"},
         "colorway": ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"],
-        "title": {"x": 0, "xref": "paper", "font": {"size": 15}},
+        "title": {"x": 0, "xref": "container", "pad": {"l": 8}, "font": {"size": 15}},
         "legend": {
             "orientation": "h",
             "x": 0,
@@ -35,12 +35,13 @@ DEFAULTS = {
             "yanchor": "bottom",
         },
         "margin": {"l": 48, "r": 24, "t": 64, "b": 48},
+        "modebar": {"orientation": "v"},
     }
 }
 """Plotly's renderer knows neither a page's theme nor its width: nothing is painted behind, grey is
 read on white and on black, an axis makes room for its long names, and the figure for its legend
-below, which may have several lines. The colours are those of Okabe and Ito that keep 3:1 on both,
-then the lighter two."""
+below, which may have several lines; the buttons stand beside the title, not on it. The colours are
+those of Okabe and Ito that keep 3:1 on both, then the lighter two."""
 
 UNSHARED = {"showSendToCloud": False}
 """Plotly offers to upload what is drawn unless it is told not to: no data leaves by a press."""
@@ -83,14 +84,23 @@ class Figure(dict[str, Any]):
 
 
 def _in_lines(layout: Mapping[str, Any]) -> dict[str, Any]:
-    """A layout whose long title has several lines: Plotly cuts off what the page is too narrow
+    """A layout whose long titles have several lines: Plotly cuts off what the page is too narrow
     for."""
-    title = layout.get("title")
+    axes = {
+        name: _titled_in_lines(axis, AXIS_CHARS)
+        for name, axis in layout.items()
+        if name.startswith("xaxis") and isinstance(axis, Mapping)
+    }
+    return {**_titled_in_lines(layout, TITLE_CHARS), **axes}
+
+
+def _titled_in_lines(part: Mapping[str, Any], most: int) -> dict[str, Any]:
+    title = part.get("title")
     text = title.get("text") if isinstance(title, dict) else title
     if not isinstance(text, str) or "<" in text:
-        return dict(layout)
-    lines = "<br>".join(wrap(text, TITLE_CHARS, break_on_hyphens=False))
-    return {**layout, "title": {**title, "text": lines} if isinstance(title, dict) else lines}
+        return dict(part)
+    lines = "<br>".join(wrap(text, most, break_on_hyphens=False))
+    return {**part, "title": {**title, "text": lines} if isinstance(title, dict) else lines}
 
 
 def _points(trace: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
