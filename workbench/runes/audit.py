@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from workbench.core.sentence import Sentence, Told, told
+from workbench.core.sentence import Sentence, told
 from workbench.errors import InputError
 from workbench.runes.answer import Answer
 from workbench.runes.block import PRODUCER
 from workbench.runes.evidence import Asked, Evidence, Rune, evidence_of
 from workbench.runes.kinds import OF_INDEX
-from workbench.runes.questions.compare_sources import LACKED, compare_sources
+from workbench.runes.questions.compare_sources import compare_sources
 from workbench.runes.questions.reconcile import reconcile
 
 MOST = 500
@@ -159,7 +159,7 @@ def audit(ours: Asked, theirs: Asked, rune: str) -> Audit:
     _of_one_block(mine, other)
     found = mine.rune(rune)
     compared = compare_sources(mine, other, rune=found.id)
-    missing = list(map(_of_whom, compared.explanation.missing))
+    missing = compared.explanation.missing
     moved, why = _moved(mine, other, found.id)
     rows = [
         row
@@ -179,16 +179,6 @@ def audit(ours: Asked, theirs: Asked, rune: str) -> Audit:
         own=_reconciled(mine, found.id),
         missing=(*missing, *([why] if why else [])),
     )
-
-
-def _of_whom(line: str) -> str:
-    """A table that one side lacks: to a reader of the page the two are not a and b."""
-    if not isinstance(line, Told) or line.sentence.template != LACKED:
-        return line
-    table, which = (line.sentence.values[name] for name in ("table", "which"))
-    if which == "a":
-        return told("{table}: we tell of none", table=table)
-    return told("{table}: the producer tells of none", table=table)
 
 
 def _of_one_block(mine: Evidence, other: Evidence) -> None:

@@ -51,7 +51,7 @@ def test_a_cap_that_was_divided_is_shown_with_both_values() -> None:
     [given] = RECORDS.results()
     assert (given.of, given.parameters) == ("one and two", {"rune": ASH})
     RECORDS.forget()
-    assert answer.explain().missing[:2] == ("entries in a", "entries in b")
+    assert answer.explain().missing[:2] == ("entries in producer one", "entries in producer two")
     assert [line[:8] for line in answer.explain().sources] == ["a: one: ", "b: two: "]
     assert answer.explain().sources[1].startswith("b: two: mainnet, blocks 900 to 999, state level")
     assert (answer.question, answer.explain().question) == (
@@ -188,7 +188,7 @@ def test_events_count_where_both_have_blocks() -> None:
 def test_a_table_that_one_lacks_is_said_of_that_one() -> None:
     one, two = state("one", entries=[(ASH, 0, 0, 0)]), state("two")
     missing = compare_sources(one, two).explain().missing
-    assert "entries in b" in missing and "entries in a" not in missing
+    assert "entries in producer two" in missing and "entries in producer one" not in missing
 
 
 def test_an_answer_on_a_state_that_was_taken_over_says_so() -> None:

@@ -25,7 +25,6 @@ from workbench.store.exact import as_text
 
 TITLE = "Where do two sources differ?"
 HEADER = ("network", "completeness", "last_height")
-LACKED = "{table} in {which}"
 WHAT = ("differs", "only in a", "only in b")
 _HOLDERS = ("outpoint", "script", "address")
 
@@ -168,9 +167,9 @@ def _tables(sides: tuple[Evidence, Evidence]) -> tuple[list[str], list[str]]:
     ]
     tables = [table for table in usable if all(table in side.tables for side in sides)]
     for table in usable:
-        for side, which in zip(sides, "ab", strict=True):
+        for side, name in zip(sides, _names(sides).values(), strict=True):
             if table not in tables and table not in side.tables:
-                missing.append(told(LACKED, table=table, which=which))
+                missing.append(told("{table} in {source}", table=table, source=name))
     if not tables:
         raise InputError(
             "{a} and {b} have no table in common that can be compared; a has {in_a}, b has {in_b}",
