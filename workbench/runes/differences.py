@@ -59,10 +59,8 @@ def compared(
     values = {each: (f'a."{each}"', f'b."{each}"') for each in texts}
     same = [f"{one} = {other}" for one, other in values.values()]
     if "amounts" in a.column_names:
-        values["amount"] = (
-            _AMOUNT_TEXT.replace("<side>", "a"),
-            _AMOUNT_TEXT.replace("<side>", "b"),
-        )
+        of_a, of_b = (_AMOUNT_TEXT.replace("<side>", side) for side in "ab")
+        values["amount"] = (of_a, of_b)
         same.append(_SAME_AMOUNT)
     structs = (f"{{'field': '{each}', 'a': {x}, 'b': {y}}}" for each, (x, y) in values.items())
     sql = _APART.format(
@@ -74,9 +72,9 @@ def compared(
         (row["field"], row["what"]): row["rows"] for row in scratch.query(_COUNTS).to_pylist()
     }
     first = next(iter(values))
-    of_a = sum(rows for (each, what), rows in counts.items() if each == first and what != ONLY_IN_B)
+    told = sum(rows for (each, what), rows in counts.items() if each == first and what != ONLY_IN_B)
     for each in values:
-        counts[each, SAME] = counts.get((each, SAME), 0) + a.num_rows - of_a
+        counts[each, SAME] = counts.get((each, SAME), 0) + a.num_rows - told
     return counts, scratch.query(_DIFFERING.format(table=table, first=first))
 
 

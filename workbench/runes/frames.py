@@ -66,7 +66,7 @@ def _table(name: str, frame: Any) -> pa.Table:
     try:
         if not isinstance(frame, pandas.DataFrame):
             table = pa.table(frame) if hasattr(frame, "__arrow_c_stream__") else None
-        elif frame.columns.has_duplicates or not len(frame):
+        elif frame.columns.has_duplicates or not len(frame):  # only the names matter
             table = pa.table([pa.nulls(len(frame))] * frame.shape[1], [*map(str, frame.columns)])
         else:
             table = _of_pandas(name, frame)
