@@ -172,12 +172,16 @@ def _said(question: Any, *sides: Asked, **parameters: Any) -> str:
     return str(question(*sides, **parameters).sentence)
 
 
+def _ranked(batch: Asked, place: int) -> dict[str, Any]:
+    return evidence_of(batch).one(_RANKED.replace("{place}", str(place)))
+
+
 def questions(batch: Asked, only: list[str], limit_s: int) -> None:
     import workbench.store.scratch  # noqa: F401 - what a notebook imports once is no part of a question
 
     one = {}
     for said, place in PLACES.items():
-        work = partial(evidence_of(batch).one, _RANKED.replace("{place}", str(place)))
+        work = partial(_ranked, batch, place)
         found = measured(work, limit_s)["said"]
         one[said], share = found["rune_id"], found["events"] / found["of_all"]
         print(f"{said} is {one[said]}: {share:.2%} of the events of {found['runes']:,} runes")
