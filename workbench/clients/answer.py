@@ -108,11 +108,7 @@ class QueryResult:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {
-            "text/html": self._repr_html_(),
-            "text/plain": repr(self),
-            markup.LASTING: f"{len(self):,} rows{self._first_rows()}",
-        }
+        return markup.bundle(self, lasting=f"{len(self):,} rows{self._first_rows()}")
 
     def _caption(self, rows: int, columns: int, speech: Speech) -> str:
         count, wide = len(self), len(self.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 from workbench.core.sentence import spoken
 
@@ -14,6 +14,18 @@ says more: moments, times, what runs just now."""
 CELL_CHARS = 200
 _CELL = "text-align:left;padding:2px 8px;white-space:pre-wrap;overflow-wrap:anywhere"
 _NOTE = "opacity:.75;font-size:90%;margin:4px 0"
+
+
+class Drawable(Protocol):
+    """What draws itself as HTML."""
+
+    def _repr_html_(self) -> str: ...
+
+
+def bundle(drawn: Drawable, lasting: str | None = None) -> dict[str, str]:
+    """What a cell shows of it, and where that is not all of its text, what of it is `LASTING`."""
+    shown = {"text/html": drawn._repr_html_(), "text/plain": repr(drawn)}
+    return shown if lasting is None else {**shown, LASTING: lasting}
 
 
 def text(value: Any) -> str:

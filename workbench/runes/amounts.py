@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from workbench.errors import InputError
 
 MAX_AMOUNT = 2**128 - 1
+AMOUNT_TEXT = r"^(0|[1-9][0-9]{0,38})$"
+"""How an amount is written; of those with 39 digits some are too large."""
 AMOUNT_RULE = "decimal string from 0 to 2^128 - 1"
 
 _MASK = 2**64 - 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from workbench.core import markup
 from workbench.core.figure import Figure
 from workbench.core.model import Result
 from workbench.core.sentence import Sentence, Told, spoken, told
@@ -171,7 +172,7 @@ class Answer:
         return "".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        return markup.bundle(self)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from workbench.store.exact import as_text
+from workbench.store.scratch import Scratch
 
 COMPARED = ("etchings", "entries", "balances", "events")
 SAME, UNSAID, ONLY_IN_B = "same", "not said", "only in b"
@@ -53,8 +54,6 @@ def compared(
     The columns of both: rune_id and `keys`, which the SQL `name` puts in words, then
     fields: texts, and those of `AMOUNT`.
     """
-    from workbench.store.scratch import Scratch  # it loads DuckDB, which a lone import need not
-
     texts = [each for each in a.column_names if each not in ("rune_id", *keys, *AMOUNT)]
     values = {each: (f'a."{each}"', f'b."{each}"') for each in texts}
     same = [f"{one} = {other}" for one, other in values.values()]

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from workbench.errors import InputError
-from workbench.runes.amounts import amount_ints, format_amounts, parse_amounts
+from workbench.runes.amounts import AMOUNT_TEXT, amount_ints, format_amounts, parse_amounts
 from workbench.runes.recognising import taken
 from workbench.runes.tables import ARROW, TABLES, Column
 
@@ -165,7 +165,7 @@ def _read(column: Column, found: pa.Table) -> list[Any]:
 
 
 def _check_texts(column: Column, values: pa.ChunkedArray) -> None:
-    right = pc.match_substring_regex(values, r"^(0|[1-9][0-9]{0,38})$")
+    right = pc.match_substring_regex(values, AMOUNT_TEXT)
     odd = values.filter(pc.invert(right)).drop_null()
     if len(odd):
         raise InputError.field(column.name, odd[0].as_py(), column.kind.rule)

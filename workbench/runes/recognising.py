@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import InputError
-from workbench.runes.amounts import amount_columns, parse_amounts
+from workbench.runes.amounts import AMOUNT_TEXT, amount_columns, parse_amounts
 from workbench.runes.faults import refuse, table_faults
 from workbench.runes.repeats import repeat_faults
 from workbench.runes.tables import ARROW, TABLES, Column
@@ -117,7 +117,7 @@ def _halves(values: pa.ChunkedArray) -> tuple[Any, Any]:
     if not (any(is_text(kind) for is_text in _TEXTS) or pa.types.is_null(kind)):
         raise ValueError(f"a column of {kind}")
     texts = values.cast(pa.string())
-    right = pc.all(pc.match_substring_regex(texts.drop_null(), r"^(0|[1-9]\d{0,38})$"))
+    right = pc.all(pc.match_substring_regex(texts.drop_null(), AMOUNT_TEXT))
     if right.as_py() is False:
         raise ValueError("a text that is no whole number")
     return parse_amounts(texts)

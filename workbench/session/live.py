@@ -6,15 +6,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from workbench.core.markup import LASTING
-
-
-class Drawable(Protocol):
-    """What can be drawn without a kernel, too."""
-
-    def _repr_html_(self) -> str: ...
+from workbench.core import markup
 
 
 def in_notebook() -> bool:
@@ -28,16 +22,12 @@ def in_notebook() -> bool:
     return False
 
 
-def displayed(drawn: Drawable, widget: Callable[[], Any], below: Sequence[Any] = ()) -> None:
+def displayed(drawn: markup.Drawable, widget: Callable[[], Any], below: Sequence[Any] = ()) -> None:
     """Draw it below the cell: live, or where no kernel runs as it is now, and `below` it what
     the live one has in itself."""
     from IPython.display import display
 
-    bundle: dict[str, Any] = {
-        "text/html": drawn._repr_html_(),
-        "text/plain": repr(drawn),
-        LASTING: "",
-    }
+    bundle: dict[str, Any] = markup.bundle(drawn, lasting="")
     live = in_notebook()
     if live:
         view = widget()._repr_mimebundle_()

@@ -63,7 +63,7 @@ class Gpus(list[dict[str, Any]]):
         return markup.table(speech.each(*names), rows, self._caption(speech))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     def _caption(self, speech: Speech) -> str:
         count = f"{len(self)} GPU{'' if len(self) == 1 else 's'}"
@@ -97,7 +97,7 @@ class Alerts(ListedAlerts, frozen=True, kw_only=True):
         return drawn + markup.table(heads, rules)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     def _caption(self, speech: Speech) -> str:
         counts = {"active": len(self.active), "past": len(self.past), "rules": len(self.rules)}
@@ -144,7 +144,7 @@ class Ledger(LedgerView, frozen=True, kw_only=True, rename="camel"):
         return "".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
 
 # Asked of the hub

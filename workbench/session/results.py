@@ -66,7 +66,7 @@ class Drawn:
         return rows_html(self.table, spoken().say(self.title))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

@@ -112,12 +112,7 @@ class RunResult(dict[str, Any]):
         return drawing.html(self, drawn(self, self._query))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        lasting = drawing.summary(self, timed=False)
-        return {
-            "text/html": self._repr_html_(),
-            "text/plain": repr(self),
-            markup.LASTING: lasting,
-        }
+        return markup.bundle(self, lasting=drawing.summary(self, timed=False))
 
     def _ipython_display_(self) -> None:
         _display(self._repr_mimebundle_(), self.figures)
@@ -225,7 +220,7 @@ class Run:
         return "".join(parts)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     def _ipython_display_(self) -> None:
         """Live in a notebook; elsewhere as it is now, and below it each of its figures."""

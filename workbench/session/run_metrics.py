@@ -51,7 +51,7 @@ class RunMetrics(metrics_wire.RunMetrics, frozen=True, kw_only=True, rename="cam
         return markup.table((speech.say("metrics of the run"), ""), rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     def _when(self) -> list[tuple[str, str]]:
         return [

@@ -256,7 +256,7 @@ class Workbench(Tasks):
         return markup.table(("workbench", ""), rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": repr(self), markup.LASTING: ""}
+        return markup.bundle(self, lasting="")
 
     # Inside: the blocking call, and what runs on the background loop
 

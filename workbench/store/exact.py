@@ -19,10 +19,10 @@ MACROS = (
 """What each of them says stands in the reference of the data format."""
 
 
-def add_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """The macros, for this connection alone."""
+def add_macros(connection: duckdb.DuckDBPyConnection, *, shared: bool = False) -> None:
+    """The macros, for this connection alone, or `shared` by all of its database."""
     for macro in MACROS:
-        connection.execute(f"CREATE TEMP MACRO {macro}")
+        connection.execute(f"CREATE {'' if shared else 'TEMP '}MACRO {macro}")
 
 
 def exact(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:

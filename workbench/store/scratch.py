@@ -15,7 +15,7 @@ import psutil
 import pyarrow as pa
 
 from workbench.errors import InputError
-from workbench.store.exact import MACROS, exact
+from workbench.store.exact import add_macros, exact
 
 SHARE, LEAST_MB = 0.7, 256
 """Of the free memory what a query may take, and what it may in any case."""
@@ -95,8 +95,7 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
     queries. A fork must not use that of its parent: the threads stayed there."""
     database = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})
     database.execute("SET GLOBAL TimeZone = 'UTC'")
-    for macro in MACROS:
-        database.execute(f"CREATE MACRO {macro}")
+    add_macros(database, shared=True)
     return database
 
 
